@@ -1,0 +1,1 @@
+//! What core is handed at start: storages, engines, audit devices.

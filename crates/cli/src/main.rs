@@ -1,0 +1,2 @@
+//! The `keyfold` binary.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Talks to any Vault-compatible server; a KeyService for the envelope.

@@ -1,0 +1,1 @@
+//! Bytes that live in protected pages, zeroize, never print, never clone.
