@@ -1,0 +1,49 @@
+//! Settings of the process itself that keep its memory to itself.
+#![allow(unsafe_code)]
+
+use std::io;
+
+/// Makes the process undumpable: no core file, no `ptrace` or reading of `/proc/<pid>/mem` by other
+/// processes of the same user.
+///
+/// Call it first thing in `main`. It lasts until the process executes another program.
+///
+/// # Errors
+///
+/// What the kernel answered, where it refused either setting.
+pub fn harden() -> io::Result<()> {
+    let no_core = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    // SAFETY: `prctl` takes plain numbers here; `setrlimit` reads a struct that outlives the call.
+    let refused = unsafe {
+        libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0) != 0
+            || libc::setrlimit(libc::RLIMIT_CORE, &raw const no_core) != 0
+    };
+    if refused {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hardened_process_says_so() {
+        harden().unwrap();
+        let mut limit = libc::rlimit {
+            rlim_cur: 1,
+            rlim_max: 1,
+        };
+        // SAFETY: plain numbers, and a struct that outlives the call.
+        unsafe {
+            assert_eq!(libc::prctl(libc::PR_GET_DUMPABLE, 0, 0, 0, 0), 0);
+            assert_eq!(libc::getrlimit(libc::RLIMIT_CORE, &raw mut limit), 0);
+        }
+        assert_eq!((limit.rlim_cur, limit.rlim_max), (0, 0));
+    }
+}
