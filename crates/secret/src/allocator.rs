@@ -102,7 +102,7 @@ mod tests {
         if let Some(bytes) = read_freed(block, SIZE) {
             let kept = bytes[LIST_POINTERS..]
                 .iter()
-                .filter(|&&b| b == 0xA5)
+                .filter(|&&b| b == fill)
                 .count();
             assert!(kept < 16, "{kept} bytes outlived their block");
         }
@@ -111,7 +111,7 @@ mod tests {
     #[test]
     fn a_freed_block_is_wiped() {
         let layout = Layout::from_size_align(SIZE, 16).unwrap();
-        let block = filled(layout);
+        let block = filled(layout, 0xA5);
         assert_eq!(
             read_freed(block, SIZE),
             Some(vec![0xA5; SIZE]),

@@ -1,0 +1,88 @@
+//! Deriving keys and tagging: HKDF (RFC 5869) and HMAC (RFC 2104).
+
+use aws_lc_rs::hkdf::{self, HKDF_SHA256, HKDF_SHA512, KeyType, Prk, Salt};
+use aws_lc_rs::hmac::{self, HMAC_SHA256};
+
+use crate::error::Error;
+
+/// The labels of derivations (`info` of HKDF), all in one place so that no two are the same.
+pub mod label {
+    /// Key, nonce and commitment of an envelope file's payload (C2SP chunked encryption); followed
+    /// by the salt and the context.
+    pub const COBBLESTONE_256: &[u8] = b"c2sp.org/chunked-encryption@v1+AEAD_AES_256_GCM\0";
+}
+
+/// Bytes of an HMAC-SHA-256 tag.
+pub const TAG_LEN: usize = 32;
+
+/// HKDF-SHA-256, extract without a salt and expand: `out` from the key `input`, of any length.
+/// `info` is one string in pieces; where their lengths vary, the caller has to make the borders
+/// plain.
+///
+/// # Errors
+///
+/// [`Error::Exhausted`] when `out` is longer than 8,160 bytes.
+pub fn hkdf_sha256(input: &[u8], info: &[&[u8]], out: &mut [u8]) -> Result<(), Error> {
+    expand(&Salt::none(HKDF_SHA256).extract(input), info, out)
+}
+
+/// The expand half of HKDF-SHA-256 alone: `key` is uniformly random already.
+///
+/// # Errors
+///
+/// [`Error::Exhausted`] when `out` is longer than 8,160 bytes.
+pub fn expand_sha256(key: &[u8; 32], info: &[&[u8]], out: &mut [u8]) -> Result<(), Error> {
+    expand(&Prk::new_less_safe(HKDF_SHA256, key), info, out)
+}
+
+/// The expand half of HKDF-SHA-512 alone: `key` is uniformly random already.
+///
+/// # Errors
+///
+/// [`Error::Exhausted`] when `out` is longer than 16,320 bytes.
+pub fn expand_sha512(key: &[u8; 32], info: &[&[u8]], out: &mut [u8]) -> Result<(), Error> {
+    expand(&Prk::new_less_safe(HKDF_SHA512, key), info, out)
+}
+
+/// HMAC-SHA-256 under a key that tags once. For many tags use [`MacKey`].
+pub fn hmac_sha256(key: &[u8], data: &[u8]) -> [u8; TAG_LEN] {
+    MacKey::new(key).tag(data)
+}
+
+/// A key made ready for HMAC-SHA-256. What it keeps in memory are hash states, from which the key
+/// can't be found; they are wiped on drop.
+pub struct MacKey(hmac::Key);
+
+impl MacKey {
+    /// Makes `key`, of any length, ready.
+    pub fn new(key: &[u8]) -> Self {
+        Self(hmac::Key::new(HMAC_SHA256, key))
+    }
+
+    /// The tag of `data`.
+    pub fn tag(&self, data: &[u8]) -> [u8; TAG_LEN] {
+        let tag = hmac::sign(&self.0, data);
+        #[expect(clippy::expect_used, reason = "a tag of HMAC-SHA-256 has 32 bytes")]
+        tag.as_ref().try_into().expect("32 bytes")
+    }
+
+    /// Whether `tag` is the tag of `data`; in constant time.
+    pub fn verify(&self, data: &[u8], tag: &[u8]) -> bool {
+        hmac::verify(&self.0, data, tag).is_ok()
+    }
+}
+
+fn expand(key: &Prk, info: &[&[u8]], out: &mut [u8]) -> Result<(), Error> {
+    key.expand(info, OutputLen(out.len()))
+        .and_then(|output: hkdf::Okm<'_, OutputLen>| output.fill(out))
+        .map_err(|_| Error::Exhausted)
+}
+
+/// The form in which the library wants to be told an output length.
+struct OutputLen(usize);
+
+impl KeyType for OutputLen {
+    fn len(&self) -> usize {
+        self.0
+    }
+}

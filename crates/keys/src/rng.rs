@@ -1,0 +1,64 @@
+//! The one source of randomness: the generator of AWS-LC, seeded by the operating system.
+
+use std::num::NonZeroU8;
+
+use aws_lc_rs::rand;
+
+/// Overwrites `out` with random bytes.
+pub fn fill(out: &mut [u8]) {
+    #[expect(
+        clippy::expect_used,
+        reason = "AWS-LC ends the process when it has no randomness; it never returns failure"
+    )]
+    rand::fill(out).expect("AWS-LC always gives randomness");
+}
+
+/// `N` random bytes that need no protection: nonces, salts, identifiers. For keys use [`fill`] on
+/// protected memory.
+pub fn bytes<const N: usize>() -> [u8; N] {
+    let mut out = [0; N];
+    fill(&mut out);
+    out
+}
+
+/// A random number less than `limit`, each as likely as the others.
+pub fn below(limit: NonZeroU8) -> u8 {
+    let limit = limit.get();
+    // Values of an incomplete last round would favour the small numbers: draw again.
+    let uneven = (u8::MAX % limit).wrapping_add(1) % limit;
+    loop {
+        let [draw] = bytes::<1>();
+        if draw <= u8::MAX - uneven {
+            return draw % limit;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_draws_differ() {
+        assert_ne!(bytes::<32>(), bytes::<32>());
+    }
+
+    #[test]
+    fn below_reaches_every_number_and_no_other() {
+        for limit in [1, 2, 62, 128, 255] {
+            let mut seen = [0_u32; 256];
+            for _ in 0..limit as u32 * 60 {
+                seen[below(NonZeroU8::new(limit).unwrap()) as usize] += 1;
+            }
+            // One number is missed with a chance of e^-60.
+            assert!(
+                seen[..limit as usize].iter().all(|&count| count > 0),
+                "{limit}"
+            );
+            assert!(
+                seen[limit as usize..].iter().all(|&count| count == 0),
+                "{limit}"
+            );
+        }
+    }
+}
