@@ -33,6 +33,7 @@ pub mod record;
 pub mod rng;
 mod root_key;
 pub mod shamir;
+pub mod transit;
 mod unseal_key;
 pub mod xaes;
 
