@@ -1,1 +1,4 @@
 //! What core is handed at start: storages, engines, audit devices.
+#![forbid(unsafe_code)]
+
+pub mod storage;

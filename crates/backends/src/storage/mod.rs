@@ -1,0 +1,13 @@
+//! Where bytes are kept: the drivers of [`keyfold_core::ports::storage::Storage`].
+
+mod locks;
+mod memory;
+mod names;
+pub mod redb;
+mod rules;
+
+pub use self::memory::Memory;
+pub use self::redb::{OpenError, Options, Redb};
+
+/// Commits that a feed keeps for a slow watcher before it loses them.
+const FEED: usize = 1024;

@@ -1,0 +1,209 @@
+//! Finding, creating and checking the store file.
+
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use redb::{Builder, Database, ReadableDatabase, TableDefinition, TableError};
+
+use super::disk::{Disk, Health};
+use super::sound;
+
+/// Key to the revision that wrote it, and the value.
+pub(super) const DATA: TableDefinition<'_, &str, (u64, &[u8])> = TableDefinition::new("data");
+/// Numbers about the store: [`FORMAT_ROW`], [`REVISION_ROW`].
+pub(super) const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
+/// The format of the store.
+const FORMAT_ROW: &str = "format";
+/// The last revision given.
+pub(super) const REVISION_ROW: &str = "revision";
+
+/// The format this program writes.
+const FORMAT: u64 = 1;
+/// The file in a directory.
+const FILE_NAME: &str = "keyfold.redb";
+
+/// How a store is opened.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// Memory for pages, bytes. The kernel caches the file too, so a small number costs little.
+    pub cache_bytes: usize,
+    /// Read the whole file and compare all checksums, also after a clean stop. Without it, damage
+    /// done while the store was closed is found when it is read.
+    pub verify: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            cache_bytes: 16 * 1024 * 1024,
+            verify: true,
+        }
+    }
+}
+
+/// Why a store did not open.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Two servers on one store would destroy it.
+    #[error("{} is in use by another process: one server at a time can have a store open", .0.display())]
+    Locked(PathBuf),
+    /// A newer program wrote it.
+    #[error("the store has format {found}, this program knows {known}: use a newer program")]
+    NewerFormat {
+        /// What the store says.
+        found: u64,
+        /// The newest known here.
+        known: u64,
+    },
+    /// Not a store, or damaged.
+    #[error("{} is no intact Keyfold store: {cause}", .path.display())]
+    Corrupt {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        cause: String,
+    },
+    /// The file system refused.
+    #[error("{}: {cause}", .path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Its answer.
+        cause: io::Error,
+    },
+}
+
+/// An open database and the last revision given.
+pub(super) type Opened = (Database, u64);
+
+/// The store file that a configured path means: the path itself, or a file in it if it is (or, with
+/// a slash at its end, shall be) a directory.
+pub(super) fn file_of(path: &Path) -> PathBuf {
+    let directory = path.is_dir() || path.as_os_str().as_encoded_bytes().ends_with(b"/");
+    if directory {
+        path.join(FILE_NAME)
+    } else {
+        path.to_owned()
+    }
+}
+
+/// Opens the store in a file; makes both if they are missing.
+pub(super) fn open(
+    path: &Path,
+    options: Options,
+    health: &Arc<Health>,
+) -> Result<Opened, OpenError> {
+    let file = open_file(path).map_err(|cause| OpenError::Io {
+        path: path.to_owned(),
+        cause,
+    })?;
+    let explained = |error| explain(path, error);
+    let database = sound(|| {
+        let disk = Disk::new(file, Arc::clone(health))?;
+        let mut builder = Builder::new();
+        builder
+            .set_cache_size(options.cache_bytes)
+            .set_check_integrity_on_open(options.verify);
+        Ok(builder.create_with_backend(disk)?)
+    })
+    .map_err(explained)?;
+    let meta = sound(|| Meta::read(&database)).map_err(explained)?;
+    match meta.format {
+        Some(FORMAT) => Ok((database, meta.revision)),
+        Some(found) if found > FORMAT => Err(OpenError::NewerFormat {
+            found,
+            known: FORMAT,
+        }),
+        None if meta.blank => {
+            sound(|| initialise(&database)).map_err(explained)?;
+            Ok((database, 0))
+        }
+        _ => Err(OpenError::Corrupt {
+            path: path.to_owned(),
+            cause: "another program's database".into(),
+        }),
+    }
+}
+
+/// Opens the file for its owner only, in directories for their owner only.
+fn open_file(path: &Path) -> io::Result<File> {
+    let parent = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(parent)?;
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(path)?;
+    // The name of a new file has to survive a crash as well.
+    File::open(parent)?.sync_all()?;
+    Ok(file)
+}
+
+/// What a database says about itself.
+struct Meta {
+    format: Option<u64>,
+    revision: u64,
+    /// It has no tables at all: new.
+    blank: bool,
+}
+
+impl Meta {
+    fn read(database: &Database) -> Result<Self, redb::Error> {
+        let transaction = database.begin_read()?;
+        let blank = transaction.list_tables()?.next().is_none();
+        let table = match transaction.open_table(META) {
+            Ok(table) => table,
+            Err(TableError::TableDoesNotExist(_)) => {
+                return Ok(Self {
+                    format: None,
+                    revision: 0,
+                    blank,
+                });
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let row = |name| table.get(name).map(|row| row.map(|n| n.value()));
+        let revision = row(REVISION_ROW)?.unwrap_or(0);
+        Ok(Self {
+            format: row(FORMAT_ROW)?,
+            revision,
+            blank,
+        })
+    }
+}
+
+fn initialise(database: &Database) -> Result<(), redb::Error> {
+    let transaction = database.begin_write()?;
+    transaction.open_table(DATA)?;
+    transaction.open_table(META)?.insert(FORMAT_ROW, FORMAT)?;
+    transaction.commit()?;
+    Ok(())
+}
+
+fn explain(path: &Path, error: redb::Error) -> OpenError {
+    let path = path.to_owned();
+    match error {
+        redb::Error::DatabaseAlreadyOpen | redb::Error::LockProtocolMismatch => {
+            OpenError::Locked(path)
+        }
+        // How the engine says that a file is not of its kind.
+        redb::Error::Io(cause) if cause.kind() != io::ErrorKind::InvalidData => {
+            OpenError::Io { path, cause }
+        }
+        error => OpenError::Corrupt {
+            path,
+            cause: error.to_string(),
+        },
+    }
+}

@@ -1,0 +1,57 @@
+//! What the contract demands of a batch, checked before a driver touches anything.
+
+use std::collections::HashSet;
+
+use keyfold_core::ports::storage::{Batch, Check, MAX_KEY, MAX_VALUE, StorageError};
+
+/// Refuses a batch that breaks the contract.
+pub(super) fn check(batch: &Batch) -> Result<(), StorageError> {
+    for check in &batch.checks {
+        let (Check::Absent(key) | Check::Unchanged(key, _)) = check;
+        check_key(key)?;
+    }
+    let mut touched = HashSet::with_capacity(batch.puts.len() + batch.deletes.len());
+    for key in batch.touched() {
+        check_key(key)?;
+        if !touched.insert(key) {
+            return invalid(format!("{key} is written twice"));
+        }
+    }
+    match batch.puts.iter().find(|(_, value)| value.len() > MAX_VALUE) {
+        None => Ok(()),
+        Some((key, value)) => invalid(format!(
+            "the value at {key} has {} bytes, the limit is {MAX_VALUE}",
+            value.len()
+        )),
+    }
+}
+
+/// Refuses a prefix that is not empty and does not end at a separator.
+pub(super) fn check_prefix(prefix: &str) -> Result<(), StorageError> {
+    if prefix.is_empty() || prefix.ends_with('/') {
+        return Ok(());
+    }
+    Err(StorageError::Invalid(format!(
+        "the prefix {prefix:?} does not end in a slash"
+    )))
+}
+
+fn check_key(key: &str) -> Result<(), StorageError> {
+    if key.len() > MAX_KEY {
+        return invalid(format!(
+            "a key has {} bytes, the limit is {MAX_KEY}",
+            key.len()
+        ));
+    }
+    if key.chars().any(char::is_control) {
+        return invalid(format!("the key {key:?} has a control character"));
+    }
+    if key.split('/').any(str::is_empty) {
+        return invalid(format!("the key {key:?} has an empty segment"));
+    }
+    Ok(())
+}
+
+fn invalid(cause: String) -> Result<(), StorageError> {
+    Err(StorageError::Invalid(cause))
+}

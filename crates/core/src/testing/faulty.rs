@@ -1,0 +1,171 @@
+//! A store that fails or dies at a chosen operation.
+//!
+//! A crash test runs its scenario once to learn how many operations it takes, then once for each of
+//! them with a crash there, and starts again on [`FaultyStorage::inner`], as a restarted server
+//! would.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::broadcast;
+
+use crate::ports::storage::{
+    Batch, Change, Entry, LockGuard, Page, Revision, Storage, StorageError,
+};
+
+/// On which side of a commit the process dies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Moment {
+    /// The commit has not happened.
+    Before,
+    /// The commit has happened, but nobody was told.
+    After,
+}
+
+/// Wraps a store; counts its operations (`get`, `list`, `commit`, `lock`, numbered from 0) and
+/// breaks at the one it was told.
+pub struct FaultyStorage {
+    inner: Arc<dyn Storage>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    operations: usize,
+    plan: Plan,
+}
+
+#[derive(Clone, Copy, Default)]
+enum Plan {
+    #[default]
+    Sound,
+    FailAt(usize),
+    CrashAt(usize, Moment),
+}
+
+/// What happens to one operation.
+enum Fate {
+    Runs,
+    Fails,
+    /// Runs, but its answer is lost.
+    Unanswered,
+    /// Does not run, and its caller cannot know.
+    Lost,
+    Dead,
+}
+
+impl FaultyStorage {
+    /// A wrapper that passes everything on until told otherwise.
+    pub fn new(inner: Arc<dyn Storage>) -> Self {
+        Self {
+            inner,
+            state: Mutex::default(),
+        }
+    }
+
+    /// The operation numbered `n` gets [`StorageError::Failed`]; those after it work again.
+    pub fn fail_at(&self, n: usize) {
+        self.state(|s| s.plan = Plan::FailAt(n));
+    }
+
+    /// From the operation numbered `n` on everything fails, as if the process had died there. If
+    /// that operation is a commit it is applied or not as `moment` says; its caller gets
+    /// [`StorageError::Unknown`].
+    pub fn crash_at(&self, n: usize, moment: Moment) {
+        self.state(|s| s.plan = Plan::CrashAt(n, moment));
+    }
+
+    /// Operations asked for so far, refused ones included.
+    pub fn operations(&self) -> usize {
+        self.state(|s| s.operations)
+    }
+
+    /// The wrapped store: what a restart finds.
+    pub fn inner(&self) -> Arc<dyn Storage> {
+        Arc::clone(&self.inner)
+    }
+
+    fn fate(&self) -> Fate {
+        self.state(|s| {
+            let n = s.operations;
+            s.operations += 1;
+            match s.plan {
+                Plan::FailAt(at) if n == at => Fate::Fails,
+                Plan::CrashAt(at, Moment::Before) if n == at => Fate::Lost,
+                Plan::CrashAt(at, Moment::After) if n == at => Fate::Unanswered,
+                Plan::CrashAt(at, _) if n > at => Fate::Dead,
+                _ => Fate::Runs,
+            }
+        })
+    }
+
+    /// Lets an operation that changes nothing run, or refuses it.
+    fn admit(&self) -> Result<(), StorageError> {
+        match self.fate() {
+            Fate::Runs => Ok(()),
+            Fate::Fails => Err(failed()),
+            Fate::Unanswered | Fate::Lost | Fate::Dead => Err(dead()),
+        }
+    }
+
+    fn state<T>(&self, f: impl FnOnce(&mut State) -> T) -> T {
+        f(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+#[async_trait]
+impl Storage for FaultyStorage {
+    async fn get(&self, key: &str) -> Result<Option<Entry>, StorageError> {
+        self.admit()?;
+        self.inner.get(key).await
+    }
+
+    async fn list(&self, prefix: &str, after: &str, limit: usize) -> Result<Page, StorageError> {
+        self.admit()?;
+        self.inner.list(prefix, after, limit).await
+    }
+
+    async fn commit(&self, batch: Batch) -> Result<Revision, StorageError> {
+        match self.fate() {
+            Fate::Runs => self.inner.commit(batch).await,
+            Fate::Fails => Err(failed()),
+            Fate::Unanswered => {
+                // Whatever the answer is, it dies with the process.
+                let _ = self.inner.commit(batch).await;
+                Err(unknown())
+            }
+            Fate::Lost => Err(unknown()),
+            Fate::Dead => Err(dead()),
+        }
+    }
+
+    fn watch(&self) -> broadcast::Receiver<Change> {
+        self.inner.watch()
+    }
+
+    async fn lock(
+        &self,
+        name: &str,
+        ttl: Duration,
+    ) -> Result<Option<Box<dyn LockGuard>>, StorageError> {
+        self.admit()?;
+        self.inner.lock(name, ttl).await
+    }
+
+    fn kind(&self) -> &'static str {
+        self.inner.kind()
+    }
+}
+
+fn failed() -> StorageError {
+    StorageError::Failed("injected fault".into())
+}
+
+fn dead() -> StorageError {
+    StorageError::Failed("injected crash: the store is gone".into())
+}
+
+fn unknown() -> StorageError {
+    StorageError::Unknown("injected crash during the commit".into())
+}

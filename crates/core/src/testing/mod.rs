@@ -1,0 +1,7 @@
+//! What the tests of several crates share. Nothing here runs in a server.
+
+mod faulty;
+pub mod storage_suite;
+
+pub use faulty::{FaultyStorage, Moment};
+pub use storage_suite::{Stores, storage_suite};
