@@ -6,12 +6,12 @@ use std::os::unix::fs::symlink;
 use std::thread::sleep;
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::pattern::{find, mismatch};
 use crate::scope::Scope;
 use crate::server::{Binary, Launch, TestServer};
-use crate::story::{Action, Ask, Step, Story};
+use crate::story::{Action, Ask, Setup, Step, Story};
 use crate::wire::{Request, Response};
 
 /// Where a story went another way.
@@ -62,6 +62,11 @@ pub fn tell(story: &Story, binary: &Binary) -> Result<(), Failure> {
         })?;
         scope.set("root", keys.root_token);
         scope.set("key", keys.shares.first().cloned().unwrap_or_default());
+        let made = set_up(&story.setup, &server, &mut scope);
+        made.map_err(|reason| Failure {
+            log: server.log(),
+            ..early(reason)
+        })?;
     }
     for (number, step) in story.steps.iter().enumerate() {
         let done = match step {
@@ -73,6 +78,50 @@ pub fn tell(story: &Story, binary: &Binary) -> Result<(), Failure> {
             reason,
             log: server.log(),
         })?;
+    }
+    Ok(())
+}
+
+fn set_up(setup: &Setup, server: &TestServer, scope: &mut Scope) -> Result<(), String> {
+    let root = scope.text("root").unwrap_or_default();
+    let put = |target: String, body: Value| {
+        let headers = vec![("X-Vault-Token".to_owned(), root.clone())];
+        let body = Some(body.to_string().into_bytes());
+        let request = Request {
+            method: "PUT".to_owned(),
+            target,
+            headers,
+            body,
+        };
+        let answer = server.send(&request).map_err(|error| error.to_string())?;
+        if matches!(answer.status, 200 | 204) {
+            return Ok(answer);
+        }
+        Err(format!(
+            "PUT {} answered {}: {}",
+            request.target,
+            answer.status,
+            answer.text()
+        ))
+    };
+    for (path, kind) in &setup.mounts {
+        put(format!("/v1/sys/mounts/{path}"), json!({ "type": kind }))?;
+    }
+    for (name, text) in &setup.policies {
+        put(
+            format!("/v1/sys/policies/acl/{name}"),
+            json!({ "policy": text }),
+        )?;
+    }
+    for (name, body) in &setup.tokens {
+        let answer = put("/v1/auth/token/create".to_owned(), body.clone())?.json();
+        for (name, path) in [
+            (name.clone(), "$.auth.client_token"),
+            (format!("{name}_accessor"), "$.auth.accessor"),
+        ] {
+            let value = find(&answer, path).ok_or_else(|| format!("no {path} in a new token"))?;
+            scope.set(name, value.clone());
+        }
     }
     Ok(())
 }

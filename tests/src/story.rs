@@ -9,6 +9,11 @@
 //! config = "…"                  # HCL; ${dir} is the temporary folder
 //! listener = "…"                # HCL lines for the listener's block
 //!
+//! [setup]                       # optional; made with the root token before the first step
+//! mounts = { transit = "transit", secret = "kv-v2" }
+//! policies = { app = 'path "transit/encrypt/k" { capabilities = ["update"] }' }
+//! tokens = { app = { policies = ["app"] } }      # captured as `app`, its accessor as `app_accessor`
+//!
 //! [[step]]
 //! id = "encrypt"
 //! method = "PUT"
@@ -28,7 +33,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::{fs, io};
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use crate::server::Storage;
@@ -55,6 +60,9 @@ pub struct Story {
     /// How the server is started.
     #[serde(default)]
     pub server: Server,
+    /// What is made before the first step.
+    #[serde(default)]
+    pub setup: Setup,
     /// In order; the first that fails ends the story.
     #[serde(rename = "step")]
     pub steps: Vec<Step>,
@@ -85,14 +93,38 @@ impl Default for Server {
     }
 }
 
+/// The `[setup]` table: what the story takes for granted.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Setup {
+    /// Path to engine type.
+    pub mounts: BTreeMap<String, String>,
+    /// Name to policy text.
+    pub policies: BTreeMap<String, String>,
+    /// Name to the body of `auth/token/create`.
+    pub tokens: BTreeMap<String, Value>,
+}
+
 /// A request and what must come back, or an action.
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
+#[derive(Debug)]
 pub enum Step {
     /// Something other than a request.
     Do(Action),
     /// A request.
     Ask(Box<Ask>),
+}
+
+impl<'de> Deserialize<'de> for Step {
+    /// By hand, so that a misspelt member is named in the error.
+    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+        let table = Value::deserialize(input)?;
+        let step = if table.get("do").is_some() {
+            Action::deserialize(table).map(Self::Do)
+        } else {
+            Ask::deserialize(table).map(|ask| Self::Ask(Box::new(ask)))
+        };
+        step.map_err(serde::de::Error::custom)
+    }
 }
 
 /// What can happen beside requests: `do = "restart"` and so on.
@@ -207,7 +239,9 @@ mod tests {
 
     #[test]
     fn misspelt_members_are_refused() {
-        assert!(parse("method = \"GET\"\npath = \"/\"\nstatus = 200\nexpects = {}").is_err());
+        let error =
+            parse("method = \"GET\"\npath = \"/\"\nstatus = 200\nexpects = {}").unwrap_err();
+        assert!(error.to_string().contains("expects"), "{error}");
         assert!(parse("do = \"dance\"").is_err());
         assert!(parse("method = \"GET\"\npath = \"/\"").is_err());
     }

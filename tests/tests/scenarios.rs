@@ -32,7 +32,10 @@ fn run(stem: &str) {
 }
 
 fn file(stem: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios").join(stem).with_extension("toml")
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("scenarios")
+        .join(stem)
+        .with_extension("toml")
 }
 
 /// A difference from the peer has a line in `docs/divergences.md`, and each line there names a story that shows it.
@@ -40,20 +43,31 @@ fn file(stem: &str) -> PathBuf {
 fn divergences_and_their_document_agree() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let document = std::fs::read_to_string(root.join("../docs/divergences.md")).unwrap();
-    let named: Vec<&str> =
-        document.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect();
+    let named: Vec<&str> = document
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split('`').next())
+        .collect();
     assert!(!named.is_empty());
     for stem in &named {
         let story = Story::read(&file(stem)).unwrap_or_else(|error| panic!("{error}"));
-        assert!(story.divergence.is_some(), "{stem}.toml says nothing of a divergence");
+        assert!(
+            story.divergence.is_some(),
+            "{stem}.toml says nothing of a divergence"
+        );
     }
     for entry in root.join("scenarios").read_dir().unwrap() {
         let path = entry.unwrap().path();
         let stem = path.file_stem().unwrap().to_str().unwrap().to_owned();
         if path.extension().is_some_and(|ext| ext == "toml")
-            && Story::read(&path).unwrap_or_else(|error| panic!("{error}")).divergence.is_some()
+            && Story::read(&path)
+                .unwrap_or_else(|error| panic!("{error}"))
+                .divergence
+                .is_some()
         {
-            assert!(named.contains(&stem.as_str()), "docs/divergences.md has no line for {stem}");
+            assert!(
+                named.contains(&stem.as_str()),
+                "docs/divergences.md has no line for {stem}"
+            );
         }
     }
 }
