@@ -133,3 +133,84 @@ impl BlockCipher {
             .map_err(|_| Error::Malformed("block"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::golden::{bytes, list, load};
+
+    /// Runs the groups of a Wycheproof file that have 12-byte nonces and 16-byte tags; returns how
+    /// many tests that were.
+    fn wycheproof(file: &str, key_bits: u64, algorithm: Algorithm) -> usize {
+        let golden = load(&format!("wycheproof/{file}"));
+        let mut count = 0;
+        for group in list(&golden, "testGroups") {
+            if group["ivSize"] != 96 || group["tagSize"] != 128 || group["keySize"] != key_bits {
+                continue;
+            }
+            for test in list(group, "tests") {
+                let key = Key::new(algorithm, &bytes(test, "key")).ok().unwrap();
+                let nonce = bytes(test, "iv").try_into().unwrap();
+                let (aad, plaintext) = (bytes(test, "aad"), bytes(test, "msg"));
+                let ciphertext = [bytes(test, "ct"), bytes(test, "tag")].concat();
+                let mut data = ciphertext.clone();
+                let opened = key.open(nonce, &aad, &mut data);
+                if test["result"] == "valid" {
+                    assert_eq!(opened.unwrap(), plaintext, "{}", test["tcId"]);
+                    let mut data = plaintext;
+                    key.seal(nonce, &aad, &mut data).unwrap();
+                    assert_eq!(data, ciphertext, "{}", test["tcId"]);
+                } else {
+                    assert_eq!(opened, Err(Error::WrongKey), "{}", test["tcId"]);
+                }
+                count += 1;
+            }
+        }
+        count
+    }
+
+    #[test]
+    fn published_vectors() {
+        for (file, key_bits, algorithm) in [
+            ("aes_gcm_test.json", 128, Algorithm::Aes128Gcm),
+            ("aes_gcm_test.json", 256, Algorithm::Aes256Gcm),
+            (
+                "chacha20_poly1305_test.json",
+                256,
+                Algorithm::ChaCha20Poly1305,
+            ),
+        ] {
+            let count = wycheproof(file, key_bits, algorithm);
+            assert!(count > 5, "{file}, {key_bits} bits: {count} tests");
+        }
+    }
+
+    #[test]
+    fn keys_of_a_wrong_length() {
+        for algorithm in [
+            Algorithm::Aes128Gcm,
+            Algorithm::Aes256Gcm,
+            Algorithm::ChaCha20Poly1305,
+        ] {
+            for len in 0..70 {
+                let taken = Key::new(algorithm, &vec![0; len]).is_ok();
+                assert_eq!(
+                    taken,
+                    len == algorithm.key_len(),
+                    "{algorithm:?}, {len} bytes"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn data_shorter_than_a_tag() {
+        let key = Key::new(Algorithm::Aes256Gcm, &[0; 32]).ok().unwrap();
+        for len in 0..TAG_LEN {
+            assert_eq!(
+                key.open([0; 12], b"", &mut vec![0; len]),
+                Err(Error::WrongKey)
+            );
+        }
+    }
+}

@@ -91,3 +91,140 @@ impl Wraps<Record> for Dek {
 fn mount_len(mount: &str) -> [u8; 8] {
     (mount.len() as u64).to_be_bytes()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const MOUNT: &str = "6f2c0d5e-3a44-4f0b-9d7e-8c1f2b3a4d5e";
+    const KEY: &str = "logical/6f2c0d5e-3a44-4f0b-9d7e-8c1f2b3a4d5e/versions/1";
+
+    fn dek() -> Dek {
+        Dek::new(Protected::init_with(|key| key.fill(3)))
+    }
+
+    #[test]
+    fn record_has_the_documented_layout() {
+        let sealed = dek().seal(0x0102_0304, MOUNT, KEY, b"value");
+        assert_eq!(sealed.len(), 1 + 4 + 24 + 5 + 16);
+        assert_eq!(sealed[..5], [1, 1, 2, 3, 4]);
+        assert_eq!(record::version(&sealed), Ok(0x0102_0304));
+
+        // Opened step by step, as the drawing in `record` says.
+        let nonce = sealed[5..29].try_into().unwrap();
+        let mut aad = vec![1, 1, 2, 3, 4, 0, 0, 0, 0, 0, 0, 0, 36];
+        aad.extend_from_slice(MOUNT.as_bytes());
+        aad.extend_from_slice(KEY.as_bytes());
+        let mut data = sealed[29..].to_vec();
+        assert_eq!(
+            xaes::Key::new(&[3; 32])
+                .open(nonce, &aad, &mut data)
+                .unwrap(),
+            b"value"
+        );
+    }
+
+    #[test]
+    fn a_record_does_not_open_elsewhere() {
+        let sealed = dek().seal(1, "ab", "cd", b"value");
+        assert!(dek().open("ab", "cd", &sealed).is_ok());
+        for (mount, key) in [
+            ("ab", "ce"),
+            ("ax", "cd"),
+            ("abc", "d"),
+            ("a", "bcd"),
+            ("", "abcd"),
+        ] {
+            assert_eq!(
+                dek().open(mount, key, &sealed).err(),
+                Some(Error::WrongKey),
+                "{mount} {key}"
+            );
+        }
+        assert_eq!(
+            Dek::generate().open("ab", "cd", &sealed).err(),
+            Some(Error::WrongKey)
+        );
+    }
+
+    #[test]
+    fn every_flipped_bit_and_every_cut_is_noticed() {
+        let sealed = dek().seal(1, MOUNT, KEY, b"a value");
+        for bit in 0..sealed.len() * 8 {
+            let mut flipped = sealed.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            assert!(dek().open(MOUNT, KEY, &flipped).is_err(), "bit {bit}");
+        }
+        for len in 0..sealed.len() {
+            assert!(
+                dek().open(MOUNT, KEY, &sealed[..len]).is_err(),
+                "cut to {len}"
+            );
+        }
+        assert!(
+            dek()
+                .open(MOUNT, KEY, &[sealed.as_slice(), &[0]].concat())
+                .is_err()
+        );
+    }
+
+    #[test]
+    fn wrapping_a_record_is_sealing_it() {
+        let at = Location {
+            mount: MOUNT,
+            key: KEY,
+        };
+        let value = Record::new(9, Secret::new(b"value".to_vec()));
+        let wrapped = dek().wrap(&value, at).unwrap();
+        assert!(
+            dek()
+                .open(MOUNT, KEY, wrapped.as_bytes())
+                .unwrap()
+                .ct_eq(b"value")
+        );
+        let again = dek().unwrap(&wrapped, at).ok().unwrap();
+        assert_eq!(again.version(), 9);
+        assert!(again.into_plaintext().ct_eq(b"value"));
+    }
+
+    proptest! {
+        #[test]
+        fn values_come_back(
+            version: u32,
+            mount in ".{0,40}",
+            key in ".{0,60}",
+            value in prop::collection::vec(any::<u8>(), 0..2000),
+        ) {
+            let sealed = dek().seal(version, &mount, &key, &value);
+            prop_assert_eq!(record::version(&sealed), Ok(version));
+            prop_assert!(dek().open(&mount, &key, &sealed).unwrap().ct_eq(&value));
+        }
+
+        #[test]
+        fn a_moved_or_changed_record_does_not_open(
+            (mount, key) in (".{0,40}", ".{0,60}"),
+            (other_mount, other_key) in (".{0,40}", ".{0,60}"),
+            value in prop::collection::vec(any::<u8>(), 0..200),
+            at: prop::sample::Index,
+            flip in 1..=255_u8,
+        ) {
+            let mut sealed = dek().seal(1, &mount, &key, &value);
+            if (&mount, &key) != (&other_mount, &other_key) {
+                prop_assert!(dek().open(&other_mount, &other_key, &sealed).is_err());
+            }
+            let at = at.index(sealed.len());
+            sealed[at] ^= flip;
+            prop_assert!(dek().open(&mount, &key, &sealed).is_err());
+        }
+
+        #[test]
+        fn any_bytes_are_refused(mut bytes in prop::collection::vec(any::<u8>(), 0..100)) {
+            prop_assert!(dek().open(MOUNT, KEY, &bytes).is_err());
+            if let Some(format) = bytes.first_mut() {
+                *format = 1;
+            }
+            prop_assert!(dek().open(MOUNT, KEY, &bytes).is_err());
+        }
+    }
+}

@@ -86,3 +86,110 @@ impl KeyType for OutputLen {
         self.0
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::golden::{array, bytes, list, load};
+
+    #[test]
+    fn published_hmac_vectors() {
+        let golden = load("wycheproof/hmac_sha256_test.json");
+        let mut tests = 0;
+        for group in list(&golden, "testGroups")
+            .iter()
+            .filter(|group| group["tagSize"] == 256)
+        {
+            for test in list(group, "tests") {
+                let key = MacKey::new(&bytes(test, "key"));
+                let (data, tag) = (bytes(test, "msg"), bytes(test, "tag"));
+                let valid = test["result"] == "valid";
+                assert_eq!(key.verify(&data, &tag), valid, "{}", test["tcId"]);
+                assert_eq!(key.tag(&data).as_slice() == tag, valid, "{}", test["tcId"]);
+                assert_eq!(
+                    hmac_sha256(&bytes(test, "key"), &data).as_slice() == tag,
+                    valid
+                );
+                tests += 1;
+            }
+        }
+        assert!(tests > 10, "{tests}");
+    }
+
+    #[test]
+    fn published_hkdf_vectors() {
+        let golden = load("wycheproof/hkdf_sha256_test.json");
+        let (mut tests, mut without_salt) = (0, 0);
+        for test in list(&golden, "testGroups")
+            .iter()
+            .flat_map(|group| list(group, "tests"))
+        {
+            let (input, salt, info) =
+                (bytes(test, "ikm"), bytes(test, "salt"), bytes(test, "info"));
+            let mut out = vec![0; usize::try_from(test["size"].as_u64().unwrap()).unwrap()];
+            let (left, right) = info.split_at(info.len() / 2);
+            // Extracting is tagging under the salt.
+            let extracted = hmac_sha256(&salt, &input);
+            let done = expand_sha256(&extracted, &[left, right], &mut out);
+            if test["result"] == "valid" {
+                assert_eq!(
+                    (done, &out),
+                    (Ok(()), &bytes(test, "okm")),
+                    "{}",
+                    test["tcId"]
+                );
+            } else {
+                assert_eq!(done, Err(Error::Exhausted), "{}", test["tcId"]);
+            }
+            if salt.is_empty() && done.is_ok() {
+                hkdf_sha256(&input, &[&info], &mut out).unwrap();
+                assert_eq!(out, bytes(test, "okm"), "{}", test["tcId"]);
+                without_salt += 1;
+            }
+            tests += 1;
+        }
+        assert!(
+            tests > 20 && without_salt > 2,
+            "{tests}, {without_salt} without salt"
+        );
+    }
+
+    #[test]
+    fn golden_payload_keys() {
+        let golden = load("cobblestone.json");
+        for message in list(&golden, "messages")
+            .iter()
+            .filter(|m| m["context_hex"].is_string())
+        {
+            let (salt, context) = (bytes(message, "salt_hex"), bytes(message, "context_hex"));
+            let info = [label::COBBLESTONE_256, &salt, &context];
+            let mut out = [0; 76];
+            expand_sha512(&array(message, "key_hex"), &info, &mut out).unwrap();
+            assert_eq!(
+                out[..32],
+                bytes(message, "aead_key_hex"),
+                "{}",
+                message["name"]
+            );
+            assert_eq!(out[32..44], bytes(message, "base_nonce_hex"));
+            assert_eq!(out[44..], bytes(message, "commitment_hex"));
+        }
+    }
+
+    #[test]
+    fn longest_outputs() {
+        for (longest, expand) in [
+            (
+                8160,
+                expand_sha256 as fn(&[u8; 32], &[&[u8]], &mut [u8]) -> Result<(), Error>,
+            ),
+            (16320, expand_sha512),
+        ] {
+            assert_eq!(expand(&[1; 32], &[], &mut vec![0; longest]), Ok(()));
+            assert_eq!(
+                expand(&[1; 32], &[], &mut vec![0; longest + 1]),
+                Err(Error::Exhausted)
+            );
+        }
+    }
+}

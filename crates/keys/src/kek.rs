@@ -76,3 +76,95 @@ impl Wrapped<Dek> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const AT: &[u8] = b"core/dek/6f2c0d5e-3a44-4f0b-9d7e-8c1f2b3a4d5e/1";
+
+    #[test]
+    fn dek_comes_back_from_its_place_only() {
+        let (kek, dek) = (Kek::generate(7), Dek::generate());
+        let wrapped = kek.wrap(&dek, AT).unwrap();
+        assert_eq!(wrapped.as_bytes().len(), 1 + 4 + 24 + 32 + 16);
+        assert_eq!(wrapped.term(), Ok(7));
+        let again = kek.unwrap(&wrapped, AT).ok().unwrap();
+        assert_eq!(again.as_bytes(), dek.as_bytes());
+        assert_eq!(
+            kek.unwrap(&wrapped, b"core/dek/other/1").err(),
+            Some(Error::WrongKey)
+        );
+    }
+
+    #[test]
+    fn wrapping_twice_gives_other_bytes() {
+        let (kek, dek) = (Kek::generate(1), Dek::generate());
+        let [first, second] = [(); 2].map(|()| kek.wrap(&dek, AT).unwrap());
+        assert_ne!(first.as_bytes(), second.as_bytes());
+    }
+
+    #[test]
+    fn another_key_does_not_open_it() {
+        let wrapped = Kek::generate(7).wrap(&Dek::generate(), AT).unwrap();
+        let same_term = Kek::generate(7).unwrap(&wrapped, AT).err();
+        assert_eq!(same_term, Some(Error::WrongKey));
+        let other_term = Kek::generate(8).unwrap(&wrapped, AT).err();
+        assert_eq!(other_term, Some(Error::UnknownTerm(7)));
+    }
+
+    #[test]
+    fn the_term_is_authenticated() {
+        let key = || Protected::init_with(|key| key.fill(9));
+        let wrapped = Kek::from_bytes(1, key())
+            .wrap(&Dek::generate(), AT)
+            .unwrap();
+        let mut renamed = wrapped.into_bytes();
+        renamed[4] = 2;
+        let renamed = Wrapped::from_bytes(renamed);
+        assert_eq!(renamed.term(), Ok(2));
+        assert_eq!(
+            Kek::from_bytes(2, key()).unwrap(&renamed, AT).err(),
+            Some(Error::WrongKey)
+        );
+    }
+
+    #[test]
+    fn every_flipped_bit_and_every_cut_is_noticed() {
+        let kek = Kek::generate(7);
+        let wrapped = kek.wrap(&Dek::generate(), AT).unwrap().into_bytes();
+        for bit in 0..wrapped.len() * 8 {
+            let mut flipped = wrapped.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            assert!(
+                kek.unwrap(&Wrapped::from_bytes(flipped), AT).is_err(),
+                "bit {bit}"
+            );
+        }
+        for len in 0..wrapped.len() {
+            let cut = Wrapped::from_bytes(wrapped[..len].to_vec());
+            assert!(kek.unwrap(&cut, AT).is_err(), "cut to {len}");
+        }
+    }
+
+    #[test]
+    fn a_sealed_key_of_another_length_is_malformed() {
+        let kek = Kek::generate(7);
+        let sealed = message::seal(&kek.cipher, &[FORMAT, 0, 0, 0, 7], &[AT], &[1; 33]).unwrap();
+        let refused = kek.unwrap(&Wrapped::from_bytes(sealed), AT).err();
+        assert_eq!(refused, Some(Error::Malformed("DEK")));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_refused(mut bytes in prop::collection::vec(any::<u8>(), 0..100)) {
+            let kek = Kek::generate(7);
+            prop_assert!(kek.unwrap(&Wrapped::from_bytes(bytes.clone()), AT).is_err());
+            for (byte, header) in bytes.iter_mut().zip([FORMAT, 0, 0, 0, 7]) {
+                *byte = header;
+            }
+            prop_assert!(kek.unwrap(&Wrapped::from_bytes(bytes), AT).is_err());
+        }
+    }
+}

@@ -296,3 +296,280 @@ impl TryFrom<TermJson<'_>> for OlderTerm {
 fn encode(kek: &Kek) -> Zeroizing<String> {
     Zeroizing::new(STANDARD.encode(kek.as_bytes()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dek::Dek;
+    use crate::hierarchy::{Wrapped, Wraps};
+    use crate::root_key::RootKey;
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
+
+    const AT: &[u8] = b"core/keyring";
+    const NOW: &str = "2030-01-01T00:00:00.123456789Z";
+
+    fn parsed(json: &str) -> Result<Keyring, Error> {
+        Keyring::from_json(json.as_bytes())
+    }
+
+    fn states(keyring: &Keyring) -> Vec<(u32, State)> {
+        keyring
+            .terms()
+            .map(|info| (info.term, info.state))
+            .collect()
+    }
+
+    #[test]
+    fn life_of_a_term() {
+        let first = Keyring::new(NOW);
+        assert_eq!(states(&first), [(1, State::Active)]);
+        let second = first.rotate("2031-01-01T00:00:00Z").unwrap();
+        assert_eq!(states(&second), [(1, State::Retiring), (2, State::Active)]);
+        assert_eq!(second.active().term, 2);
+        assert_eq!(second.active().kek.term(), 2);
+        assert_eq!(second.active().created, "2031-01-01T00:00:00Z");
+        assert_eq!(second.terms().next().unwrap().created, NOW);
+        let third = second.retire(1).unwrap();
+        assert_eq!(states(&third), [(1, State::Retired), (2, State::Active)]);
+        assert!(third.kek(1).is_none());
+        assert!(third.kek(2).is_some());
+        assert!(third.kek(3).is_none());
+    }
+
+    #[test]
+    fn what_can_not_be_retired() {
+        let keyring = Keyring::new(NOW).rotate(NOW).unwrap();
+        assert_eq!(keyring.retire(2).err(), Some(Error::ActiveTerm(2)));
+        assert_eq!(keyring.retire(3).err(), Some(Error::UnknownTerm(3)));
+        let retired = keyring.retire(1).unwrap();
+        assert_eq!(retired.retire(1).err(), Some(Error::UnknownTerm(1)));
+    }
+
+    #[test]
+    fn a_new_keyring_shares_the_keys_of_the_old() {
+        let old = Keyring::new(NOW);
+        let new = old.rotate(NOW).unwrap();
+        assert!(std::ptr::eq(new.kek(1).unwrap(), old.kek(1).unwrap()));
+        let bytes = new.active().kek.as_bytes();
+        assert_ne!(
+            bytes,
+            old.active().kek.as_bytes(),
+            "the new term has a key of its own"
+        );
+    }
+
+    #[test]
+    fn retired_terms_are_forgotten_in_the_end() {
+        let mut keyring = Keyring::new(NOW).rotate(NOW).unwrap();
+        for term in 2..100 {
+            keyring = keyring.rotate(NOW).unwrap().retire(term).unwrap();
+        }
+        assert_eq!(keyring.active().term, 100);
+        assert!(
+            keyring.kek(1).is_some(),
+            "a retiring term is never forgotten"
+        );
+        let retired = keyring.terms().filter(|info| info.state == State::Retired);
+        let retired: Vec<u32> = retired.map(|info| info.term).collect();
+        assert_eq!(retired, (36..100).collect::<Vec<u32>>());
+    }
+
+    #[test]
+    fn the_last_term() {
+        let json = |term: u32| {
+            let key = STANDARD.encode([1; 32]);
+            format!(r#"[{{"term":{term},"key":"{key}","created":"","state":"active"}}]"#)
+        };
+        assert!(
+            parsed(&json(u32::MAX - 1))
+                .ok()
+                .unwrap()
+                .rotate(NOW)
+                .is_ok()
+        );
+        let last = parsed(&json(u32::MAX)).ok().unwrap();
+        assert_eq!(last.rotate(NOW).err(), Some(Error::Exhausted));
+    }
+
+    #[test]
+    fn malformed_json() {
+        let key = STANDARD.encode([1; 32]);
+        let term = |term: u32, key: &str, state: &str| {
+            format!(r#"{{"term":{term},"key":{key},"created":"c","state":"{state}"}}"#)
+        };
+        let key = &format!("\"{key}\"");
+        let active = term(2, key, "active");
+        assert!(parsed(&format!("[{},{active}]", term(1, key, "retiring"))).is_ok());
+        assert!(parsed(&format!("[{},{active}]", term(1, "null", "retired"))).is_ok());
+        for json in [
+            String::new(),
+            "[]".to_owned(),
+            "{}".to_owned(),
+            format!("[{active}"),
+            format!("[{active}]x"),
+            format!("[{active},{active}]"),
+            format!("[{},{active}]", term(1, key, "active")),
+            format!("[{},{active}]", term(3, key, "retiring")),
+            format!("[{},{active}]", term(1, key, "retired")),
+            format!("[{},{active}]", term(1, "null", "retiring")),
+            format!("[{active},{}]", term(3, key, "retiring")),
+            format!("[{}]", term(1, "null", "active")),
+            format!("[{}]", term(1, "\"AAAA\"", "active")),
+            format!(
+                "[{}]",
+                term(1, &format!("\"{}\"", STANDARD.encode([1; 33])), "active")
+            ),
+            format!("[{}]", term(1, &key.replace('=', ""), "active")),
+            format!("[{}]", term(1, key, "else")),
+            active.replace('{', r#"[{"more":1,"#) + "]",
+        ] {
+            assert_eq!(
+                parsed(&json).err(),
+                Some(Error::Malformed("keyring")),
+                "{json}"
+            );
+        }
+    }
+
+    #[test]
+    fn json_never_outgrows_its_buffer() {
+        let mut keyring = Keyring::new(&"\u{1}".repeat(50));
+        for _ in 0..20 {
+            keyring = keyring.rotate(&"\"".repeat(40)).unwrap();
+        }
+        let json = keyring.to_json();
+        let terms: usize = keyring
+            .terms()
+            .map(|info| 160 + 6 * info.created.len())
+            .sum();
+        assert_eq!(json.expose().capacity(), terms);
+        assert!(Keyring::from_json(json.expose()).is_ok());
+    }
+
+    #[test]
+    fn every_flipped_bit_and_every_cut_is_noticed() {
+        let root = RootKey::generate();
+        let wrapped = root.wrap(&Keyring::new(NOW), AT).unwrap().into_bytes();
+        for bit in 0..wrapped.len() * 8 {
+            let mut flipped = wrapped.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            assert!(
+                root.unwrap(&Wrapped::from_bytes(flipped), AT).is_err(),
+                "bit {bit}"
+            );
+        }
+        for len in 0..wrapped.len() {
+            let cut = Wrapped::from_bytes(wrapped[..len].to_vec());
+            assert!(root.unwrap(&cut, AT).is_err(), "cut to {len}");
+        }
+    }
+
+    #[test]
+    fn a_wrapped_keyring_opens_with_its_root_key_in_its_place_only() {
+        let root = RootKey::generate();
+        let wrapped = root.wrap(&Keyring::new(NOW), AT).unwrap();
+        assert!(root.unwrap(&wrapped, AT).is_ok());
+        assert_eq!(
+            root.unwrap(&wrapped, b"core/other").err(),
+            Some(Error::WrongKey)
+        );
+        assert_eq!(
+            RootKey::generate().unwrap(&wrapped, AT).err(),
+            Some(Error::WrongKey)
+        );
+    }
+
+    #[derive(Debug, Clone, Copy)]
+    enum Step {
+        Rotate,
+        Retire(u32),
+        Rewrap,
+        Restart,
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            3 => Just(Step::Rotate),
+            3 => (0..12_u32).prop_map(Step::Retire),
+            1 => Just(Step::Rewrap),
+            2 => Just(Step::Restart),
+        ]
+    }
+
+    proptest! {
+        /// Beside the keyring goes a model: a DEK for each term, wrapped when the term was new. It
+        /// opens as long as its term is not retired, whatever else happens.
+        #[test]
+        fn wrapped_deks_open_until_their_term_is_retired(
+            steps in prop::collection::vec(step(), 0..30)
+        ) {
+            let root = RootKey::generate();
+            let at = b"core/dek/x/1".as_slice();
+            let new_dek = |keyring: &Keyring| {
+                let dek = Dek::generate();
+                let wrapped = keyring.active().kek.wrap(&dek, at).unwrap();
+                (dek, wrapped)
+            };
+            let mut keyring = Keyring::new(NOW);
+            let mut deks = BTreeMap::from([(1, new_dek(&keyring))]);
+            for step in steps {
+                match step {
+                    Step::Rotate => {
+                        keyring = keyring.rotate(NOW).unwrap();
+                        prop_assert!(deks.insert(keyring.active().term, new_dek(&keyring)).is_none());
+                    }
+                    Step::Retire(term) => match keyring.retire(term) {
+                        Ok(without) => {
+                            prop_assert!(deks.remove(&term).is_some());
+                            keyring = without;
+                        }
+                        Err(Error::ActiveTerm(active)) => {
+                            prop_assert_eq!((term, active), (keyring.active().term, term));
+                        }
+                        Err(error) => {
+                            prop_assert_eq!(error, Error::UnknownTerm(term));
+                            prop_assert!(!deks.contains_key(&term));
+                        }
+                    },
+                    Step::Rewrap => {
+                        let (term, kek) = (keyring.active().term, &keyring.active().kek);
+                        for (dek, wrapped) in deks.values_mut() {
+                            let old = keyring.kek(wrapped.term().unwrap()).unwrap();
+                            *dek = old.unwrap(wrapped, at).ok().unwrap();
+                            *wrapped = kek.wrap(dek, at).unwrap();
+                        }
+                        let newest = deks.remove(&term).unwrap();
+                        deks = BTreeMap::from([(term, newest)]);
+                        for info in keyring.terms().map(|info| info.term).collect::<Vec<_>>() {
+                            if let Ok(without) = keyring.retire(info) {
+                                keyring = without;
+                            }
+                        }
+                    }
+                    Step::Restart => {
+                        let before = states(&keyring);
+                        let wrapped = root.wrap(&keyring, AT).unwrap();
+                        keyring = root.unwrap(&wrapped, AT).ok().unwrap();
+                        prop_assert_eq!(states(&keyring), before);
+                    }
+                }
+                for (dek, wrapped) in deks.values() {
+                    let kek = keyring.kek(wrapped.term().unwrap()).unwrap();
+                    let again = kek.unwrap(wrapped, at).ok().unwrap();
+                    prop_assert_eq!(again.as_bytes(), dek.as_bytes());
+                }
+                let usable = keyring.terms().filter(|info| info.state != State::Retired).count();
+                prop_assert_eq!(usable, deks.len());
+            }
+        }
+
+        #[test]
+        fn any_bytes_are_refused(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            prop_assert!(Keyring::from_json(&bytes).is_err());
+            let root = RootKey::generate();
+            let bytes = [[1].as_slice(), &bytes].concat();
+            prop_assert!(root.unwrap(&Wrapped::from_bytes(bytes), AT).is_err());
+        }
+    }
+}

@@ -24,6 +24,8 @@ pub mod aead;
 mod dek;
 mod error;
 mod gf256;
+#[cfg(test)]
+mod golden;
 mod hierarchy;
 pub mod kdf;
 mod kek;

@@ -68,3 +68,26 @@ pub(crate) fn header(version: u32) -> [u8; HEADER_LEN] {
     let [a, b, c, d] = version.to_be_bytes();
     [FORMAT, a, b, c, d]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn version_of_a_header() {
+        assert_eq!(version(&header(0xDEAD_BEEF)), Ok(0xDEAD_BEEF));
+        assert_eq!(version(&[1, 0, 0, 0, 2, 9, 9]), Ok(2));
+    }
+
+    #[test]
+    fn what_is_no_record() {
+        for bytes in [
+            &[][..],
+            &[1, 0, 0, 0],
+            &[0, 0, 0, 0, 1],
+            &[2, 0, 0, 0, 1, 7, 7],
+        ] {
+            assert_eq!(version(bytes), Err(Error::Malformed("record")));
+        }
+    }
+}

@@ -145,7 +145,7 @@ impl<'a> Points<'a> {
 /// The numbers from 1 to 255 in random order (Fisher and Yates).
 fn shuffled_numbers() -> [u8; 255] {
     let mut numbers = [0; 255];
-    for (number, value) in numbers.iter_mut().zip(1..) {
+    for (number, value) in numbers.iter_mut().zip(1..=u8::MAX) {
         *number = value;
     }
     let mut left = u8::MAX;
@@ -154,4 +154,162 @@ fn shuffled_numbers() -> [u8; 255] {
         numbers.swap(usize::from(left), usize::from(rng::below(limit)));
     }
     numbers
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::golden::{bytes, list, load};
+    use proptest::prelude::*;
+    use proptest::sample::subsequence;
+
+    fn combined(shares: &[Vec<u8>]) -> Result<Vec<u8>, ShareError> {
+        let shares: Vec<&[u8]> = shares.iter().map(Vec::as_slice).collect();
+        combine(&shares).map(Secret::into_inner)
+    }
+
+    fn split_plain(secret: &[u8], shares: u8, threshold: u8) -> Vec<Vec<u8>> {
+        let shares = split(secret, shares, threshold).unwrap();
+        shares.into_iter().map(Secret::into_inner).collect()
+    }
+
+    #[test]
+    fn golden_subsets_give_the_key() {
+        let golden = load("shamir.json");
+        let mut subsets = 0;
+        for set in list(&golden, "sets")
+            .iter()
+            .filter(|set| set["secret_threshold"] != 1)
+        {
+            let shares: Vec<Vec<u8>> = list(set, "keys_hex")
+                .iter()
+                .map(|share| hex::decode(share.as_str().unwrap()).unwrap())
+                .collect();
+            for subset in list(set, "subsets_that_give_the_key") {
+                let chosen: Vec<Vec<u8>> = subset
+                    .as_array()
+                    .unwrap()
+                    .iter()
+                    .map(|index| shares[usize::try_from(index.as_u64().unwrap()).unwrap()].clone())
+                    .collect();
+                assert_eq!(
+                    combined(&chosen),
+                    Ok(bytes(set, "unseal_key_hex")),
+                    "{}",
+                    set["name"]
+                );
+                subsets += 1;
+            }
+        }
+        assert_eq!(subsets, 31);
+    }
+
+    #[test]
+    fn golden_wrong_combines() {
+        let golden = load("shamir.json");
+        let mut cases = 0;
+        for case in list(&golden, "sets")
+            .iter()
+            .filter_map(|set| set["other_combines"].as_array())
+        {
+            for case in case {
+                let shares: Vec<Vec<u8>> = list(case, "shares")
+                    .iter()
+                    .map(|share| hex::decode(share.as_str().unwrap()).unwrap())
+                    .collect();
+                let expected = match case["error"].as_str() {
+                    Some("duplicate x") => Err(ShareError::Duplicate),
+                    Some("unequal lengths") => Err(ShareError::UnequalLengths),
+                    Some("fewer than two parts") => Err(ShareError::TooFew),
+                    Some(other) => panic!("{other}"),
+                    None => Ok(bytes(case, "combined")),
+                };
+                assert_eq!(combined(&shares), expected, "{}", case["why"]);
+                cases += 1;
+            }
+        }
+        assert_eq!(cases, 32);
+    }
+
+    #[test]
+    fn impossible_counts() {
+        for (shares, threshold) in [(0, 0), (1, 1), (2, 1), (1, 2), (5, 6), (255, 0)] {
+            let refused = split(b"0123456789abcdef", shares, threshold).err();
+            assert_eq!(refused, Some(ShareError::Counts { shares, threshold }));
+        }
+    }
+
+    #[test]
+    fn shares_that_no_split_makes() {
+        assert_eq!(combined(&[]), Err(ShareError::TooFew));
+        assert_eq!(combined(&[vec![], vec![]]), Err(ShareError::Length));
+        assert_eq!(combined(&[vec![1], vec![2]]), Err(ShareError::Length));
+        assert_eq!(combined(&[vec![7, 1], vec![9, 0]]), Err(ShareError::Zero));
+        assert_eq!(
+            combined(&[vec![7, 1], vec![9, 1]]),
+            Err(ShareError::Duplicate)
+        );
+    }
+
+    #[test]
+    fn all_255_shares() {
+        let shares = split_plain(b"secret", 255, 255);
+        let mut numbers: Vec<u8> = shares.iter().map(|share| share[6]).collect();
+        assert_ne!(
+            numbers,
+            (1..=255).collect::<Vec<u8>>(),
+            "the numbers are shuffled"
+        );
+        numbers.sort_unstable();
+        assert_eq!(numbers, (1..=255).collect::<Vec<u8>>());
+        assert_eq!(combined(&shares).unwrap(), b"secret");
+    }
+
+    /// A split that draws the leading coefficient from 1 to 255 lets whoever holds `threshold - 1`
+    /// shares rule out one value of each byte: with threshold 2, that of his own `y`.
+    #[test]
+    fn a_leading_coefficient_may_be_zero() {
+        let shares = split_plain(&[0x42; 8192], 2, 2);
+        let equal = shares[0][..8192].iter().filter(|&&y| y == 0x42).count();
+        // 32 are expected; none at all would come by chance once in 10^14 runs.
+        assert!((1..200).contains(&equal), "{equal}");
+    }
+
+    fn split_and_choice() -> impl Strategy<Value = (Vec<u8>, Vec<Vec<u8>>, usize, Vec<usize>)> {
+        (prop::collection::vec(any::<u8>(), 16..48), 2..=24_u8)
+            .prop_flat_map(|(secret, shares)| (Just(secret), Just(shares), 2..=shares))
+            .prop_flat_map(|(secret, shares, threshold)| {
+                let parts = split_plain(&secret, shares, threshold);
+                let indexes: Vec<usize> = (0..usize::from(shares)).collect();
+                let threshold = usize::from(threshold);
+                let chosen = subsequence(indexes, threshold).prop_shuffle();
+                (Just(secret), Just(parts), Just(threshold), chosen)
+            })
+    }
+
+    proptest! {
+        #[test]
+        fn threshold_shares_give_the_secret_and_fewer_do_not(
+            (secret, parts, threshold, chosen) in split_and_choice()
+        ) {
+            let mut chosen: Vec<Vec<u8>> = chosen.iter().map(|&i| parts[i].clone()).collect();
+            prop_assert_eq!(combined(&chosen).unwrap(), secret.clone());
+            prop_assert_eq!(combined(&parts).unwrap(), secret.clone());
+            chosen.pop();
+            if threshold > 2 {
+                prop_assert_ne!(combined(&chosen).unwrap(), secret);
+            } else {
+                prop_assert_eq!(combined(&chosen), Err(ShareError::TooFew));
+            }
+        }
+
+        #[test]
+        fn any_bytes_are_combined_or_refused(
+            shares in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40), 0..8)
+        ) {
+            if let Ok(secret) = combined(&shares) {
+                prop_assert_eq!(secret.len() + 1, shares[0].len());
+            }
+        }
+    }
 }

@@ -144,3 +144,164 @@ impl Wraps<RootKey> for UnsealKey {
 fn aad(context: &[u8]) -> Vec<u8> {
     [&[FORMAT], context].concat()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::golden::{bytes, list, load};
+    use proptest::prelude::*;
+
+    const AT: &[u8] = b"core/seal/shamir";
+
+    fn share(bytes: &[u8]) -> Share {
+        Share::from_bytes(bytes).ok().unwrap()
+    }
+
+    fn key(fill: u8) -> UnsealKey {
+        UnsealKey(Protected::init_with(|key| key.fill(fill)))
+    }
+
+    #[test]
+    fn golden_shares_open_what_their_server_sealed() {
+        let golden = load("shamir.json");
+        let sets = list(&golden, "sets");
+        for set in sets {
+            let threshold = usize::try_from(set["secret_threshold"].as_u64().unwrap()).unwrap();
+            let shares: Vec<Share> = list(set, "keys_hex")
+                .iter()
+                .take(threshold)
+                .map(|text| share(&hex::decode(text.as_str().unwrap()).unwrap()))
+                .collect();
+            let key = match shares.as_slice() {
+                [only] => UnsealKey::from_share_of_one(only),
+                shares => UnsealKey::from_shares(shares),
+            };
+            let key = key.ok().unwrap();
+            assert_eq!(key.0.expose().as_slice(), bytes(set, "unseal_key_hex"));
+
+            let blob = bytes(&set["proof"]["blob_info"], "ciphertext");
+            let (nonce, sealed) = blob.split_first_chunk().unwrap();
+            let mut sealed = sealed.to_vec();
+            let opened = key
+                .cipher()
+                .ok()
+                .unwrap()
+                .open(*nonce, b"", &mut sealed)
+                .unwrap();
+            let expected = set["proof"]["barrier_unseal_keys_plaintext"]
+                .as_str()
+                .unwrap();
+            assert_eq!(opened, expected.as_bytes(), "{}", set["name"]);
+        }
+        assert_eq!(sets.len(), 7);
+    }
+
+    #[test]
+    fn shares_of_any_count_give_the_key() {
+        for (shares, threshold) in [(1, 1), (2, 2), (5, 3), (255, 2)] {
+            let key = UnsealKey::generate();
+            let parts = key.split(shares, threshold).ok().unwrap();
+            assert_eq!(parts.len(), usize::from(shares));
+            let again = match parts.as_slice() {
+                [only] => UnsealKey::from_share_of_one(only),
+                parts => UnsealKey::from_shares(&parts[..usize::from(threshold)]),
+            };
+            assert!(again.ok().unwrap().0.ct_eq(&key.0));
+        }
+        let refused = key(1).split(3, 1).err();
+        let counts = ShareError::Counts {
+            shares: 3,
+            threshold: 1,
+        };
+        assert_eq!(refused, Some(Error::Share(counts)));
+    }
+
+    #[test]
+    fn lengths_of_a_share() {
+        for len in 0..50 {
+            let taken = Share::from_bytes(&vec![1; len]);
+            match taken {
+                Ok(share) => assert_eq!(share.as_bytes(), vec![1; len]),
+                Err(error) => assert_eq!(error, Error::Share(ShareError::Length)),
+            }
+            assert_eq!(
+                Share::from_bytes(&vec![1; len]).is_ok(),
+                (16..=33).contains(&len)
+            );
+        }
+    }
+
+    #[test]
+    fn shares_of_another_length_give_no_key() {
+        let short = [share(&[1; 20]), share(&[2; 20])];
+        assert_eq!(UnsealKey::from_shares(&short).err(), Some(Error::WrongKey));
+        assert_eq!(
+            UnsealKey::from_share_of_one(&share(&[1; 33])).err(),
+            Some(Error::WrongKey)
+        );
+        let unequal = [share(&[1; 33]), share(&[2; 32])];
+        let refused = Some(Error::Share(ShareError::UnequalLengths));
+        assert_eq!(UnsealKey::from_shares(&unequal).err(), refused);
+    }
+
+    #[test]
+    fn equal_shares() {
+        assert!(share(&[1; 33]).ct_eq(&share(&[1; 33])));
+        assert!(!share(&[1; 33]).ct_eq(&share(&[1; 32])));
+        assert!(!share(&[1; 33]).ct_eq(&share(&[2; 33])));
+    }
+
+    #[test]
+    fn root_key_comes_back_from_its_place_only() {
+        let root = RootKey::generate();
+        let wrapped = key(1).wrap(&root, AT).unwrap();
+        assert_eq!(wrapped.as_bytes().len(), 1 + 12 + 32 + 16);
+        let again = key(1).unwrap(&wrapped, AT).ok().unwrap();
+        assert_eq!(again.as_bytes(), root.as_bytes());
+        assert_eq!(
+            key(1).unwrap(&wrapped, b"core/seal/other").err(),
+            Some(Error::WrongKey)
+        );
+        assert_eq!(key(2).unwrap(&wrapped, AT).err(), Some(Error::WrongKey));
+    }
+
+    #[test]
+    fn every_flipped_bit_and_every_cut_is_noticed() {
+        let wrapped = key(1).wrap(&RootKey::generate(), AT).unwrap().into_bytes();
+        for bit in 0..wrapped.len() * 8 {
+            let mut flipped = wrapped.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            assert!(
+                key(1).unwrap(&Wrapped::from_bytes(flipped), AT).is_err(),
+                "bit {bit}"
+            );
+        }
+        for len in 0..wrapped.len() {
+            let cut = Wrapped::from_bytes(wrapped[..len].to_vec());
+            assert!(key(1).unwrap(&cut, AT).is_err(), "cut to {len}");
+        }
+    }
+
+    #[test]
+    fn a_sealed_key_of_another_length_is_malformed() {
+        let mut sealed = vec![7; 31];
+        key(1)
+            .cipher()
+            .ok()
+            .unwrap()
+            .seal([0; 12], &aad(AT), &mut sealed)
+            .unwrap();
+        let wrapped = Wrapped::from_bytes([&[FORMAT], [0; 12].as_slice(), &sealed].concat());
+        assert_eq!(
+            key(1).unwrap(&wrapped, AT).err(),
+            Some(Error::Malformed("root key"))
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_refused(bytes in prop::collection::vec(any::<u8>(), 0..80)) {
+            prop_assert!(key(1).unwrap(&Wrapped::from_bytes(bytes), AT).is_err());
+        }
+    }
+}

@@ -107,3 +107,119 @@ fn halves(nonce: &[u8; NONCE_LEN]) -> ([u8; 12], [u8; 12]) {
     second.copy_from_slice(right);
     (first, second)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::golden::{array, bytes, list, load};
+    use serde_json::Value;
+    use sha3::digest::{ExtendableOutput, Update, XofReader};
+    use sha3::{Shake128, Shake128Reader};
+
+    /// Ciphertext and tag, as the vectors have them.
+    fn seal(key: &[u8; 32], nonce: &[u8; 24], aad: &[u8], plaintext: &[u8]) -> Vec<u8> {
+        let mut data = plaintext.to_vec();
+        let tag = Key::new(key).seal(nonce, aad, &mut data).unwrap();
+        data.extend_from_slice(&tag);
+        data
+    }
+
+    #[test]
+    fn golden_vectors_seal_and_open() {
+        let golden = load("xaes256gcm.json");
+        let vectors = list(&golden, "vectors");
+        assert_eq!(vectors.len(), 50);
+        for vector in vectors {
+            let (key, nonce) = (array(vector, "key_hex"), array(vector, "nonce_hex"));
+            let (aad, plaintext) = (bytes(vector, "aad_hex"), bytes(vector, "plaintext_hex"));
+            let ciphertext = bytes(vector, "ciphertext_hex");
+            assert_eq!(
+                seal(&key, &nonce, &aad, &plaintext),
+                ciphertext,
+                "{}",
+                vector["name"]
+            );
+            let mut data = ciphertext;
+            assert_eq!(
+                Key::new(&key).open(&nonce, &aad, &mut data).unwrap(),
+                plaintext
+            );
+        }
+    }
+
+    #[test]
+    fn golden_steps_on_the_way() {
+        let golden = load("xaes256gcm.json");
+        let mut published = 0;
+        for vector in list(&golden, "vectors") {
+            let key = Key::new(&array(vector, "key_hex"));
+            if vector["K1_hex"].is_string() {
+                let l = u128::from_be_bytes(array(vector, "L_hex"));
+                assert_eq!(double(l).to_be_bytes(), array(vector, "K1_hex"));
+                assert_eq!(key.0.expose().k1.to_be_bytes(), array(vector, "K1_hex"));
+                published += 1;
+            }
+            let (derived, gcm_nonce) = key.derive(&array(vector, "nonce_hex")).unwrap();
+            assert_eq!(gcm_nonce, array(vector, "gcm_nonce_hex"));
+            // Keys are equal when they seal equally.
+            let expected =
+                aead::Key::new(Algorithm::Aes256Gcm, &bytes(vector, "derived_key_hex")).unwrap();
+            let tag = |key: &aead::Key| key.seal_detached([0; 12], b"", &mut [0; 16]).unwrap();
+            assert_eq!(tag(&derived), tag(&expected), "{}", vector["name"]);
+        }
+        assert_eq!(published, 2, "with the first bit of L set, and not set");
+    }
+
+    #[test]
+    fn golden_damage_is_refused() {
+        let golden = load("xaes256gcm.json");
+        let damaged = list(&golden, "damaged");
+        assert_eq!(damaged.len(), 18);
+        for case in damaged {
+            let opened = open_case(case);
+            assert_eq!(opened, None, "{}", case["name"]);
+        }
+    }
+
+    /// A key or nonce of a wrong length can't even be given to [`Key`].
+    fn open_case(case: &Value) -> Option<Vec<u8>> {
+        let key: [u8; 32] = bytes(case, "key_hex").try_into().ok()?;
+        let nonce: [u8; 24] = bytes(case, "nonce_hex").try_into().ok()?;
+        let mut data = bytes(case, "ciphertext_hex");
+        let opened = Key::new(&key).open(&nonce, &bytes(case, "aad_hex"), &mut data);
+        opened.ok().map(|plaintext| plaintext.to_vec())
+    }
+
+    #[test]
+    fn accumulated_rounds() {
+        fn draw<const N: usize>(rng: &mut Shake128Reader) -> [u8; N] {
+            let mut out = [0; N];
+            rng.read(&mut out);
+            out
+        }
+        fn draw_string(rng: &mut Shake128Reader) -> Vec<u8> {
+            let mut out = vec![0; usize::from(draw::<1>(rng)[0])];
+            rng.read(&mut out);
+            out
+        }
+        let golden = load("xaes256gcm.json");
+        let mut rng = Shake128::default().finalize_xof();
+        let mut all = Shake128::default();
+        for round in 1..=10_000 {
+            let (key, nonce) = (draw(&mut rng), draw(&mut rng));
+            let (plaintext, aad) = (draw_string(&mut rng), draw_string(&mut rng));
+            let ciphertext = seal(&key, &nonce, &aad, &plaintext);
+            all.update(&ciphertext);
+            let mut data = ciphertext;
+            assert_eq!(
+                Key::new(&key).open(&nonce, &aad, &mut data).unwrap(),
+                plaintext
+            );
+            if round == 100 || round == 10_000 {
+                let expected = &golden["accumulated"]["expected_hex"];
+                let hash: [u8; 32] = draw(&mut all.clone().finalize_xof());
+                assert_eq!(hash, array(expected, &round.to_string()), "after {round}");
+            }
+        }
+    }
+}
