@@ -1,0 +1,175 @@
+//! Making envelopes: a fresh DEK, wrapped by the key service, over a file or a stream.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::num::NonZeroUsize;
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use aws_lc_rs::rand;
+use keyfold_secret::Protected;
+
+use crate::cobblestone::{PayloadKey, SALT_LEN};
+use crate::context::Context;
+use crate::error::Error;
+use crate::header::{HEADER_LEN, Header, Prelude};
+use crate::key_service::KeyService;
+use crate::labels::Labels;
+use crate::locator::Locator;
+use crate::output::Output;
+use crate::progress::Progress;
+use crate::slot::{FLAG_AAD_BOUND, Slot, SlotState, SlotTable, TYPE_TRANSIT, kek_id};
+use crate::{file, stream};
+
+/// How to encrypt.
+#[derive(Clone, Debug, Default)]
+pub struct EncryptOptions {
+    /// Stored in clear in the header, for inventories.
+    pub labels: Labels,
+    /// Replace an output that exists.
+    pub overwrite: bool,
+    /// Threads; as many as the machine has cores where `None`.
+    pub workers: Option<NonZeroUsize>,
+}
+
+/// What was made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Encrypted {
+    /// Bytes read.
+    pub plaintext_len: u64,
+    /// Bytes written.
+    pub envelope_len: u64,
+    /// The envelope's random name.
+    pub object_id: [u8; 16],
+    /// Version of the KEK that wraps the DEK.
+    pub version: u32,
+}
+
+/// Encrypts a file into a file, in parallel. The output appears under its name only when it is
+/// whole and durable, with the input's permissions.
+pub fn encrypt_file(
+    service: &dyn KeyService,
+    locator: &Locator,
+    context: &Context,
+    input: &Path,
+    output: &Path,
+    options: &EncryptOptions,
+    progress: &dyn Progress,
+) -> Result<Encrypted, Error> {
+    let source = File::open(input)?;
+    let metadata = source.metadata()?;
+    let target = Output::create(output, options.overwrite)?;
+    let sealed = seal_header(service, locator, context, &options.labels)?;
+    let workers = file::worker_count(options.workers);
+    // A regular file that claims to be empty may be one of /proc: read it as a stream.
+    let plaintext_len = if metadata.is_file() && metadata.len() > 0 {
+        progress.total(metadata.len());
+        let plaintext_len = file::encrypt(
+            &sealed.key,
+            &source,
+            target.file(),
+            metadata.len(),
+            workers,
+            progress,
+        )?;
+        if source.metadata()?.modified().ok() != metadata.modified().ok() {
+            return Err(Error::InputChanged);
+        }
+        file::write_at(target.file(), &sealed.header.encode(), 0)?;
+        plaintext_len
+    } else {
+        let mut out = target.file();
+        out.write_all(&sealed.header.encode())?;
+        stream::encrypt(&sealed.key, source, out, workers, progress)?
+    };
+    target.publish(metadata.is_file().then(|| metadata.permissions()))?;
+    sealed.report(plaintext_len)
+}
+
+/// Encrypts a stream into a stream, in constant memory.
+pub fn encrypt_stream(
+    service: &dyn KeyService,
+    locator: &Locator,
+    context: &Context,
+    input: impl Read + Send,
+    mut output: impl Write,
+    options: &EncryptOptions,
+    progress: &dyn Progress,
+) -> Result<Encrypted, Error> {
+    let sealed = seal_header(service, locator, context, &options.labels)?;
+    output.write_all(&sealed.header.encode())?;
+    let workers = file::worker_count(options.workers);
+    let plaintext_len = stream::encrypt(&sealed.key, input, &mut output, workers, progress)?;
+    output.flush()?;
+    sealed.report(plaintext_len)
+}
+
+/// A new header and the key of the payload that belongs behind it.
+pub(crate) struct SealedHeader {
+    pub(crate) header: Header,
+    pub(crate) key: PayloadKey,
+    pub(crate) version: u32,
+}
+
+impl SealedHeader {
+    fn report(&self, plaintext_len: u64) -> Result<Encrypted, Error> {
+        let sealed_len = crate::cobblestone::sealed_len(plaintext_len).ok_or(Error::TooLong)?;
+        Ok(Encrypted {
+            plaintext_len,
+            envelope_len: sealed_len.saturating_add(HEADER_LEN as u64),
+            object_id: *self.header.prelude.object_id(),
+            version: self.version,
+        })
+    }
+}
+
+/// Draws a DEK and has it wrapped.
+pub(crate) fn seal_header(
+    service: &dyn KeyService,
+    locator: &Locator,
+    context: &Context,
+    labels: &Labels,
+) -> Result<SealedHeader, Error> {
+    let mut object_id = [0u8; 16];
+    let mut salt = [0u8; SALT_LEN];
+    rand::fill(&mut object_id).map_err(|_| Error::NoRandomness)?;
+    rand::fill(&mut salt).map_err(|_| Error::NoRandomness)?;
+    let dek =
+        Protected::<32>::try_init_with(|dek| rand::fill(dek)).map_err(|_| Error::NoRandomness)?;
+
+    let prelude = Prelude::new(object_id, context, labels)?;
+    let aad = service.binds_aad().then(|| prelude.aad());
+    let wrapped = service.wrap(locator, &dek, aad.as_ref())?;
+    let slot = Slot {
+        state: SlotState::Active,
+        kind: TYPE_TRANSIT,
+        span: 1,
+        flags: if aad.is_some() { FLAG_AAD_BOUND } else { 0 },
+        version: wrapped.version,
+        wrapped_at: now(),
+        kek_id: kek_id(&service.cluster_id()?, locator),
+        locator: Some(locator.clone()),
+        blob: wrapped.blob,
+        generation: 1,
+    };
+    let key = PayloadKey::derive(&dek, &salt, &prelude.payload_context());
+    let commitment = *key.commitment();
+    let header = Header {
+        prelude,
+        slots: SlotTable::with_first(&slot)?,
+        salt,
+        commitment,
+    };
+    Ok(SealedHeader {
+        header,
+        key,
+        version: wrapped.version,
+    })
+}
+
+/// Seconds since 1970; 0 on a clock before that.
+pub(crate) fn now() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |elapsed| elapsed.as_secs())
+}

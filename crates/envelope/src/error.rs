@@ -1,0 +1,116 @@
+//! What can be wrong with an envelope, its key, or the way to it. Each variant says whose fault.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::key_service::ServiceError;
+use crate::labels::LabelsError;
+use crate::locator::Locator;
+
+/// Why an envelope could not be made, opened or changed.
+///
+/// No variant holds plaintext, key material or a value of the encryption context.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The bytes are not an envelope at all: another kind of file was given.
+    #[error("not a Keyfold envelope: the file does not start with its magic bytes")]
+    NotAnEnvelope,
+    /// A newer program wrote it.
+    #[error("envelope format version {0} is newer than this program understands (1)")]
+    UnsupportedVersion(u8),
+    /// It is a valid envelope that uses a part of the format this program does not implement.
+    #[error("the envelope uses {0}, which this program does not support")]
+    Unsupported(&'static str),
+    /// A fixed part of the first 4 KiB is not as any writer leaves it.
+    #[error("the envelope's header is damaged: {0}")]
+    HeaderDamaged(&'static str),
+    /// The encryption context given is not the one the file was encrypted with.
+    #[error(
+        "the encryption context is not the one this file was encrypted with \
+         (give the same --context pairs)"
+    )]
+    WrongContext,
+    /// A DEK was unwrapped, and the payload commits to another one.
+    #[error("the unwrapped key is not the key of this file, or its header was changed")]
+    WrongKey,
+    /// The file ends before its last chunk.
+    #[error("the envelope is truncated: it ends before its last chunk")]
+    Truncated,
+    /// The last chunk does not authenticate. The file was cut inside it, or it is damaged: the
+    /// length does not tell which.
+    #[error(
+        "the envelope's end is damaged: it was cut inside chunk {chunk}, or that chunk changed"
+    )]
+    EndDamaged {
+        /// Number of the last chunk, from 0.
+        chunk: u64,
+    },
+    /// A chunk before the end does not authenticate.
+    #[error("chunk {chunk} of the payload is corrupt")]
+    CorruptChunk {
+        /// Number of the chunk, from 0.
+        chunk: u64,
+    },
+    /// A chunk is authentic, in another place: chunks were swapped, repeated or left out.
+    #[error("chunk {belongs} of the payload stands in the place of chunk {chunk}")]
+    MisplacedChunk {
+        /// The place that was read.
+        chunk: u64,
+        /// The place that the chunk found there was sealed for.
+        belongs: u64,
+    },
+    /// The message is whole and more bytes follow it.
+    #[error("bytes follow the end of the envelope's payload")]
+    TrailingBytes,
+    /// The payload is longer than the format allows (2^38 chunks, 4 PiB).
+    #[error("the payload is longer than the format allows")]
+    TooLong,
+    /// No slot holds a wrap that this program can have unwrapped.
+    #[error("the envelope has no usable slot")]
+    NoUsableSlot,
+    /// All six slots are in use by active wraps.
+    #[error("the envelope has no free slot for a new wrap")]
+    NoFreeSlot,
+    /// The only slots are damaged: a write to them was cut, or they were changed.
+    #[error("every slot of the envelope that held a key is torn or damaged")]
+    TornSlot,
+    /// The server no longer unwraps this version of the key.
+    #[error("version {version} of {locator} is below the lowest one the server still opens")]
+    VersionBelowMinimum {
+        /// The key that wraps the DEK.
+        locator: Locator,
+        /// The version this copy of the file was wrapped under.
+        version: u32,
+    },
+    /// The key service refused or could not be asked.
+    #[error(transparent)]
+    Service(#[from] ServiceError),
+    /// The labels are too long for the header.
+    #[error(transparent)]
+    Labels(#[from] LabelsError),
+    /// A wrap is too long for a slot, or empty.
+    #[error("the key service returned a wrapped key of {0} bytes, which no slot can hold")]
+    WrapSize(usize),
+    /// The input changed while it was read.
+    #[error("the input file changed while it was read")]
+    InputChanged,
+    /// The output exists, and overwriting was not asked for.
+    #[error("{0:?} exists already")]
+    OutputExists(PathBuf),
+    /// Another process changed the envelope's slots since they were read.
+    #[error("another process changed the envelope's slots; run the command again")]
+    SlotsChanged,
+    /// Another process holds the envelope's lock.
+    #[error("another process is changing the envelope")]
+    Busy,
+    /// What was written to a slot does not read back: the storage is at fault.
+    #[error("a slot that was just written does not read back as written")]
+    WriteLost,
+    /// The system's random number generator failed.
+    #[error("the system's random number generator failed")]
+    NoRandomness,
+    /// The operating system refused a read or a write.
+    #[error("{0}")]
+    Io(#[from] io::Error),
+}

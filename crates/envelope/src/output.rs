@@ -1,0 +1,170 @@
+//! An output file that appears under its name only when it is whole.
+
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use aws_lc_rs::rand;
+
+use crate::error::Error;
+
+/// A file under a temporary name in the target's directory. Dropped without [`Output::publish`],
+/// it is removed.
+pub(crate) struct Output {
+    file: File,
+    temporary: PathBuf,
+    target: PathBuf,
+    overwrite: bool,
+    published: bool,
+}
+
+impl Output {
+    /// Makes the temporary file, readable by its owner only.
+    pub(crate) fn create(target: &Path, overwrite: bool) -> Result<Self, Error> {
+        if !overwrite && fs::symlink_metadata(target).is_ok() {
+            return Err(Error::OutputExists(target.to_owned()));
+        }
+        let temporary = temporary_name(target)?;
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&temporary)?;
+        Ok(Self {
+            file,
+            temporary,
+            target: target.to_owned(),
+            overwrite,
+            published: false,
+        })
+    }
+
+    /// The open file.
+    pub(crate) fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// Makes the file durable and gives it its name and, where given, its permissions. Without
+    /// `overwrite` a file that appeared under the name meanwhile is left alone.
+    pub(crate) fn publish(mut self, permissions: Option<Permissions>) -> Result<(), Error> {
+        if let Some(permissions) = permissions {
+            // Read and write bits only: no set-uid, no execute bit of a script.
+            let mode = permissions.mode() & 0o666;
+            self.file.set_permissions(Permissions::from_mode(mode))?;
+        }
+        self.file.sync_all()?;
+        if self.overwrite {
+            fs::rename(&self.temporary, &self.target)?;
+        } else {
+            self.name_without_overwriting()?;
+        }
+        self.published = true;
+        File::open(parent(&self.target))?.sync_all()?;
+        Ok(())
+    }
+
+    fn name_without_overwriting(&self) -> Result<(), Error> {
+        match fs::hard_link(&self.temporary, &self.target) {
+            Ok(()) => Ok(fs::remove_file(&self.temporary)?),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                Err(Error::OutputExists(self.target.clone()))
+            }
+            // A file system without hard links: look, then rename.
+            Err(error) if is_unsupported(&error) => {
+                if fs::symlink_metadata(&self.target).is_ok() {
+                    return Err(Error::OutputExists(self.target.clone()));
+                }
+                Ok(fs::rename(&self.temporary, &self.target)?)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+impl Drop for Output {
+    fn drop(&mut self) {
+        if !self.published {
+            // The error that led here is the one worth reporting.
+            let _ = fs::remove_file(&self.temporary);
+        }
+    }
+}
+
+fn is_unsupported(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::Unsupported | ErrorKind::PermissionDenied
+    )
+}
+
+/// `.NAME.<random>.part` beside the target.
+fn temporary_name(target: &Path) -> Result<PathBuf, Error> {
+    let name = target
+        .file_name()
+        .ok_or_else(|| io::Error::new(ErrorKind::InvalidInput, "the output has no file name"))?;
+    let mut random = [0u8; 8];
+    rand::fill(&mut random).map_err(|_| Error::NoRandomness)?;
+    // A name of up to 255 bytes keeps some of its start; the rest is cut to make room.
+    let start: String = name.to_string_lossy().chars().take(48).collect();
+    Ok(parent(target).join(format!(".{start}.{:016x}.part", u64::from_be_bytes(random))))
+}
+
+fn parent(target: &Path) -> &Path {
+    match target.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    #[test]
+    fn appears_only_when_published() {
+        let dir = tempfile::tempdir().unwrap();
+        let target = dir.path().join("out");
+        let output = Output::create(&target, false).unwrap();
+        output.file().write_all(b"whole").unwrap();
+        assert!(!target.exists());
+        output
+            .publish(Some(Permissions::from_mode(0o4755)))
+            .unwrap();
+        assert_eq!(fs::read(&target).unwrap(), b"whole");
+        assert_eq!(
+            fs::metadata(&target).unwrap().permissions().mode() & 0o7777,
+            0o644
+        );
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_dropped_output_leaves_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        drop(Output::create(&dir.path().join(&*"x".repeat(255)), false).unwrap());
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn overwrites_only_when_asked() {
+        let dir = tempfile::tempdir().unwrap();
+        let target = dir.path().join("out");
+        let late = Output::create(&target, false).unwrap();
+        fs::write(&target, b"theirs").unwrap();
+        assert!(matches!(
+            Output::create(&target, false),
+            Err(Error::OutputExists(_))
+        ));
+        assert!(matches!(late.publish(None), Err(Error::OutputExists(_))));
+        assert_eq!(fs::read(&target).unwrap(), b"theirs");
+        Output::create(&target, true)
+            .unwrap()
+            .publish(None)
+            .unwrap();
+        assert_eq!(fs::read(&target).unwrap(), b"");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+}
