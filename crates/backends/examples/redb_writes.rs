@@ -37,7 +37,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
     for n in 0..READS {
         store.get(&format!("w0/{}", n % 1000)).await?;
     }
-    writeln!(out, "get: {} ns", started.elapsed().as_nanos() / u128::from(READS))?;
+    writeln!(
+        out,
+        "get: {} ns",
+        started.elapsed().as_nanos() / u128::from(READS)
+    )?;
     Ok(())
 }
 
@@ -59,14 +63,19 @@ async fn write_rate(
     writers: usize,
     time: Duration,
 ) -> Result<u64, Box<dyn Error>> {
-    let (stop, commits) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+    let (stop, commits) = (
+        Arc::new(AtomicBool::new(false)),
+        Arc::new(AtomicU64::new(0)),
+    );
     let tasks: Vec<_> = (0..writers)
         .map(|id| {
             let (store, stop, commits) = (store.clone(), stop.clone(), commits.clone());
             tokio::spawn(async move {
                 let mut n = 0u64;
                 while !stop.load(Ordering::Relaxed) {
-                    store.commit(Batch::new().put(format!("w{id}/{n}"), VALUE)).await?;
+                    store
+                        .commit(Batch::new().put(format!("w{id}/{n}"), VALUE))
+                        .await?;
                     commits.fetch_add(1, Ordering::Relaxed);
                     n += 1;
                 }
