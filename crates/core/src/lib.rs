@@ -1,1 +1,26 @@
-//! Seal lifecycle, barrier, pipeline, tokens, policy, mounts, audit; the port traits. No HTTP.
+//! The vault itself: seal lifecycle, barrier, request pipeline, tokens, policy, mounts, audit
+//! broker, and the port traits. No HTTP: the server crate turns bytes into a [`Request`] and an
+//! [`Error`] into a status.
+#![forbid(unsafe_code)]
+
+pub mod audit;
+pub mod barrier;
+pub mod clock;
+pub mod error;
+pub mod id;
+pub mod lifecycle;
+pub mod mounts;
+pub mod pipeline;
+pub mod policies;
+pub mod policy;
+pub mod ports;
+pub mod reply;
+pub mod request;
+pub mod sys;
+pub mod testing;
+pub mod tokens;
+
+pub use error::Error;
+pub use lifecycle::Core;
+pub use reply::Reply;
+pub use request::{Op, Request};

@@ -1,0 +1,112 @@
+//! The audit broker: every request and every answer, on every device, before it takes effect.
+//!
+//! ```text
+//!   Authorized ──admit──► Admitted ──► Dispatch::run ──► answered ──► the caller
+//!              (request line)                     (response line)
+//! ```
+//!
+//! A line is written when at least one device has it; where devices are configured and none can,
+//! the request is refused and nothing is done. Each string leaf of request and answer stands in
+//! the line as an HMAC-SHA-256 under the vault's own audit key.
+
+mod entry;
+mod redact;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use keyfold_keys::kdf::MacKey;
+
+pub use self::entry::{Entry, Outcome};
+use crate::barrier::View;
+use crate::error::Error;
+use crate::pipeline::Authorized;
+use crate::ports::audit::AuditDevice;
+use crate::ports::engine::{Access, Found};
+use crate::ports::storage::Batch;
+
+const HMAC_KEY: &str = "audit/hmac-key";
+
+/// A device of the configuration.
+#[derive(Clone)]
+pub struct AuditSetup {
+    /// Its name there, which is its path on the wire.
+    pub name: String,
+    /// `file`, …
+    pub kind: String,
+    /// For people.
+    pub description: String,
+    /// As configured.
+    pub options: BTreeMap<String, String>,
+    /// The open device.
+    pub device: Arc<dyn AuditDevice>,
+}
+
+/// Proof that a request was authorised and, where there are devices, recorded.
+pub struct Admitted(());
+
+impl Admitted {
+    /// The seal's own doors work while there is no key to audit with.
+    pub(crate) fn door(found: &Found<'_>) -> Option<Self> {
+        (found.access == Access::Door).then_some(Self(()))
+    }
+}
+
+/// Sends lines to the devices.
+pub struct Broker {
+    devices: Vec<AuditSetup>,
+    mac: MacKey,
+}
+
+impl Broker {
+    /// The batch that a new vault needs.
+    pub fn first(batch: Batch) -> Batch {
+        batch.put(HMAC_KEY, keyfold_keys::rng::bytes::<32>())
+    }
+
+    /// Reads the audit key.
+    pub async fn open(view: &View, devices: Vec<AuditSetup>) -> Result<Self, Error> {
+        let key = view.get(HMAC_KEY).await?;
+        let key = key.ok_or_else(|| Error::corrupt(format!("sys/{HMAC_KEY}")))?;
+        Ok(Self {
+            devices,
+            mac: MacKey::new(key.value.expose()),
+        })
+    }
+
+    /// Records a request that may go on.
+    pub fn admit(&self, _: Authorized, entry: &Entry<'_>) -> Result<Admitted, Error> {
+        self.record(entry, None)?;
+        Ok(Admitted(()))
+    }
+
+    /// Records a request that may not go on.
+    pub fn refuse(&self, entry: &Entry<'_>, error: &Error) -> Result<(), Error> {
+        self.record(entry, Some(&Outcome::Refused(error)))
+    }
+
+    /// Records an answer. Where that fails the answer must not go out.
+    pub fn answered(&self, entry: &Entry<'_>, outcome: &Outcome<'_>) -> Result<(), Error> {
+        self.record(entry, Some(outcome))
+    }
+
+    /// HMAC of a text as it stands in the lines.
+    pub fn hash(&self, text: &str) -> String {
+        redact::hash(&self.mac, text)
+    }
+
+    fn record(&self, entry: &Entry<'_>, outcome: Option<&Outcome<'_>>) -> Result<(), Error> {
+        if self.devices.is_empty() {
+            return Ok(());
+        }
+        let line = entry.line(&self.mac, outcome);
+        let mut kept = false;
+        for setup in &self.devices {
+            match setup.device.write(&line) {
+                Ok(()) => kept = true,
+                Err(error) => tracing::error!(device = %setup.name, %error, "audit device failed"),
+            }
+        }
+        if kept { Ok(()) } else { Err(Error::Audit) }
+    }
+}

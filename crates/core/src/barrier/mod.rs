@@ -1,0 +1,203 @@
+//! The encrypted store: a keyring over the deks, a dek over each mount's records.
+//!
+//! ```text
+//!   core/keyring              Wrapped<Keyring>, under the root key
+//!   core/dek/<uuid>/<version> Wrapped<Dek>, under the keyring's active term
+//!   <prefix><key>             record, under the mount's newest dek; AAD = uuid ‖ storage key
+//! ```
+//!
+//! Nothing above this module sees a key; nothing below it sees plaintext.
+
+mod deks;
+mod view;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arc_swap::ArcSwap;
+use keyfold_keys::{Dek, Keyring, RootKey, Wraps};
+
+pub use self::deks::MountDeks;
+pub use self::view::{Stored, View, json, retry};
+use crate::error::Error;
+use crate::ports::storage::{Batch, Storage};
+
+/// Where the wrapped keyring is stored.
+pub const KEYRING: &str = "core/keyring";
+/// Below this, one folder of wrapped deks for each mount.
+pub const DEKS: &str = "core/dek/";
+/// The name under which core keeps its own dek.
+pub const SYSTEM: &str = "00000000-0000-0000-0000-000000000000";
+
+/// The open store of an unsealed server.
+pub struct Barrier {
+    storage: Arc<dyn Storage>,
+    keyring: ArcSwap<Keyring>,
+    deks: Mutex<HashMap<String, Arc<MountDeks>>>,
+}
+
+/// What a rotation of the kek did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rotated {
+    /// The new term.
+    pub term: u32,
+    /// Deks wrapped anew.
+    pub deks: usize,
+}
+
+impl Barrier {
+    /// Opens with a keyring that was read from [`KEYRING`], and unwraps every mount's deks.
+    pub async fn open(storage: Arc<dyn Storage>, keyring: Keyring) -> Result<Self, Error> {
+        let mut deks = HashMap::new();
+        for uuid in storage.list(DEKS, "", 0).await?.names {
+            let Some(uuid) = uuid.strip_suffix('/') else {
+                continue;
+            };
+            let loaded = MountDeks::load(&*storage, &keyring, uuid).await?;
+            deks.insert(uuid.to_owned(), Arc::new(loaded));
+        }
+        Ok(Self {
+            storage,
+            keyring: ArcSwap::from_pointee(keyring),
+            deks: Mutex::new(deks),
+        })
+    }
+
+    /// A view of the records of a mount whose deks exist.
+    pub fn view(&self, uuid: &str, prefix: &str) -> Result<View, Error> {
+        let deks = self.table().get(uuid).cloned();
+        let deks = deks.ok_or_else(|| Error::corrupt(format!("{DEKS}{uuid}/")))?;
+        Ok(View::new(self.storage.clone(), deks, prefix))
+    }
+
+    /// A first dek for a new mount: add it to the batch that creates the mount, and give it to
+    /// [`Barrier::adopt`] once that is committed.
+    pub fn new_dek(&self, uuid: &str, batch: Batch) -> Result<(MountDeks, Batch), Error> {
+        let dek = Dek::generate();
+        let key = MountDeks::key(uuid, 1);
+        let wrapped = self
+            .keyring
+            .load()
+            .active()
+            .kek
+            .wrap(&dek, key.as_bytes())?;
+        let batch = batch.absent(key.clone()).put(key, wrapped.into_bytes());
+        Ok((MountDeks::first(uuid, dek), batch))
+    }
+
+    /// A view with deks that are not adopted yet.
+    pub(crate) fn view_of(&self, deks: Arc<MountDeks>, prefix: &str) -> View {
+        View::new(self.storage.clone(), deks, prefix)
+    }
+
+    /// Makes the deks of a created mount known.
+    pub fn adopt(&self, deks: Arc<MountDeks>) {
+        self.table().insert(deks.uuid().to_owned(), deks);
+    }
+
+    /// Removes a mount's deks, after which its records are noise: add to the batch that removes
+    /// the mount, and [`Barrier::forget`] once that is committed.
+    pub fn destroy(&self, uuid: &str, mut batch: Batch) -> Batch {
+        if let Some(deks) = self.table().get(uuid) {
+            for version in deks.versions() {
+                batch = batch.delete(MountDeks::key(uuid, version));
+            }
+        }
+        batch
+    }
+
+    /// Drops the deks of a removed mount; views that are still held keep theirs until they go.
+    pub fn forget(&self, uuid: &str) {
+        self.table().remove(uuid);
+    }
+
+    /// Term, time of installation and count of deks under it, for `sys/key-status`.
+    pub fn active_term(&self) -> (u32, String, usize) {
+        let keyring = self.keyring.load();
+        let active = keyring.active();
+        let deks = self
+            .table()
+            .values()
+            .map(|mount| mount.versions().count())
+            .sum();
+        (active.term, active.created.clone(), deks)
+    }
+
+    /// A new term; every dek wrapped under it; the old term gone: one commit. No record is
+    /// touched, so the cost grows with mounts, not with data.
+    ///
+    /// The caller holds the lock that also covers creating and removing mounts.
+    pub async fn rotate(&self, root: &RootKey, created: &str) -> Result<Rotated, Error> {
+        let old = self.keyring.load_full();
+        let old_term = old.active().term;
+        let new = old.rotate(created)?.retire(old_term)?;
+        let kek = &new.active().kek;
+        let stored = self
+            .storage
+            .get(KEYRING)
+            .await?
+            .ok_or_else(|| Error::corrupt(KEYRING))?;
+        let mut batch = Batch::new()
+            .unchanged(KEYRING, stored.revision)
+            .put(KEYRING, root.wrap(&new, KEYRING.as_bytes())?.into_bytes());
+        let all: Vec<_> = self.table().values().cloned().collect();
+        let mut count = 0;
+        for mount in &all {
+            for (version, dek) in mount.all() {
+                let key = MountDeks::key(mount.uuid(), version);
+                let wrapped = kek.wrap(dek, key.as_bytes())?;
+                batch = batch.put(key, wrapped.into_bytes());
+                count += 1;
+            }
+        }
+        self.storage.commit(batch).await?;
+        let term = new.active().term;
+        self.keyring.store(Arc::new(new));
+        Ok(Rotated { term, deks: count })
+    }
+
+    /// The store below.
+    pub fn storage(&self) -> &Arc<dyn Storage> {
+        &self.storage
+    }
+
+    fn table(&self) -> std::sync::MutexGuard<'_, HashMap<String, Arc<MountDeks>>> {
+        // The table is whole after every operation, so a panic elsewhere does not spoil it.
+        self.deks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The keys of a store that is about to begin.
+pub struct FirstKeys {
+    keyring: Keyring,
+    deks: Arc<MountDeks>,
+}
+
+impl FirstKeys {
+    /// A keyring of one term, and core's own dek.
+    pub fn new(created: &str) -> Self {
+        let deks = Arc::new(MountDeks::first(SYSTEM, Dek::generate()));
+        Self {
+            keyring: Keyring::new(created),
+            deks,
+        }
+    }
+
+    /// A view of core's records, for the batch that begins the store.
+    pub fn view(&self, storage: &Arc<dyn Storage>, prefix: &str) -> View {
+        View::new(storage.clone(), self.deks.clone(), prefix)
+    }
+
+    /// Adds the wrapped keys to that batch.
+    pub fn store(&self, root: &RootKey, batch: Batch) -> Result<Batch, Error> {
+        let kek = &self.keyring.active().kek;
+        let keyring = root.wrap(&self.keyring, KEYRING.as_bytes())?;
+        let mut batch = batch.absent(KEYRING).put(KEYRING, keyring.into_bytes());
+        for (version, dek) in self.deks.all() {
+            let key = MountDeks::key(SYSTEM, version);
+            let wrapped = kek.wrap(dek, key.as_bytes())?;
+            batch = batch.put(key, wrapped.into_bytes());
+        }
+        Ok(batch)
+    }
+}

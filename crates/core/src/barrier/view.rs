@@ -1,0 +1,138 @@
+//! A mount's own storage: its prefix, its dek.
+
+use std::sync::Arc;
+
+use keyfold_secret::Secret;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::MountDeks;
+use crate::error::Error;
+use crate::ports::storage::{Batch, Check, Page, Revision, Storage};
+
+/// A decrypted record and the commit that wrote it.
+pub struct Stored {
+    /// What was put.
+    pub value: Secret<Vec<u8>>,
+    /// For [`Batch::unchanged`].
+    pub revision: Revision,
+}
+
+/// What an engine sees of the store. Keys are relative to its prefix, values are plaintext: they
+/// are sealed on the way down and opened on the way up.
+#[derive(Clone)]
+pub struct View {
+    storage: Arc<dyn Storage>,
+    deks: Arc<MountDeks>,
+    prefix: Arc<str>,
+}
+
+impl View {
+    pub(super) fn new(storage: Arc<dyn Storage>, deks: Arc<MountDeks>, prefix: &str) -> Self {
+        Self {
+            storage,
+            deks,
+            prefix: prefix.into(),
+        }
+    }
+
+    /// The record at a key.
+    pub async fn get(&self, key: &str) -> Result<Option<Stored>, Error> {
+        let full = self.full(key);
+        let Some(entry) = self.storage.get(&full).await? else {
+            return Ok(None);
+        };
+        let value = self.deks.open(&full, &entry.value)?;
+        Ok(Some(Stored {
+            value,
+            revision: entry.revision,
+        }))
+    }
+
+    /// The record at a key, parsed from JSON.
+    pub async fn read<T: DeserializeOwned>(
+        &self,
+        key: &str,
+    ) -> Result<Option<(T, Revision)>, Error> {
+        let Some(stored) = self.get(key).await? else {
+            return Ok(None);
+        };
+        let parsed = serde_json::from_slice(stored.value.expose())
+            .map_err(|_| Error::corrupt(self.full(key)))?;
+        Ok(Some((parsed, stored.revision)))
+    }
+
+    /// Names directly below a folder (empty, or ending in `/`); see [`Storage::list`].
+    pub async fn list(&self, folder: &str, after: &str, limit: usize) -> Result<Page, Error> {
+        Ok(self.storage.list(&self.full(folder), after, limit).await?)
+    }
+
+    /// Applies a batch of plaintext values. A conflict comes back as [`Error::Storage`]; see
+    /// [`Error::is_conflict`].
+    pub async fn commit(&self, batch: Batch) -> Result<Revision, Error> {
+        Ok(self.storage.commit(self.sealed(batch)?).await?)
+    }
+
+    /// The batch as it goes to the store: keys in full, values sealed. Core joins batches of
+    /// several views into one commit with it.
+    pub(crate) fn sealed(&self, batch: Batch) -> Result<Batch, Error> {
+        let mut sealed = Batch::new();
+        for check in batch.checks {
+            sealed.checks.push(match check {
+                Check::Absent(key) => Check::Absent(self.full(&key)),
+                Check::Unchanged(key, revision) => Check::Unchanged(self.full(&key), revision),
+            });
+        }
+        for (key, value) in batch.puts {
+            let full = self.full(&key);
+            let value = Secret::new(value);
+            let record = self.deks.seal(&full, value.expose())?;
+            sealed.puts.push((full, record));
+        }
+        sealed
+            .deletes
+            .extend(batch.deletes.iter().map(|key| self.full(key)));
+        Ok(sealed)
+    }
+
+    /// A view of a folder below this one (`name` ends in `/`).
+    pub fn below(&self, name: &str) -> Self {
+        let prefix = format!("{}{name}", self.prefix).into();
+        Self {
+            storage: self.storage.clone(),
+            deks: self.deks.clone(),
+            prefix,
+        }
+    }
+
+    /// The key of the view that a storage key stands for, if it lies in here.
+    pub fn relative<'a>(&self, storage_key: &'a str) -> Option<&'a str> {
+        storage_key.strip_prefix(&*self.prefix)
+    }
+
+    fn full(&self, key: &str) -> String {
+        format!("{}{key}", self.prefix)
+    }
+}
+
+/// Serialises a record.
+pub fn json<T: Serialize>(record: &T) -> Result<Vec<u8>, Error> {
+    serde_json::to_vec(record).map_err(|_| Error::Bug("a record does not serialise"))
+}
+
+/// How often an optimistic writer tries again before it gives up.
+pub const TRIES: usize = 16;
+
+/// Runs an optimistic read-and-commit until it meets no conflict, a few times.
+pub async fn retry<T, F>(mut attempt: impl FnMut() -> F) -> Result<T, Error>
+where
+    F: Future<Output = Result<T, Error>>,
+{
+    for _ in 0..TRIES {
+        match attempt().await {
+            Err(error) if error.is_conflict() => {}
+            other => return other,
+        }
+    }
+    Err(Error::Contended)
+}

@@ -1,0 +1,196 @@
+//! Uninitialised, sealed, unsealed: whole states, swapped at one point.
+//!
+//! ```text
+//!   Uninit ──init──► Sealed ──shares──► Unsealed
+//!                      ▲                   │
+//!                      └───────seal────────┘
+//! ```
+//!
+//! [`Sealed`] has no barrier, [`Unsealed`] has no shares. A request holds the state it began with;
+//! sealing swaps the state and waits until the last request has let go, which wipes the keys.
+
+mod dev;
+mod init;
+mod seal;
+mod sealed;
+mod status;
+mod unsealed;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+
+pub use self::dev::DevVault;
+pub use self::init::{Initialized, Shares};
+pub use self::seal::ShamirSeal;
+pub use self::sealed::{Progress, Sealed};
+pub use self::status::SealStatus;
+pub use self::unsealed::Unsealed;
+use crate::audit::AuditSetup;
+use crate::barrier::KEYRING;
+use crate::clock::Clock;
+use crate::error::Error;
+use crate::ports::engine::EngineKind;
+use crate::ports::storage::Storage;
+
+/// The layout of the store that this version writes, at [`FORMAT_KEY`].
+pub const FORMAT: u32 = 1;
+/// Where the layout's number is stored, in clear.
+pub const FORMAT_KEY: &str = "core/format";
+/// How long sealing waits for requests that are under way.
+const DRAIN: Duration = Duration::from_secs(30);
+
+/// What the server gives to core.
+pub struct CoreConfig {
+    /// The store.
+    pub storage: Arc<dyn Storage>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// What can be mounted.
+    pub engines: &'static [EngineKind],
+    /// Open audit devices.
+    pub audit: Vec<AuditSetup>,
+    /// What the operator set.
+    pub settings: Settings,
+}
+
+/// What the operator set, as core uses it.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// What a token lives that asks for nothing.
+    pub default_lease_ttl: Duration,
+    /// What no token lives longer than.
+    pub max_lease_ttl: Duration,
+    /// How clients reach this server.
+    pub api_addr: String,
+    /// The version that answers name: a plain semantic version that clients compare.
+    pub version: &'static str,
+    /// A name for the cluster; one is made up at init where absent.
+    pub cluster_name: Option<String>,
+}
+
+/// The vault, in whatever state it is.
+pub struct Core {
+    storage: Arc<dyn Storage>,
+    clock: Arc<dyn Clock>,
+    engines: &'static [EngineKind],
+    audit: Vec<AuditSetup>,
+    settings: Arc<Settings>,
+    state: ArcSwap<State>,
+    /// Held by whoever changes the state.
+    changing: tokio::sync::Mutex<()>,
+}
+
+/// One of three whole states.
+pub(crate) enum State {
+    /// Nothing is stored yet.
+    Uninit,
+    /// Waiting for shares.
+    Sealed(Arc<Sealed>),
+    /// Serving.
+    Unsealed(Arc<Unsealed>),
+}
+
+impl Core {
+    /// Looks at the store: uninitialised or sealed. Refuses one that a newer version wrote.
+    pub async fn open(config: CoreConfig) -> Result<Arc<Self>, Error> {
+        check_format(&*config.storage).await?;
+        let state = match config.storage.get(KEYRING).await? {
+            None => State::Uninit,
+            Some(_) => State::Sealed(Arc::new(Sealed::new(seal::read(&*config.storage).await?))),
+        };
+        Ok(Arc::new(Self {
+            storage: config.storage,
+            clock: config.clock,
+            engines: config.engines,
+            audit: config.audit,
+            settings: Arc::new(config.settings),
+            state: ArcSwap::from_pointee(state),
+            changing: tokio::sync::Mutex::new(()),
+        }))
+    }
+
+    pub(crate) fn state(&self) -> Arc<State> {
+        self.state.load_full()
+    }
+
+    /// The open vault, or [`Error::Sealed`].
+    pub fn unsealed(&self) -> Result<Arc<Unsealed>, Error> {
+        match &**self.state.load() {
+            State::Unsealed(vault) => Ok(vault.clone()),
+            State::Uninit | State::Sealed(_) => Err(Error::Sealed),
+        }
+    }
+
+    /// No keys are in memory.
+    pub fn is_sealed(&self) -> bool {
+        self.unsealed().is_err()
+    }
+
+    /// What the operator set.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    pub(crate) fn clock(&self) -> &Arc<dyn Clock> {
+        &self.clock
+    }
+
+    /// Seals: from here on nothing is served, and once the requests under way have ended the keys
+    /// are wiped. Sealed or uninitialised already is no error.
+    pub async fn seal(&self) -> Result<(), Error> {
+        let _changing = self.changing.lock().await;
+        let Ok(vault) = self.unsealed() else {
+            return Ok(());
+        };
+        let sealed = Sealed::new(seal::read(&*self.storage).await?);
+        self.state.store(Arc::new(State::Sealed(Arc::new(sealed))));
+        vault.stop();
+        let gone = Arc::downgrade(&vault);
+        drop(vault);
+        // The request that seals holds the vault itself, so the wait must not be its own.
+        tokio::spawn(async move {
+            let mut waited = Duration::ZERO;
+            let step = Duration::from_millis(20);
+            while gone.strong_count() > 0 && waited < DRAIN {
+                tokio::time::sleep(step).await;
+                waited += step;
+            }
+            match gone.strong_count() {
+                0 => tracing::info!("vault is sealed; keys are wiped"),
+                n => tracing::error!(requests = n, "vault is sealed; requests still hold keys"),
+            }
+        });
+        Ok(())
+    }
+
+    /// Opens the audit devices' media anew; the devices that failed.
+    pub fn reopen_audit(&self) -> Vec<(String, std::io::Error)> {
+        let failed = |setup: &AuditSetup| {
+            setup
+                .device
+                .reopen()
+                .err()
+                .map(|error| (setup.name.clone(), error))
+        };
+        self.audit.iter().filter_map(failed).collect()
+    }
+}
+
+async fn check_format(storage: &dyn Storage) -> Result<(), Error> {
+    let Some(entry) = storage.get(FORMAT_KEY).await? else {
+        return Ok(());
+    };
+    let text = std::str::from_utf8(&entry.value).ok();
+    let found: u32 = text
+        .and_then(|t| t.parse().ok())
+        .ok_or_else(|| Error::corrupt(FORMAT_KEY))?;
+    if found > FORMAT {
+        return Err(Error::bad(format!(
+            "the store has layout {found}, made by a newer version; this version knows up to \
+             {FORMAT}"
+        )));
+    }
+    Ok(())
+}

@@ -1,0 +1,92 @@
+//! Collects shares. Sans-IO: what they open is tried by the caller.
+
+use std::sync::{Mutex, PoisonError};
+
+use keyfold_keys::{Share, UnsealKey};
+
+use super::seal::ShamirSeal;
+use crate::error::Error;
+use crate::id;
+
+/// A sealed vault: its seal, and the shares given so far.
+pub struct Sealed {
+    /// The seal.
+    pub seal: ShamirSeal,
+    round: Mutex<Round>,
+}
+
+#[derive(Default)]
+struct Round {
+    nonce: String,
+    shares: Vec<Share>,
+}
+
+/// How far a round of shares is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Different shares given.
+    pub given: usize,
+    /// Names the round, while one is under way.
+    pub nonce: String,
+}
+
+/// What a share led to.
+pub(super) enum Step {
+    /// More are needed.
+    More,
+    /// Enough: what they combine to, which may be the wrong key.
+    Enough(UnsealKey),
+}
+
+impl Sealed {
+    pub(super) fn new(seal: ShamirSeal) -> Self {
+        Self {
+            seal,
+            round: Mutex::default(),
+        }
+    }
+
+    /// How far the round is.
+    pub fn progress(&self) -> Progress {
+        let round = self.round();
+        Progress {
+            given: round.shares.len(),
+            nonce: round.nonce.clone(),
+        }
+    }
+
+    /// Takes a share; the same one twice counts once. With the last one the round is over,
+    /// whatever comes of it, and the shares are wiped.
+    pub(super) fn give(&self, share: Share) -> Result<Step, Error> {
+        let mut round = self.round();
+        if round.shares.iter().any(|known| known.ct_eq(&share)) {
+            return Ok(Step::More);
+        }
+        if round.shares.is_empty() {
+            round.nonce = id::uuid();
+        }
+        round.shares.push(share);
+        if round.shares.len() < usize::from(self.seal.threshold) {
+            return Ok(Step::More);
+        }
+        let shares = std::mem::take(&mut *round).shares;
+        let key = match (self.seal.threshold, shares.as_slice()) {
+            (1, [only]) => UnsealKey::from_share_of_one(only),
+            (_, shares) => UnsealKey::from_shares(shares),
+        };
+        let key = key.map_err(|_| {
+            Error::bad("the given shares do not fit together; all of them have to be given again")
+        })?;
+        Ok(Step::Enough(key))
+    }
+
+    /// Forgets the shares given so far.
+    pub(super) fn reset(&self) {
+        *self.round() = Round::default();
+    }
+
+    fn round(&self) -> std::sync::MutexGuard<'_, Round> {
+        // A round is whole after every operation.
+        self.round.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

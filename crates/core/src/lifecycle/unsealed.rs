@@ -1,0 +1,184 @@
+//! An open vault: the keys, and all that is reached through them.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use keyfold_keys::RootKey;
+use serde::{Deserialize, Serialize};
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{Notify, broadcast};
+
+use super::seal::ShamirSeal;
+use super::{Core, Settings};
+use crate::audit::Broker;
+use crate::barrier::{Barrier, Rotated, SYSTEM, View};
+use crate::clock::Clock;
+use crate::error::Error;
+use crate::mounts::Mounts;
+use crate::policies::Policies;
+use crate::ports::storage::{Batch, Change};
+use crate::tokens::{self, Tokens};
+
+/// Where core's own records lie.
+pub(super) const PREFIX: &str = "sys/";
+const CLUSTER: &str = "cluster";
+/// One node sweeps at a time; the lock outlives a sweep by far and ends with the process.
+const SWEEP_LOCK: (&str, Duration) = ("expiry", Duration::from_secs(30));
+
+/// Everything that an unsealed server has.
+pub struct Unsealed {
+    /// The encrypted store.
+    pub barrier: Arc<Barrier>,
+    /// Core's own records.
+    pub system: View,
+    /// What is mounted where.
+    pub mounts: Arc<Mounts>,
+    /// Service tokens.
+    pub tokens: Tokens,
+    /// Policies.
+    pub policies: Policies,
+    /// The audit log.
+    pub audit: Broker,
+    /// What the operator set.
+    pub settings: Arc<Settings>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// The seal that it was opened by.
+    pub seal: ShamirSeal,
+    /// Who we are.
+    pub cluster: Cluster,
+    root: RootKey,
+    stopping: AtomicBool,
+    stop: Notify,
+}
+
+/// The cluster's name and id, made at init.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Cluster {
+    /// For people.
+    pub name: String,
+    /// A UUID.
+    pub id: String,
+}
+
+impl Cluster {
+    pub(super) fn store(&self, batch: Batch) -> Result<Batch, Error> {
+        Ok(batch.put(CLUSTER, crate::barrier::json(self)?))
+    }
+}
+
+impl Unsealed {
+    /// Reads all that is needed to serve. Any failure leaves the server sealed.
+    pub(super) async fn open(
+        core: &Core,
+        seal: ShamirSeal,
+        root: RootKey,
+        barrier: Barrier,
+    ) -> Result<Arc<Self>, Error> {
+        let barrier = Arc::new(barrier);
+        let clock = core.clock.clone();
+        let system = barrier.view(SYSTEM, PREFIX)?;
+        // Before anything is read: what changes from here on is heard.
+        let changes = core.storage.watch();
+        let damaged = || Error::corrupt(format!("{PREFIX}{CLUSTER}"));
+        let (cluster, _) = system.read::<Cluster>(CLUSTER).await?.ok_or_else(damaged)?;
+        let tokens = Tokens::open(system.clone(), clock.clone()).await?;
+        // A tree whose revocation a crash interrupted must not serve for a moment.
+        tokens.finish_revocations().await?;
+        let mounts =
+            Mounts::open(system.clone(), barrier.clone(), core.engines, clock.clone()).await?;
+        let vault = Arc::new(Self {
+            policies: Policies::new(system.clone(), clock.clone()),
+            audit: Broker::open(&system, core.audit.clone()).await?,
+            settings: core.settings.clone(),
+            barrier,
+            system,
+            mounts,
+            tokens,
+            clock,
+            seal,
+            cluster,
+            root,
+            stopping: AtomicBool::new(false),
+            stop: Notify::new(),
+        });
+        tokio::spawn(follow(Arc::downgrade(&vault), changes));
+        tokio::spawn(sweep(Arc::downgrade(&vault)));
+        Ok(vault)
+    }
+
+    /// Rotates the kek: see [`Barrier::rotate`].
+    pub async fn rotate(&self) -> Result<Rotated, Error> {
+        let _held = self.mounts.hold().await;
+        self.barrier
+            .rotate(&self.root, &self.clock.now().rfc3339())
+            .await
+    }
+
+    /// Ends the background tasks.
+    pub(super) fn stop(&self) {
+        self.stopping.store(true, Ordering::Release);
+        self.stop.notify_waiters();
+    }
+
+    fn heard(&self, change: &Change) {
+        for key in &change.keys {
+            if let Some(key) = self.system.relative(key) {
+                self.tokens.invalidate(key);
+                self.policies.invalidate(key);
+            } else {
+                self.mounts.invalidate(key);
+            }
+        }
+    }
+
+    fn missed(&self) {
+        self.tokens.invalidate_all();
+        self.policies.changed();
+        self.mounts.invalidate_all();
+    }
+}
+
+/// Drops from the caches what the store says has changed.
+async fn follow(vault: std::sync::Weak<Unsealed>, mut changes: broadcast::Receiver<Change>) {
+    loop {
+        let change = changes.recv().await;
+        let Some(vault) = vault.upgrade() else { return };
+        match change {
+            Ok(change) => vault.heard(&change),
+            Err(RecvError::Lagged(_)) => vault.missed(),
+            Err(RecvError::Closed) => return,
+        }
+    }
+}
+
+/// Revokes what expires, and once clears what removed mounts left.
+async fn sweep(vault: std::sync::Weak<Unsealed>) {
+    let mut cleared = false;
+    loop {
+        let Some(open) = vault.upgrade() else { return };
+        if open.stopping.load(Ordering::Acquire) {
+            return;
+        }
+        let (name, ttl) = SWEEP_LOCK;
+        match open.barrier.storage().lock(name, ttl).await {
+            Ok(Some(_lock)) => {
+                if !cleared {
+                    cleared = true;
+                    if let Err(error) = open.mounts.clear_noise().await {
+                        tracing::warn!(%error, "records of removed mounts remain");
+                    }
+                }
+                if let Err(error) = open.tokens.sweep().await {
+                    tracing::warn!(%error, "expired tokens remain stored");
+                }
+            }
+            Ok(None) => {}
+            Err(error) => tracing::warn!(%error, "no sweep of expired tokens"),
+        }
+        drop(open);
+        // The notification only shortens the wait; the weak reference ends the task.
+        tokio::time::sleep(tokens::expiry::EVERY).await;
+    }
+}

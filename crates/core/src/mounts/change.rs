@@ -1,0 +1,206 @@
+//! Mounting, tuning and unmounting.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::record::{MountConfig, MountRecord, Tune, accessor};
+use super::table::{Mount, Target};
+use super::{FOLDER, Mounts, engine, prefix};
+use crate::barrier::json;
+use crate::error::Error;
+use crate::id;
+use crate::ports::storage::{Batch, Storage};
+
+/// Noise records that one commit clears.
+const CLEAR: usize = 512;
+
+/// A mount that is wished for.
+pub struct NewMount {
+    /// With a slash at its end.
+    pub path: String,
+    /// The engine.
+    pub kind: String,
+    /// For people.
+    pub description: String,
+    /// Of the engine.
+    pub options: Option<BTreeMap<String, String>>,
+    /// Tuning.
+    pub config: MountConfig,
+    /// See [`MountRecord`].
+    pub local: bool,
+    /// See [`MountRecord`].
+    pub seal_wrap: bool,
+    /// See [`MountRecord`].
+    pub external_entropy_access: bool,
+}
+
+impl Mounts {
+    /// Mounts an engine: its record and its dek in one commit.
+    pub async fn mount(&self, new: NewMount) -> Result<(), Error> {
+        check_path(&new.path)?;
+        new.config.check()?;
+        let (default, max) = (new.config.default_lease_ttl, new.config.max_lease_ttl);
+        if max > 0 && default > max {
+            return Err(Error::bad(
+                "given default lease TTL greater than given max lease TTL",
+            ));
+        }
+        let _changing = self.changing.lock().await;
+        if let Some(taken) = self.table.load().conflict(&new.path) {
+            return Err(Error::bad(format!(
+                "path is already in use at {}",
+                taken.record.path
+            )));
+        }
+        let uuid = id::uuid();
+        let record = MountRecord {
+            accessor: accessor(&new.kind),
+            path: new.path,
+            kind: new.kind,
+            description: new.description,
+            uuid: uuid.clone(),
+            options: new.options,
+            config: new.config,
+            local: new.local,
+            seal_wrap: new.seal_wrap,
+            external_entropy_access: new.external_entropy_access,
+        };
+        let entry = Batch::new().put(format!("{FOLDER}{uuid}"), json(&record)?);
+        let (deks, batch) = self.barrier.new_dek(&uuid, self.view.sealed(entry)?)?;
+        let deks = Arc::new(deks);
+        let view = self.barrier.view_of(deks.clone(), &prefix(&uuid));
+        // Before the commit: an engine that does not take its options leaves no trace.
+        let target = engine(&record.kind, view, self.kinds, &self.clock, &record)?;
+        self.barrier.storage().commit(batch).await?;
+        self.barrier.adopt(deks);
+        self.table
+            .store(Arc::new(self.table.load().with(Mount { record, target })));
+        Ok(())
+    }
+
+    /// Changes the tuning of a mount.
+    pub async fn tune(&self, path: &str, tune: Tune) -> Result<(), Error> {
+        let _changing = self.changing.lock().await;
+        let table = self.table.load_full();
+        let missing = || {
+            Error::bad(format!(
+                "tune of path \"{path}\" failed: no mount entry found"
+            ))
+        };
+        let mount = table.at(path).ok_or_else(missing)?;
+        if matches!(mount.target, Target::System) {
+            let what = if tune.max_lease_ttl.is_some() {
+                "max_lease_ttl"
+            } else {
+                "default_lease_ttl"
+            };
+            if tune.max_lease_ttl.is_some() || tune.default_lease_ttl.is_some() {
+                return Err(Error::bad(format!("cannot tune parameter {what} of sys/")));
+            }
+        }
+        let options = tune.options.is_some();
+        let record = mount.record.clone().tuned(tune)?;
+        let target = match &mount.target {
+            Target::Engine { view, .. } if options => {
+                engine(&record.kind, view.clone(), self.kinds, &self.clock, &record)?
+            }
+            same => same.clone(),
+        };
+        let key = format!("{FOLDER}{}", record.uuid);
+        self.view
+            .commit(Batch::new().put(key, json(&record)?))
+            .await?;
+        self.table
+            .store(Arc::new(table.with(Mount { record, target })));
+        Ok(())
+    }
+
+    /// Unmounts: destroys the mount's dek and record in one commit; the noise that is left is
+    /// cleared in the background. A path where nothing is mounted is no error.
+    pub async fn unmount(&self, path: &str) -> Result<(), Error> {
+        let _changing = self.changing.lock().await;
+        let table = self.table.load_full();
+        let Some(mount) = table.at(path) else {
+            return Ok(());
+        };
+        if !matches!(mount.target, Target::Engine { .. }) {
+            return Err(Error::bad(format!("cannot unmount \"{path}\"")));
+        }
+        let uuid = mount.record.uuid.clone();
+        let entry = self
+            .view
+            .sealed(Batch::new().delete(format!("{FOLDER}{uuid}")))?;
+        self.barrier
+            .storage()
+            .commit(self.barrier.destroy(&uuid, entry))
+            .await?;
+        self.table.store(Arc::new(table.without(path)));
+        self.barrier.forget(&uuid);
+        if let Some(me) = self.me.upgrade() {
+            tokio::spawn(async move {
+                if let Err(error) = clear(&**me.barrier.storage(), &prefix(&uuid)).await {
+                    tracing::warn!(%error, mount = %uuid, "records of a removed mount remain");
+                }
+            });
+        }
+        Ok(())
+    }
+
+    /// Clears what removed mounts left when a crash came before.
+    pub async fn clear_noise(&self) -> Result<(), Error> {
+        let storage = self.barrier.storage();
+        for name in storage.list("logical/", "", 0).await?.names {
+            let uuid = name.trim_end_matches('/');
+            if !self.table.load().iter().any(|m| m.record.uuid == uuid) {
+                clear(&**storage, &prefix(uuid)).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Removes all records below a prefix, some at a time.
+async fn clear(storage: &dyn Storage, prefix: &str) -> Result<(), Error> {
+    let mut folders = vec![prefix.to_owned()];
+    while let Some(folder) = folders.last().cloned() {
+        let page = storage.list(&folder, "", CLEAR).await?;
+        let (below, here): (Vec<_>, Vec<_>) =
+            page.names.into_iter().partition(|n| n.ends_with('/'));
+        if !here.is_empty() {
+            let deletes = here.iter().map(|name| format!("{folder}{name}")).collect();
+            storage
+                .commit(Batch {
+                    deletes,
+                    ..Batch::new()
+                })
+                .await?;
+        }
+        match below.first() {
+            Some(name) => folders.push(format!("{folder}{name}")),
+            None if !page.more => {
+                folders.pop();
+            }
+            None => {}
+        }
+    }
+    Ok(())
+}
+
+/// A path that can be mounted on.
+fn check_path(path: &str) -> Result<(), Error> {
+    let name = path.trim_end_matches('/');
+    if name.is_empty()
+        || name
+            .split('/')
+            .any(|segment| segment.is_empty() || segment == "+")
+    {
+        return Err(Error::bad(format!(
+            "cannot mount \"{path}\": a segment of the path is empty"
+        )));
+    }
+    let first = name.split('/').next().unwrap_or_default();
+    if matches!(first, "sys" | "auth" | "cubbyhole" | "identity" | "audit") {
+        return Err(Error::bad(format!("cannot mount \"{path}\"")));
+    }
+    Ok(())
+}

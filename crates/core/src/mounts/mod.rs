@@ -1,0 +1,182 @@
+//! What is mounted where.
+//!
+//! ```text
+//!   sys/mount/<uuid>   record: path, kind, accessor, options, tuning
+//!   logical/<uuid>/…   the engine's own records, under the mount's own dek
+//! ```
+//!
+//! Mounting is one commit (record and dek); unmounting is one commit too and destroys the dek, so
+//! that what is left below `logical/<uuid>/` is noise, which is cleared afterwards.
+
+mod change;
+mod record;
+mod table;
+
+use std::sync::{Arc, Weak};
+
+use arc_swap::ArcSwap;
+
+pub use self::change::NewMount;
+pub use self::record::{MountConfig, MountRecord, Tune};
+pub use self::table::{Mount, Table, Target};
+use crate::barrier::{Barrier, View};
+use crate::clock::Clock;
+use crate::error::Error;
+use crate::lifecycle::Settings;
+use crate::ports::engine::{EngineKind, MountContext};
+use crate::ports::storage::Batch;
+use crate::tokens::Limits;
+
+const FOLDER: &str = "mount/";
+
+/// The mounts of an open vault.
+pub struct Mounts {
+    view: View,
+    barrier: Arc<Barrier>,
+    kinds: &'static [EngineKind],
+    clock: Arc<dyn Clock>,
+    table: ArcSwap<Table>,
+    /// Held by whoever changes the table or rotates the kek.
+    changing: tokio::sync::Mutex<()>,
+    me: Weak<Self>,
+}
+
+impl Mounts {
+    /// The batch that a new vault needs: `sys/` and `auth/token/`.
+    pub fn first(batch: Batch) -> Result<Batch, Error> {
+        record::builtin()
+            .into_iter()
+            .try_fold(batch, |batch, record| {
+                Ok(batch.put(
+                    format!("{FOLDER}{}", record.uuid),
+                    crate::barrier::json(&record)?,
+                ))
+            })
+    }
+
+    /// Reads all records and opens their engines.
+    pub async fn open(
+        view: View,
+        barrier: Arc<Barrier>,
+        kinds: &'static [EngineKind],
+        clock: Arc<dyn Clock>,
+    ) -> Result<Arc<Self>, Error> {
+        let mut mounts = Vec::new();
+        for uuid in view.list(FOLDER, "", 0).await?.names {
+            let key = format!("{FOLDER}{uuid}");
+            let Some((record, _)) = view.read::<MountRecord>(&key).await? else {
+                continue;
+            };
+            let target = target(&record, &barrier, kinds, &clock)?;
+            mounts.push(Mount { record, target });
+        }
+        let table = ArcSwap::from_pointee(Table::new(mounts));
+        Ok(Arc::new_cyclic(|me| Self {
+            view,
+            barrier,
+            kinds,
+            clock,
+            table,
+            changing: tokio::sync::Mutex::new(()),
+            me: me.clone(),
+        }))
+    }
+
+    /// The table as it is now.
+    pub fn table(&self) -> Arc<Table> {
+        self.table.load_full()
+    }
+
+    /// The mount that serves a path and what is left of the path below it.
+    pub fn route<'a>(&self, path: &'a str) -> Option<(Arc<Mount>, &'a str)> {
+        self.table.load().route(path)
+    }
+
+    /// How long tokens and leases of a mount may live.
+    pub fn limits(&self, path: &str, settings: &Settings) -> Limits {
+        let table = self.table.load();
+        let config = table.at(path).map(|m| &m.record.config);
+        let or = |own: Option<u64>, system: u64| own.filter(|s| *s > 0).unwrap_or(system);
+        let max_ttl = or(
+            config.map(|c| c.max_lease_ttl),
+            settings.max_lease_ttl.as_secs(),
+        );
+        let default_ttl = or(
+            config.map(|c| c.default_lease_ttl),
+            settings.default_lease_ttl.as_secs(),
+        );
+        Limits {
+            default_ttl: default_ttl.min(max_ttl),
+            max_ttl,
+        }
+    }
+
+    /// Excludes changes of the table, as a rotation of the kek must.
+    pub async fn hold(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.changing.lock().await
+    }
+
+    /// A storage key changed: tells the engine that has it cached.
+    pub fn invalidate(&self, storage_key: &str) {
+        for mount in self.table.load().iter() {
+            if let Target::Engine { engine, view } = &mount.target
+                && let Some(key) = view.relative(storage_key)
+            {
+                engine.invalidate(key);
+            }
+        }
+    }
+
+    /// Anything may have changed.
+    pub fn invalidate_all(&self) {
+        for mount in self.table.load().iter() {
+            if let Target::Engine { engine, .. } = &mount.target {
+                engine.invalidate_all();
+            }
+        }
+    }
+}
+
+/// Where the records of a mount lie.
+fn prefix(uuid: &str) -> String {
+    format!("logical/{uuid}/")
+}
+
+fn target(
+    record: &MountRecord,
+    barrier: &Barrier,
+    kinds: &[EngineKind],
+    clock: &Arc<dyn Clock>,
+) -> Result<Target, Error> {
+    match record.kind.as_str() {
+        "system" => Ok(Target::System),
+        "token" => Ok(Target::Token),
+        kind => {
+            let view = barrier.view(&record.uuid, &prefix(&record.uuid))?;
+            engine(kind, view, kinds, clock, record)
+        }
+    }
+}
+
+fn engine(
+    kind: &str,
+    view: View,
+    kinds: &[EngineKind],
+    clock: &Arc<dyn Clock>,
+    record: &MountRecord,
+) -> Result<Target, Error> {
+    let kind = kinds
+        .iter()
+        .find(|k| k.name == kind)
+        .ok_or_else(|| Error::bad(format!("plugin not found in the catalog: {kind}")))?;
+    let options = record.options.clone().unwrap_or_default();
+    let cx = MountContext {
+        view: view.clone(),
+        clock: clock.clone(),
+        options,
+    };
+    Ok(Target::Engine {
+        engine: (kind.open)(cx)?,
+        view,
+    })
+}

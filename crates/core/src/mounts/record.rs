@@ -1,0 +1,174 @@
+//! A mount's record, and its tuning.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::barrier::SYSTEM;
+use crate::error::Error;
+use crate::id;
+
+/// What is stored of a mount.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct MountRecord {
+    /// Where, with a slash at its end; auth methods begin with `auth/`.
+    pub path: String,
+    /// `transit`, `kv`, …
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// For people.
+    pub description: String,
+    /// Names its storage and its dek.
+    pub uuid: String,
+    /// Names it in answers and audit lines.
+    pub accessor: String,
+    /// Of the engine, such as kv's `version`.
+    pub options: Option<BTreeMap<String, String>>,
+    /// Tuning.
+    pub config: MountConfig,
+    /// Taken and shown; it has no meaning without replication.
+    pub local: bool,
+    /// Taken and shown; every record is sealed here.
+    pub seal_wrap: bool,
+    /// Taken and shown.
+    pub external_entropy_access: bool,
+}
+
+/// Tuning of a mount. Zero and empty stand for "as the system has it".
+#[derive(Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct MountConfig {
+    /// Seconds.
+    pub default_lease_ttl: u64,
+    /// Seconds.
+    pub max_lease_ttl: u64,
+    /// Taken and shown; there is no cache that it could turn off.
+    pub force_no_cache: bool,
+    /// `unauth`, `hidden` or empty.
+    pub listing_visibility: String,
+    /// Members of requests that the audit log shows in clear.
+    pub audit_non_hmac_request_keys: Vec<String>,
+    /// Members of answers that the audit log shows in clear.
+    pub audit_non_hmac_response_keys: Vec<String>,
+    /// Taken and shown.
+    pub passthrough_request_headers: Vec<String>,
+    /// Taken and shown.
+    pub allowed_response_headers: Vec<String>,
+}
+
+/// A change of tuning; what is absent stays.
+#[derive(Default)]
+pub struct Tune {
+    /// New text.
+    pub description: Option<String>,
+    /// Seconds; zero: as the system.
+    pub default_lease_ttl: Option<u64>,
+    /// Seconds; zero: as the system.
+    pub max_lease_ttl: Option<u64>,
+    /// See [`MountConfig`].
+    pub listing_visibility: Option<String>,
+    /// See [`MountConfig`].
+    pub audit_non_hmac_request_keys: Option<Vec<String>>,
+    /// See [`MountConfig`].
+    pub audit_non_hmac_response_keys: Option<Vec<String>>,
+    /// See [`MountConfig`].
+    pub passthrough_request_headers: Option<Vec<String>>,
+    /// See [`MountConfig`].
+    pub allowed_response_headers: Option<Vec<String>>,
+    /// Options of the engine.
+    pub options: Option<BTreeMap<String, String>>,
+}
+
+impl MountConfig {
+    /// The parts fit each other.
+    pub fn check(&self) -> Result<(), Error> {
+        if !matches!(self.listing_visibility.as_str(), "" | "unauth" | "hidden") {
+            return Err(Error::bad(format!(
+                "invalid listing_visibility {}",
+                self.listing_visibility
+            )));
+        }
+        Ok(())
+    }
+}
+
+impl MountRecord {
+    /// The record after a change of tuning.
+    pub fn tuned(mut self, tune: Tune) -> Result<Self, Error> {
+        fn set<T>(place: &mut T, value: Option<T>) {
+            if let Some(value) = value {
+                *place = value;
+            }
+        }
+        set(&mut self.description, tune.description);
+        let config = &mut self.config;
+        set(&mut config.default_lease_ttl, tune.default_lease_ttl);
+        set(&mut config.max_lease_ttl, tune.max_lease_ttl);
+        set(&mut config.listing_visibility, tune.listing_visibility);
+        set(
+            &mut config.audit_non_hmac_request_keys,
+            tune.audit_non_hmac_request_keys,
+        );
+        set(
+            &mut config.audit_non_hmac_response_keys,
+            tune.audit_non_hmac_response_keys,
+        );
+        set(
+            &mut config.passthrough_request_headers,
+            tune.passthrough_request_headers,
+        );
+        set(
+            &mut config.allowed_response_headers,
+            tune.allowed_response_headers,
+        );
+        let (default, max) = (config.default_lease_ttl, config.max_lease_ttl);
+        if max > 0 && default > max {
+            return Err(Error::bad(format!(
+                "backend max lease TTL of {max} would be less than backend default lease TTL of \
+                 {default}"
+            )));
+        }
+        config.check()?;
+        if let Some(options) = tune.options {
+            let mut merged = self.options.take().unwrap_or_default();
+            merged.extend(options);
+            self.options = Some(merged);
+        }
+        Ok(self)
+    }
+}
+
+/// A fresh accessor for a kind of mount.
+pub(super) fn accessor(kind: &str) -> String {
+    format!("{kind}_{}", hex::encode(keyfold_keys::rng::bytes::<4>()))
+}
+
+/// What every vault has.
+pub(super) fn builtin() -> [MountRecord; 2] {
+    let of = |path: &str, kind: &str, description: &str, uuid: String| MountRecord {
+        path: path.to_owned(),
+        kind: kind.to_owned(),
+        description: description.to_owned(),
+        accessor: accessor(if kind == "token" { "auth_token" } else { kind }),
+        uuid,
+        options: None,
+        config: MountConfig::default(),
+        local: false,
+        seal_wrap: false,
+        external_entropy_access: false,
+    };
+    [
+        of(
+            "sys/",
+            "system",
+            "system endpoints used for control, policy and debugging",
+            SYSTEM.to_owned(),
+        ),
+        of(
+            "auth/token/",
+            "token",
+            "token based credentials",
+            id::uuid(),
+        ),
+    ]
+}

@@ -1,0 +1,53 @@
+//! The policy check, and the proof that it was passed.
+
+use crate::error::Error;
+use crate::lifecycle::Unsealed;
+use crate::policy::{JsonParams, Operation};
+use crate::ports::engine::{Access, Found};
+use crate::request::{Op, Request};
+use crate::tokens::Caller;
+
+/// Proof that the request's token may do it, or that the route asks for none. Made here only.
+pub struct Authorized(());
+
+/// Checks a request against the policies of its token; whether they grant `sudo`. A path that no
+/// route serves is checked too: who may not ask is not told that nothing is there.
+pub(super) async fn check(
+    vault: &Unsealed,
+    request: &Request,
+    caller: &Caller,
+    found: Option<&Found<'_>>,
+    creates: bool,
+) -> Result<(Authorized, bool), Error> {
+    if super::is_open(found) {
+        return Ok((Authorized(()), false));
+    }
+    let token = caller.token()?;
+    let acl = vault.policies.acl(&token.policies).await?;
+    let grant = acl
+        .check(
+            &request.path,
+            operation(request.op, creates),
+            &JsonParams(request.body.bytes()),
+        )
+        .map_err(|_| Error::Denied)?;
+    if found.is_some_and(|f| f.access == Access::Sudo) && !grant.sudo {
+        return Err(Error::Denied);
+    }
+    // A rule that wants the answer wrapped can't be met here, so it can't be passed either.
+    if !grant.permits_wrapping(None) {
+        return Err(Error::Denied);
+    }
+    Ok((Authorized(()), grant.sudo))
+}
+
+fn operation(op: Op, creates: bool) -> Operation {
+    match op {
+        Op::Read | Op::Help => Operation::Read,
+        Op::List => Operation::List,
+        Op::Write if creates => Operation::Create,
+        Op::Write => Operation::Update,
+        Op::Patch => Operation::Patch,
+        Op::Delete => Operation::Delete,
+    }
+}

@@ -1,0 +1,241 @@
+//! The way of a request, in order, on one screen.
+//!
+//! ```text
+//!   unsealed? → token → route → exists? → ACL → audit(request) → use → engine → audit(answer)
+//! ```
+//!
+//! Two proofs hold the order: only the ACL check makes an [`Authorized`], only the audit broker
+//! turns it into an [`Admitted`], and an engine runs for nothing else.
+//!
+//! [`Admitted`]: crate::audit::Admitted
+
+mod authorize;
+
+use std::sync::Arc;
+
+pub use self::authorize::Authorized;
+use crate::audit::{Admitted, Entry, Outcome};
+use crate::error::Error;
+use crate::lifecycle::{Core, Unsealed};
+use crate::mounts::{Mount, Target};
+use crate::ports::engine::{Access, Call, Dispatch, Found};
+use crate::reply::Reply;
+use crate::request::{Op, Request};
+use crate::sys::{Doors, System};
+use crate::tokens::{Caller, TokenAuth};
+
+impl Core {
+    /// Answers a request.
+    pub async fn handle(self: &Arc<Self>, request: Request) -> Result<Reply, Error> {
+        if let Some(reply) = self.door(&request).await {
+            return reply;
+        }
+        let vault = self.unsealed()?;
+        let caller = vault.identify(&request).await?;
+        let reply = serve(self, &vault, request, caller).await;
+        drop(vault);
+        reply
+    }
+
+    /// The seal's own calls, which work in every state and without a token.
+    async fn door(self: &Arc<Self>, request: &Request) -> Option<Result<Reply, Error>> {
+        let path = request.path.strip_prefix("sys/")?;
+        let doors = Doors(self.clone());
+        let found = doors.find(request.op, path).ok()?;
+        let admitted = Admitted::door(&found)?;
+        let caller = Caller::anonymous();
+        let call = Call {
+            op: request.op,
+            full_path: &request.path,
+            path,
+            params: found.params.clone(),
+            body: &request.body,
+            caller: &caller,
+            creates: false,
+            now: self.clock().now(),
+        };
+        Some(doors.run(admitted, &found, &call).await)
+    }
+}
+
+/// An unsealed vault's part.
+async fn serve(
+    core: &Arc<Core>,
+    vault: &Arc<Unsealed>,
+    request: Request,
+    mut caller: Caller,
+) -> Result<Reply, Error> {
+    let now = vault.clock.now();
+    let (mount, below) = match vault.mounts.route(&request.path) {
+        Some((mount, below)) => (Some(mount), below),
+        None => (None, ""),
+    };
+    if request.op == Op::Help {
+        return help(vault, core, &request, &caller, mount.as_deref(), below);
+    }
+    let engine = mount.as_deref().map(|mount| engine(core, vault, mount));
+    let found = match &engine {
+        Some(engine) => engine.find(request.op, below),
+        None => Err(Error::NoHandler(request.path.clone())),
+    };
+    let creates = match (&engine, &found) {
+        (Some(engine), Ok(found)) if found.may_create && caller.token.is_some() => {
+            let call = call(&request, below, found, &caller, false, now);
+            !engine.exists(found, &call).await?
+        }
+        _ => false,
+    };
+    let verdict = authorize::check(vault, &request, &caller, found.as_ref().ok(), creates).await;
+    let entry_mount = mount.as_deref().map(|m| &m.record);
+    let admitted = {
+        let entry = Entry {
+            request: &request,
+            caller: &caller,
+            mount: entry_mount,
+            creates,
+            now,
+        };
+        match verdict {
+            Ok((authorized, sudo)) => {
+                let admitted = vault.audit.admit(authorized, &entry)?;
+                caller.sudo = sudo;
+                admitted
+            }
+            Err(error) => {
+                vault.audit.refuse(&entry, &error)?;
+                return Err(error);
+            }
+        }
+    };
+    let spent = take_use(vault, &mut caller).await?;
+    let result = match (&engine, found) {
+        (Some(engine), Ok(found)) => {
+            let call = call(&request, below, &found, &caller, creates, now);
+            engine.run(admitted, &found, &call).await
+        }
+        (_, Err(error)) => Err(error),
+        (None, Ok(_)) => Err(Error::Bug("a route without an engine")),
+    };
+    let outcome = match &result {
+        Ok(reply) => Outcome::Done(reply),
+        Err(error) => Outcome::Failed(error),
+    };
+    let now = vault.clock.now();
+    let entry = Entry {
+        request: &request,
+        caller: &caller,
+        mount: entry_mount,
+        creates,
+        now,
+    };
+    let recorded = vault.audit.answered(&entry, &outcome);
+    if let Some(hash) = spent {
+        vault.tokens.revoke(&hash).await?;
+    }
+    recorded?;
+    result
+}
+
+impl Unsealed {
+    /// Who presents the token. A wrong or dead one is nobody, which only open routes take.
+    async fn identify(&self, request: &Request) -> Result<Caller, Error> {
+        let Some(text) = &request.token else {
+            return Ok(Caller::anonymous());
+        };
+        let token = self.tokens.find(text.expose(), self.clock.now()).await?;
+        let text = keyfold_secret::Secret::new(text.expose().clone());
+        Ok(Caller {
+            token,
+            text: Some(text),
+            sudo: false,
+        })
+    }
+}
+
+/// Takes one use of a limited token; says which token has none left after this request.
+async fn take_use(
+    vault: &Unsealed,
+    caller: &mut Caller,
+) -> Result<Option<crate::tokens::Hash>, Error> {
+    let Some(token) = &caller.token else {
+        return Ok(None);
+    };
+    let Some(left) = vault.tokens.spend(token).await? else {
+        return Ok(None);
+    };
+    let last = left.spent.then(|| left.hash.clone());
+    caller.token = Some(left);
+    Ok(last)
+}
+
+fn call<'a>(
+    request: &'a Request,
+    below: &'a str,
+    found: &Found<'a>,
+    caller: &'a Caller,
+    creates: bool,
+    now: crate::clock::Time,
+) -> Call<'a> {
+    Call {
+        op: request.op,
+        full_path: &request.path,
+        path: below,
+        params: found.params.clone(),
+        body: &request.body,
+        caller,
+        creates,
+        now,
+    }
+}
+
+/// Who answers below a mount.
+fn engine(core: &Arc<Core>, vault: &Arc<Unsealed>, mount: &Mount) -> Arc<dyn Dispatch> {
+    match &mount.target {
+        Target::System => Arc::new(System {
+            core: core.clone(),
+            vault: vault.clone(),
+        }),
+        Target::Token => Arc::new(TokenAuth(vault.clone())),
+        Target::Engine { engine, .. } => engine.clone(),
+    }
+}
+
+/// What a path is for. It tells no data, so a valid token is all it takes.
+fn help(
+    vault: &Arc<Unsealed>,
+    core: &Arc<Core>,
+    request: &Request,
+    caller: &Caller,
+    mount: Option<&Mount>,
+    below: &str,
+) -> Result<Reply, Error> {
+    #[derive(serde::Serialize)]
+    struct Help {
+        help: String,
+        see_also: Option<String>,
+        openapi: Option<String>,
+    }
+    caller.token()?;
+    let mount = mount.ok_or_else(|| Error::NoHandler(request.path.clone()))?;
+    let rows = engine(core, vault, mount).help(below);
+    if rows.is_empty() {
+        return Err(Error::Unsupported(crate::error::UnsupportedReason::Path));
+    }
+    let help = rows.iter().fold(String::new(), |text, row| {
+        let verb = format!("{:?}", row.op).to_uppercase();
+        format!(
+            "{text}{verb:<7} {}{}\n        {}\n",
+            mount.record.path, row.pattern, row.help
+        )
+    });
+    Reply::bare(&Help {
+        help,
+        see_also: None,
+        openapi: None,
+    })
+}
+
+/// Routes that demand nothing.
+fn is_open(found: Option<&Found<'_>>) -> bool {
+    found.is_some_and(|f| matches!(f.access, Access::Open | Access::Door))
+}

@@ -1,0 +1,29 @@
+//! Where audit lines go.
+
+use std::time::Duration;
+
+/// A device that keeps audit lines.
+///
+/// [`AuditDevice::write`] returns `Ok` only when the whole line is handed to the device's medium
+/// (for a file: the kernel has it). The broker lets a request go on when at least one device says
+/// so. A device must not block longer than [`WRITE_DEADLINE`].
+pub trait AuditDevice: Send + Sync + 'static {
+    /// Appends one line. `line` ends in a newline and holds no other.
+    fn write(&self, line: &[u8]) -> std::io::Result<()>;
+
+    /// SIGHUP: open the medium anew, for log rotation.
+    fn reopen(&self) -> std::io::Result<()>;
+}
+
+/// How long a device may take for a line.
+pub const WRITE_DEADLINE: Duration = Duration::from_secs(2);
+
+/// A kind of device: how the configuration calls it and how one is made.
+pub struct AuditKind {
+    /// `file`, …
+    pub name: &'static str,
+    /// Checks the options and opens one; the error names the option.
+    pub open: fn(
+        options: &std::collections::BTreeMap<String, String>,
+    ) -> Result<std::sync::Arc<dyn AuditDevice>, String>,
+}

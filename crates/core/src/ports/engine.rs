@@ -1,0 +1,373 @@
+//! A secrets engine: a table of routes over a view of its own storage.
+//!
+//! ```text
+//!   transit/encrypt/orders            Router: longest mount prefix
+//!   └──────┘└─────────────┘
+//!    mount    pattern "encrypt/{name}" → Route { op, access, help, exists, run }
+//! ```
+//!
+//! The pipeline finds the route once, asks `exists` where a write may create, checks the token's
+//! policies, audits, and only then calls `run`.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use keyfold_api::body::Decoded;
+use serde::de::DeserializeOwned;
+
+use crate::audit::Admitted;
+use crate::barrier::View;
+use crate::clock::{Clock, Time};
+use crate::error::Error;
+use crate::reply::Reply;
+use crate::request::{Body, Op};
+use crate::tokens::Caller;
+
+/// A boxed future, as handlers return.
+pub type Future_<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Answers a call.
+pub type Handler<E> = for<'a> fn(&'a E, &'a Call<'a>) -> Future_<'a, Result<Reply, Error>>;
+
+/// Says whether what a write names is there already, so that the policy check knows `create` from
+/// `update`.
+pub type Exists<E> = for<'a> fn(&'a E, &'a Call<'a>) -> Future_<'a, Result<bool, Error>>;
+
+/// What a route demands besides the capability of its operation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// A token whose policies allow it.
+    Token,
+    /// And with `sudo`.
+    Sudo,
+    /// Nothing: answered without a token, but only while unsealed.
+    Open,
+    /// Nothing, and it works in every state: the seal's own doors.
+    Door,
+}
+
+/// One row of an engine's table.
+pub struct Route<E: 'static> {
+    /// What is asked.
+    pub op: Op,
+    /// Below the mount: literal segments, `{name}` for one segment, `{name...}` for the rest
+    /// (which may be empty and may end in `/`).
+    pub pattern: &'static str,
+    /// What it demands.
+    pub access: Access,
+    /// One sentence for HELP.
+    pub help: &'static str,
+    /// For writes that may create.
+    pub exists: Option<Exists<E>>,
+    /// The handler.
+    pub run: Handler<E>,
+}
+
+impl<E> Route<E> {
+    /// A row for callers with a token.
+    pub const fn new(op: Op, pattern: &'static str, help: &'static str, run: Handler<E>) -> Self {
+        Self {
+            op,
+            pattern,
+            access: Access::Token,
+            help,
+            exists: None,
+            run,
+        }
+    }
+
+    /// Demands `sudo` too.
+    pub const fn sudo(mut self) -> Self {
+        self.access = Access::Sudo;
+        self
+    }
+
+    /// Answered without a token.
+    pub const fn open(mut self) -> Self {
+        self.access = Access::Open;
+        self
+    }
+
+    /// Works in every state of the seal.
+    pub(crate) const fn door(mut self) -> Self {
+        self.access = Access::Door;
+        self
+    }
+
+    /// A write that may create.
+    pub const fn exists(mut self, exists: Exists<E>) -> Self {
+        self.exists = Some(exists);
+        self
+    }
+}
+
+/// A request as a handler sees it.
+pub struct Call<'a> {
+    /// What is asked.
+    pub op: Op,
+    /// The whole path, with the mount.
+    pub full_path: &'a str,
+    /// The path below the mount.
+    pub path: &'a str,
+    /// What the pattern's names stand for.
+    pub params: Params<'a>,
+    /// The members.
+    pub body: &'a Body,
+    /// Whose request it is.
+    pub caller: &'a Caller,
+    /// The policy check found that this write creates, and allowed that.
+    pub creates: bool,
+    /// When it came in.
+    pub now: Time,
+}
+
+impl Call<'_> {
+    /// What a name of the pattern stands for; empty where the pattern has no such name.
+    pub fn param(&self, name: &str) -> &str {
+        self.params
+            .0
+            .iter()
+            .find(|(n, _)| *n == name)
+            .map_or("", |(_, v)| v)
+    }
+
+    /// The members as what the handler takes; names that it does not know become warnings through
+    /// [`unknown_parameters`].
+    pub fn decode<T: DeserializeOwned>(&self) -> Result<Decoded<T>, Error> {
+        self.body.decode()
+    }
+}
+
+/// The warning for members that a call has no use for, or none.
+pub fn unknown_parameters(names: &[String]) -> Option<String> {
+    (!names.is_empty()).then(|| {
+        format!(
+            "Endpoint ignored these unrecognized parameters: [{}]",
+            names.join(" ")
+        )
+    })
+}
+
+/// Captures of a pattern.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Params<'a>(Vec<(&'static str, &'a str)>);
+
+/// An engine, for those who write one.
+pub trait Engine: Sized + Send + Sync + 'static {
+    /// Its table. The first row that matches counts.
+    fn routes() -> &'static [Route<Self>];
+
+    /// Another node, or another part of this one, changed a key of the view: forget it.
+    fn invalidate(&self, _key: &str) {}
+
+    /// All of the view may have changed.
+    fn invalidate_all(&self) {}
+}
+
+/// A row found for a call: its place in the table.
+pub struct Found<'a> {
+    index: usize,
+    /// The captures.
+    pub params: Params<'a>,
+    /// What the row demands.
+    pub access: Access,
+    /// The row can say whether its target exists.
+    pub may_create: bool,
+}
+
+/// What a path is for, by operation.
+#[derive(Debug, Clone)]
+pub struct Help {
+    /// What is asked.
+    pub op: Op,
+    /// The pattern.
+    pub pattern: &'static str,
+    /// The sentence.
+    pub help: &'static str,
+}
+
+/// An engine, for the pipeline: the table behind a pointer. Implemented for every [`Engine`].
+pub trait Dispatch: Send + Sync + 'static {
+    /// The row for a path, or why there is none.
+    fn find<'a>(&self, op: Op, path: &'a str) -> Result<Found<'a>, Error>;
+    /// Whether the write's target is there.
+    fn exists<'a>(
+        &'a self,
+        found: &Found<'_>,
+        call: &'a Call<'a>,
+    ) -> Future_<'a, Result<bool, Error>>;
+    /// Runs the row's handler. Only a request that the audit broker admitted gets here.
+    fn run<'a>(
+        &'a self,
+        admitted: Admitted,
+        found: &Found<'_>,
+        call: &'a Call<'a>,
+    ) -> Future_<'a, Result<Reply, Error>>;
+    /// Rows whose pattern matches the path, whatever the operation; all of them for "".
+    fn help(&self, path: &str) -> Vec<Help>;
+    /// See [`Engine::invalidate`].
+    fn invalidate(&self, key: &str);
+    /// See [`Engine::invalidate_all`].
+    fn invalidate_all(&self);
+}
+
+impl<E: Engine> Dispatch for E {
+    fn find<'a>(&self, op: Op, path: &'a str) -> Result<Found<'a>, Error> {
+        let mut known = false;
+        for (index, row) in E::routes().iter().enumerate() {
+            if let Some(params) = matches(row.pattern, path) {
+                if row.op == op {
+                    let may_create = row.exists.is_some();
+                    return Ok(Found {
+                        index,
+                        params,
+                        access: row.access,
+                        may_create,
+                    });
+                }
+                known = true;
+            }
+        }
+        use crate::error::UnsupportedReason::{Operation, Path};
+        Err(Error::Unsupported(if known { Operation } else { Path }))
+    }
+
+    fn exists<'a>(
+        &'a self,
+        found: &Found<'_>,
+        call: &'a Call<'a>,
+    ) -> Future_<'a, Result<bool, Error>> {
+        match E::routes().get(found.index).and_then(|row| row.exists) {
+            Some(exists) => exists(self, call),
+            None => Box::pin(async { Ok(true) }),
+        }
+    }
+
+    fn run<'a>(
+        &'a self,
+        _: Admitted,
+        found: &Found<'_>,
+        call: &'a Call<'a>,
+    ) -> Future_<'a, Result<Reply, Error>> {
+        match E::routes().get(found.index) {
+            Some(row) => (row.run)(self, call),
+            None => Box::pin(async { Err(Error::Bug("a route of another engine")) }),
+        }
+    }
+
+    fn help(&self, path: &str) -> Vec<Help> {
+        E::routes()
+            .iter()
+            .filter(|row| path.is_empty() || matches(row.pattern, path).is_some())
+            .map(|row| Help {
+                op: row.op,
+                pattern: row.pattern,
+                help: row.help,
+            })
+            .collect()
+    }
+
+    fn invalidate(&self, key: &str) {
+        Engine::invalidate(self, key);
+    }
+
+    fn invalidate_all(&self) {
+        Engine::invalidate_all(self);
+    }
+}
+
+/// What a fresh mount is given.
+pub struct MountContext {
+    /// Its storage.
+    pub view: View,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// `options` of the mount, such as kv's `version`.
+    pub options: BTreeMap<String, String>,
+}
+
+/// A kind of engine: how `sys/mounts` calls it and how one is made.
+pub struct EngineKind {
+    /// `transit`, `kv`, …
+    pub name: &'static str,
+    /// Checks the options and makes one. It must not write: mounting is one commit of core's.
+    pub open: fn(MountContext) -> Result<Arc<dyn Dispatch>, Error>,
+}
+
+/// Matches a path against a pattern.
+fn matches<'a>(pattern: &'static str, path: &'a str) -> Option<Params<'a>> {
+    let mut params = Vec::new();
+    let (mut pattern, mut path) = (Some(pattern), Some(path));
+    loop {
+        let (Some(want), Some(have)) = (pattern, path) else {
+            // A rest may be empty: `data/{path...}` takes `data`.
+            return match (pattern, path) {
+                (None, None) => Some(Params(params)),
+                (Some(rest), None) if rest.ends_with("...}") && !rest.contains('/') => {
+                    params.push((name(rest)?, ""));
+                    Some(Params(params))
+                }
+                _ => None,
+            };
+        };
+        if want.ends_with("...}") && !want.contains('/') {
+            params.push((name(want)?, have));
+            return Some(Params(params));
+        }
+        let (first, want_rest) = cut(want);
+        let (segment, have_rest) = cut(have);
+        if first.starts_with('{') {
+            if segment.is_empty() {
+                return None;
+            }
+            params.push((name(first)?, segment));
+        } else if first != segment {
+            return None;
+        }
+        (pattern, path) = (want_rest, have_rest);
+    }
+}
+
+fn cut(text: &str) -> (&str, Option<&str>) {
+    text.split_once('/')
+        .map_or((text, None), |(a, b)| (a, Some(b)))
+}
+
+fn name(part: &'static str) -> Option<&'static str> {
+    let inner = part.strip_prefix('{')?.strip_suffix('}')?;
+    Some(inner.strip_suffix("...").unwrap_or(inner))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn captures(
+        pattern: &'static str,
+        path: &'static str,
+    ) -> Option<Vec<(&'static str, &'static str)>> {
+        matches(pattern, path).map(|p| p.0)
+    }
+
+    #[test]
+    fn patterns() {
+        assert_eq!(captures("keys", "keys"), Some(vec![]));
+        assert_eq!(captures("keys/{name}", "keys/a"), Some(vec![("name", "a")]));
+        assert_eq!(captures("keys/{name}", "keys/"), None);
+        assert_eq!(captures("keys/{name}", "keys/a/b"), None);
+        assert_eq!(
+            captures("keys/{name}/rotate", "keys/a/rotate"),
+            Some(vec![("name", "a")])
+        );
+        assert_eq!(
+            captures("data/{path...}", "data/a/b/"),
+            Some(vec![("path", "a/b/")])
+        );
+        assert_eq!(captures("data/{path...}", "data"), Some(vec![("path", "")]));
+        assert_eq!(captures("data/{path...}", "datum"), None);
+        assert_eq!(captures("{path...}", "x/y"), Some(vec![("path", "x/y")]));
+        assert_eq!(captures("keys", "keys/"), None);
+    }
+}

@@ -1,0 +1,171 @@
+//! Where bytes are kept. A driver sees storage keys and ciphertext, nothing else.
+//!
+//! The contract, which `core::testing::storage_suite` checks for every driver:
+//!
+//! - A key is non-empty UTF-8 text of at most [`MAX_KEY`] bytes without control characters; `/`
+//!   separates its segments and no segment is empty. A value may be empty and has at most
+//!   [`MAX_VALUE`] bytes.
+//! - [`Storage::commit`] is atomic and durable: when it has returned `Ok`, every later read (after
+//!   a crash, too) sees all of the batch; when it has returned `Err`, no read ever sees any of it,
+//!   except [`StorageError::Unknown`], where either is possible and the caller has to look.
+//! - Checks hold at the moment of the commit: of two batches that both demand that a key is absent,
+//!   exactly one succeeds and the other gets [`StorageError::Conflict`].
+//! - Revisions grow with every commit and are never used twice, across restarts too. The revision
+//!   of an entry is that of the commit that wrote it last.
+//! - A read that starts after a commit returned sees that commit.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::broadcast;
+
+/// Longest storage key, bytes.
+pub const MAX_KEY: usize = 32 * 1024;
+/// Largest stored value, bytes.
+pub const MAX_VALUE: usize = 64 * 1024 * 1024;
+
+/// A number that grows with each commit of a store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Revision(pub u64);
+
+/// A stored value and the commit that wrote it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// What was put.
+    pub value: Vec<u8>,
+    /// The commit that put it.
+    pub revision: Revision,
+}
+
+/// One page of names directly below a prefix.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Page {
+    /// Names in byte order: `a` for a value at `prefix/a`, `a/` for values deeper down.
+    pub names: Vec<String>,
+    /// There are names after the last of these.
+    pub more: bool,
+}
+
+/// What must hold for a batch to be applied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Check {
+    /// Nothing is stored at the key.
+    Absent(String),
+    /// The entry at the key was written by just this commit.
+    Unchanged(String, Revision),
+}
+
+/// Changes that happen together or not at all. A key stands in at most one put or delete.
+#[derive(Clone, Default)]
+pub struct Batch {
+    /// Demands, all of which must hold.
+    pub checks: Vec<Check>,
+    /// Keys to write.
+    pub puts: Vec<(String, Vec<u8>)>,
+    /// Keys to remove; removing what is absent is no error.
+    pub deletes: Vec<String>,
+}
+
+impl Batch {
+    /// An empty batch.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a write.
+    pub fn put(mut self, key: impl Into<String>, value: impl Into<Vec<u8>>) -> Self {
+        self.puts.push((key.into(), value.into()));
+        self
+    }
+
+    /// Adds a removal.
+    pub fn delete(mut self, key: impl Into<String>) -> Self {
+        self.deletes.push(key.into());
+        self
+    }
+
+    /// Demands that nothing is stored at the key.
+    pub fn absent(mut self, key: impl Into<String>) -> Self {
+        self.checks.push(Check::Absent(key.into()));
+        self
+    }
+
+    /// Demands that the entry at the key is the one that was read.
+    pub fn unchanged(mut self, key: impl Into<String>, revision: Revision) -> Self {
+        self.checks.push(Check::Unchanged(key.into(), revision));
+        self
+    }
+
+    /// Every key that the batch writes or removes.
+    pub fn touched(&self) -> impl Iterator<Item = &str> {
+        self.puts
+            .iter()
+            .map(|(k, _)| k.as_str())
+            .chain(self.deletes.iter().map(String::as_str))
+    }
+
+    /// Nothing to check and nothing to change.
+    pub fn is_empty(&self) -> bool {
+        self.checks.is_empty() && self.puts.is_empty() && self.deletes.is_empty()
+    }
+}
+
+/// The keys that one commit touched, for the caches above.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// The commit.
+    pub revision: Revision,
+    /// The keys it wrote or removed.
+    pub keys: Vec<String>,
+}
+
+/// Why the store did not do it. Texts name storage keys and causes, never values.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum StorageError {
+    /// A check did not hold; nothing was changed. The caller may read again and retry.
+    #[error("another writer changed {0}")]
+    Conflict(String),
+    /// The batch breaks the contract; nothing was changed.
+    #[error("invalid batch: {0}")]
+    Invalid(String),
+    /// The store failed before anything was changed.
+    #[error("storage failed: {0}")]
+    Failed(String),
+    /// The store failed and cannot say whether the batch was applied.
+    #[error("storage failed, outcome unknown: {0}")]
+    Unknown(String),
+}
+
+/// A named lock, free again when this is dropped or its time to live has passed.
+pub trait LockGuard: Send + Sync {
+    /// Still ours: false once the time to live has passed without [`Storage::lock`] renewing it.
+    fn held(&self) -> bool;
+}
+
+/// A store. See the module for the contract.
+#[async_trait]
+pub trait Storage: Send + Sync + 'static {
+    /// The entry at a key.
+    async fn get(&self, key: &str) -> Result<Option<Entry>, StorageError>;
+
+    /// Names directly below `prefix` (empty, or ending in `/`), in byte order, after the name
+    /// `after` (empty: from the start; it need not exist), at most `limit` (0: no bound).
+    async fn list(&self, prefix: &str, after: &str, limit: usize) -> Result<Page, StorageError>;
+
+    /// Applies a batch; the revision of the commit.
+    async fn commit(&self, batch: Batch) -> Result<Revision, StorageError>;
+
+    /// Every commit after the call, in order. A receiver that lags gets
+    /// [`broadcast::error::RecvError::Lagged`] and has to drop all it has cached.
+    fn watch(&self) -> broadcast::Receiver<Change>;
+
+    /// Takes a named lock, or `None` while another holds it.
+    async fn lock(
+        &self,
+        name: &str,
+        ttl: Duration,
+    ) -> Result<Option<Box<dyn LockGuard>>, StorageError>;
+
+    /// `inmem`, `redb`, …: what `seal-status` reports as `storage_type`.
+    fn kind(&self) -> &'static str;
+}

@@ -1,0 +1,137 @@
+//! What a handler answers.
+
+use keyfold_api::envelope::Auth;
+use serde::Serialize;
+
+use crate::error::Error;
+
+/// The bytes of a JSON value that was serialised once and is carried through as it is.
+///
+/// It may hold plaintext, so it has no `Debug`; freed memory is wiped by the allocator.
+#[derive(Clone)]
+pub struct Json(Vec<u8>);
+
+impl Json {
+    /// Serialises a value.
+    pub fn of<T: Serialize + ?Sized>(value: &T) -> Result<Self, Error> {
+        Ok(Self(
+            serde_json::to_vec(value).map_err(|_| Error::Bug("a reply does not serialise"))?,
+        ))
+    }
+
+    /// Takes bytes that are JSON already.
+    pub fn raw(bytes: Vec<u8>) -> Self {
+        Self(bytes)
+    }
+
+    /// The text.
+    pub fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Json {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Json({} bytes)", self.0.len())
+    }
+}
+
+/// How `data` stands in the answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Form {
+    /// In the response envelope.
+    #[default]
+    Envelope,
+    /// In the envelope, and each member at the top level too (old clients read it there).
+    Injected,
+    /// Alone.
+    Bare,
+}
+
+/// An answer. Without data, auth and warnings it is a 204.
+#[derive(Default)]
+pub struct Reply {
+    /// Another status than 200 or 204.
+    pub status: Option<u16>,
+    /// The `data` member.
+    pub data: Option<Json>,
+    /// How it stands in the answer.
+    pub form: Form,
+    /// Remarks on the request.
+    pub warnings: Vec<String>,
+    /// A token that was made or renewed.
+    pub auth: Option<Auth>,
+    /// Seconds that the answer may be kept, for engines that say so.
+    pub lease_duration: u64,
+}
+
+impl Reply {
+    /// 204.
+    pub fn none() -> Self {
+        Self::default()
+    }
+
+    /// 200 with data.
+    pub fn data<T: Serialize + ?Sized>(value: &T) -> Result<Self, Error> {
+        Ok(Self {
+            data: Some(Json::of(value)?),
+            ..Self::default()
+        })
+    }
+
+    /// 200 with data and its members at the top level.
+    pub fn injected<T: Serialize + ?Sized>(value: &T) -> Result<Self, Error> {
+        Ok(Self {
+            form: Form::Injected,
+            ..Self::data(value)?
+        })
+    }
+
+    /// 200 with data alone, no envelope.
+    pub fn bare<T: Serialize + ?Sized>(value: &T) -> Result<Self, Error> {
+        Ok(Self {
+            form: Form::Bare,
+            ..Self::data(value)?
+        })
+    }
+
+    /// 200 with JSON that was serialised before.
+    pub fn raw(data: Json) -> Self {
+        Self {
+            data: Some(data),
+            ..Self::default()
+        }
+    }
+
+    /// 200 with a token.
+    pub fn auth(auth: Auth) -> Self {
+        Self {
+            auth: Some(auth),
+            ..Self::default()
+        }
+    }
+
+    /// Another status.
+    pub fn with_status(mut self, status: u16) -> Self {
+        self.status = Some(status);
+        self
+    }
+
+    /// One more remark.
+    pub fn warn(mut self, text: impl Into<String>) -> Self {
+        self.warnings.push(text.into());
+        self
+    }
+}
+
+/// The names below a path; none is a 404, as on the wire.
+pub fn keys(names: Vec<String>) -> Result<Reply, Error> {
+    #[derive(Serialize)]
+    struct Keys {
+        keys: Vec<String>,
+    }
+    if names.is_empty() {
+        return Err(Error::NotFound);
+    }
+    Reply::data(&Keys { keys: names })
+}

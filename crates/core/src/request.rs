@@ -1,0 +1,68 @@
+//! A request as the pipeline takes it: decoded at the edge, free of HTTP.
+
+use std::net::SocketAddr;
+
+use keyfold_api::body::{self, Decoded};
+use keyfold_secret::Secret;
+use serde::de::DeserializeOwned;
+
+use crate::error::Error;
+
+/// What is asked of a path. PUT and POST are one; the store decides whether it creates or updates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Op {
+    /// GET.
+    Read,
+    /// LIST, or GET with `?list=true`.
+    List,
+    /// PUT or POST.
+    Write,
+    /// PATCH, a JSON merge-patch.
+    Patch,
+    /// DELETE.
+    Delete,
+    /// HELP, or GET with `?help=1`: what the path is for.
+    Help,
+}
+
+/// A decoded request. Its path has no leading slash, no `.` or `..` segment and no control
+/// character: the edge refuses those.
+pub struct Request {
+    /// A fresh UUID.
+    pub id: String,
+    /// What is asked.
+    pub op: Op,
+    /// Below `/v1/`, percent-decoded once.
+    pub path: String,
+    /// The members, from the body or, where there is none, the query.
+    pub body: Body,
+    /// The client's token.
+    pub token: Option<Secret<String>>,
+    /// Who is at the other end, where there is an address.
+    pub remote: Option<SocketAddr>,
+}
+
+/// The members of a request: the bytes of a JSON object, or empty for none.
+pub struct Body(Secret<Vec<u8>>);
+
+impl Body {
+    /// Takes the bytes of a JSON object, checked for depth and text by `keyfold_api::body`.
+    pub fn new(json: Vec<u8>) -> Self {
+        Self(Secret::new(json))
+    }
+
+    /// No members.
+    pub fn empty() -> Self {
+        Self::new(Vec::new())
+    }
+
+    /// The JSON text.
+    pub fn bytes(&self) -> &[u8] {
+        self.0.expose()
+    }
+
+    /// Parses into what a handler takes; the error names the field.
+    pub fn decode<T: DeserializeOwned>(&self) -> Result<Decoded<T>, Error> {
+        Ok(body::decode(self.bytes())?)
+    }
+}

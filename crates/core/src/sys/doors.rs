@@ -1,0 +1,216 @@
+//! What answers in every state of the seal, without a token and bare of the envelope.
+
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use keyfold_api::weak;
+use keyfold_keys::Share;
+use keyfold_secret::Secret;
+use serde::{Deserialize, Serialize};
+
+use crate::error::Error;
+use crate::lifecycle::{Core, Initialized, Shares, State};
+use crate::ports::engine::{Call, Engine, Route};
+use crate::reply::Reply;
+use crate::request::Op;
+
+/// The seal's own calls.
+pub struct Doors(pub Arc<Core>);
+
+/// Longest share: 32 bytes and the x.
+const SHARE_MAX: usize = 33;
+const SHARE_MIN: usize = 16;
+
+impl Engine for Doors {
+    fn routes() -> &'static [Route<Self>] {
+        type Row = Route<Doors>;
+        static ROUTES: &[Row] = &[
+            Row::new(Op::Read, "init", "Whether the store has begun.", |d, _| {
+                Box::pin(d.initialized())
+            })
+            .door(),
+            Row::new(Op::Write, "init", "Begins the store.", |d, c| {
+                Box::pin(d.init(c))
+            })
+            .door(),
+            Row::new(Op::Read, "seal-status", "The state of the seal.", |d, _| {
+                Box::pin(d.seal_status())
+            })
+            .door(),
+            Row::new(Op::Write, "unseal", "Gives a share.", |d, c| {
+                Box::pin(d.unseal(c))
+            })
+            .door(),
+            Row::new(Op::Read, "health", "For load balancers.", |d, c| {
+                Box::pin(d.health(c))
+            })
+            .door(),
+            Row::new(Op::Read, "leader", "Who is active.", |d, _| {
+                Box::pin(d.leader())
+            })
+            .door(),
+        ];
+        ROUTES
+    }
+}
+
+#[derive(Deserialize)]
+struct Init {
+    #[serde(default)]
+    secret_shares: Option<i64>,
+    #[serde(default)]
+    secret_threshold: Option<i64>,
+    #[serde(default, deserialize_with = "weak::list")]
+    pgp_keys: Option<Vec<String>>,
+    #[serde(default, deserialize_with = "weak::string")]
+    root_token_pgp_key: Option<String>,
+    #[serde(default)]
+    recovery_shares: Option<i64>,
+    #[serde(default)]
+    recovery_threshold: Option<i64>,
+}
+
+#[derive(Deserialize)]
+struct Unseal {
+    #[serde(default, alias = "Key")]
+    key: Option<Secret<String>>,
+    #[serde(default, alias = "Reset")]
+    reset: Option<bool>,
+    #[serde(default, alias = "Migrate")]
+    migrate: Option<bool>,
+}
+
+#[derive(Serialize)]
+struct InitReply<'a> {
+    keys: Vec<String>,
+    keys_base64: Vec<String>,
+    root_token: &'a str,
+}
+
+#[derive(Serialize)]
+struct IsInitialized {
+    initialized: bool,
+}
+
+#[derive(Serialize)]
+struct Leader<'a> {
+    ha_enabled: bool,
+    is_self: bool,
+    leader_address: &'a str,
+    leader_cluster_address: &'a str,
+}
+
+impl Doors {
+    async fn initialized(&self) -> Result<Reply, Error> {
+        let initialized = !matches!(*self.0.state(), State::Uninit);
+        Reply::bare(&IsInitialized { initialized })
+    }
+
+    async fn init(&self, call: &Call<'_>) -> Result<Reply, Error> {
+        let asked = decode::<Init>(call)?;
+        if !matches!(*self.0.state(), State::Uninit) {
+            return Err(Error::bad("Vault is already initialized"));
+        }
+        // Every input is checked before anything is made.
+        if asked.recovery_shares.unwrap_or(0) != 0 || asked.recovery_threshold.unwrap_or(0) != 0 {
+            return Err(Error::bad(
+                "parameters recovery_shares,recovery_threshold not applicable to seal type shamir",
+            ));
+        }
+        let split = Shares::new(
+            asked.secret_shares.unwrap_or(0),
+            asked.secret_threshold.unwrap_or(0),
+        )?;
+        if asked.pgp_keys.is_some_and(|keys| !keys.is_empty()) {
+            return Err(Error::field(
+                "pgp_keys",
+                "shares under OpenPGP are not offered",
+            ));
+        }
+        if asked.root_token_pgp_key.is_some_and(|key| !key.is_empty()) {
+            return Err(Error::field(
+                "root_token_pgp_key",
+                "a token under OpenPGP is not offered",
+            ));
+        }
+        let Initialized { shares, root_token } = self.0.init(split, None).await?;
+        Reply::bare(&InitReply {
+            keys: shares.iter().map(|s| hex::encode(s.as_bytes())).collect(),
+            keys_base64: shares
+                .iter()
+                .map(|s| STANDARD.encode(s.as_bytes()))
+                .collect(),
+            root_token: root_token.expose(),
+        })
+    }
+
+    async fn seal_status(&self) -> Result<Reply, Error> {
+        Reply::bare(&self.0.seal_status().await?)
+    }
+
+    async fn unseal(&self, call: &Call<'_>) -> Result<Reply, Error> {
+        let asked = decode::<Unseal>(call)?;
+        if matches!(*self.0.state(), State::Uninit) {
+            return Err(Error::bad("Vault is not initialized"));
+        }
+        if asked.migrate == Some(true) {
+            return Err(Error::bad(
+                "can't perform a seal migration, no migration seal found",
+            ));
+        }
+        if asked.reset == Some(true) {
+            self.0.reset_unseal()?;
+            return self.seal_status().await;
+        }
+        let Some(key) = asked.key.filter(|k| !k.expose().is_empty()) else {
+            return Err(Error::bad(
+                "'key' must be specified in request body as JSON, or 'reset' set to true",
+            ));
+        };
+        self.0.unseal(share(key.expose())?).await?;
+        self.seal_status().await
+    }
+
+    async fn leader(&self) -> Result<Reply, Error> {
+        Reply::bare(&Leader {
+            ha_enabled: false,
+            is_self: !self.0.is_sealed(),
+            leader_address: &self.0.settings().api_addr,
+            leader_cluster_address: "",
+        })
+    }
+}
+
+/// These bodies are typed strictly, and say so in words that clients know.
+fn decode<T: serde::de::DeserializeOwned>(call: &Call<'_>) -> Result<T, Error> {
+    match call.decode::<T>() {
+        Ok(decoded) => Ok(decoded.value),
+        Err(Error::BadRequest(text)) => {
+            Err(Error::bad(format!("failed to decode JSON input: {text}")))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// A share as hex or base64.
+fn share(text: &str) -> Result<Share, Error> {
+    let not_a_share = || Error::bad("'key' must be a valid hex or base64 string");
+    let fits = |bytes: &Secret<Vec<u8>>| bytes.expose().len() >= SHARE_MIN;
+    let hexed = hex::decode(text).ok().map(Secret::new).filter(fits);
+    let bytes = match hexed {
+        Some(bytes) => bytes,
+        None => STANDARD
+            .decode(text)
+            .ok()
+            .map(Secret::new)
+            .filter(fits)
+            .ok_or_else(not_a_share)?,
+    };
+    if bytes.expose().len() > SHARE_MAX {
+        return Err(Error::bad(format!(
+            "invalid key: key is longer than maximum {SHARE_MAX} bytes"
+        )));
+    }
+    Share::from_bytes(bytes.expose()).map_err(|_| not_a_share())
+}

@@ -1,0 +1,109 @@
+//! `sys/health`: a status code for each state, which the query may change.
+
+use keyfold_api::weak;
+use serde::{Deserialize, Serialize};
+
+use super::Doors;
+use crate::error::Error;
+use crate::lifecycle::{Core, State};
+use crate::ports::engine::Call;
+use crate::reply::{Json, Reply};
+
+/// Codes for states that this server has; those of others are taken and have no effect.
+#[derive(Deserialize)]
+struct Query {
+    #[serde(default, deserialize_with = "weak::uint")]
+    activecode: Option<u64>,
+    #[serde(default, deserialize_with = "weak::uint")]
+    sealedcode: Option<u64>,
+    #[serde(default, deserialize_with = "weak::uint")]
+    uninitcode: Option<u64>,
+    #[serde(default, deserialize_with = "weak::uint")]
+    standbycode: Option<u64>,
+    #[serde(default, deserialize_with = "weak::uint")]
+    drsecondarycode: Option<u64>,
+    #[serde(default, deserialize_with = "weak::uint")]
+    performancestandbycode: Option<u64>,
+    #[serde(default, deserialize_with = "weak::uint")]
+    haunhealthycode: Option<u64>,
+    #[serde(default, deserialize_with = "weak::uint")]
+    removedcode: Option<u64>,
+}
+
+#[derive(Serialize)]
+struct Health {
+    initialized: bool,
+    sealed: bool,
+    standby: bool,
+    performance_standby: bool,
+    replication_performance_mode: &'static str,
+    replication_dr_mode: &'static str,
+    server_time_utc: u64,
+    version: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cluster_name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cluster_id: Option<String>,
+}
+
+impl Doors {
+    pub(super) async fn health(&self, call: &Call<'_>) -> Result<Reply, Error> {
+        // The wire says no more than the status.
+        let bad_code = || Error::Refused {
+            status: 400,
+            data: Json::raw(Vec::new()),
+        };
+        let query = call.decode::<Query>().map_err(|_| bad_code())?.value;
+        let others = [
+            query.standbycode,
+            query.drsecondarycode,
+            query.performancestandbycode,
+            query.haunhealthycode,
+            query.removedcode,
+        ];
+        let code = |wished: Option<u64>, usual: u16| match wished {
+            None => Ok(usual),
+            Some(code) => u16::try_from(code)
+                .ok()
+                .filter(|c| (100..1000).contains(c))
+                .ok_or(()),
+        };
+        for other in others {
+            code(other, 0).map_err(|()| bad_code())?;
+        }
+        let (health, wished, usual) = describe(&self.0, &query);
+        let status = code(wished, usual).map_err(|()| bad_code())?;
+        Ok(Reply::bare(&health)?.with_status(status))
+    }
+}
+
+fn describe(core: &Core, query: &Query) -> (Health, Option<u64>, u16) {
+    let mut health = Health {
+        initialized: true,
+        sealed: true,
+        standby: true,
+        performance_standby: false,
+        replication_performance_mode: "unknown",
+        replication_dr_mode: "unknown",
+        server_time_utc: core.clock().now().secs(),
+        version: core.settings().version,
+        cluster_name: None,
+        cluster_id: None,
+    };
+    match &*core.state() {
+        State::Uninit => {
+            health.initialized = false;
+            (health, query.uninitcode, 501)
+        }
+        State::Sealed(_) => (health, query.sealedcode, 503),
+        State::Unsealed(vault) => {
+            health.sealed = false;
+            health.standby = false;
+            health.replication_performance_mode = "disabled";
+            health.replication_dr_mode = "disabled";
+            health.cluster_name = Some(vault.cluster.name.clone());
+            health.cluster_id = Some(vault.cluster.id.clone());
+            (health, query.activecode, 200)
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! `sys/`: the vault's own calls.
+
+mod capabilities;
+mod doors;
+mod health;
+mod keys;
+mod mounts;
+mod policies;
+mod ui;
+
+use std::sync::Arc;
+
+pub use self::doors::Doors;
+use crate::error::Error;
+use crate::lifecycle::{Core, Unsealed};
+use crate::ports::engine::{Engine, Route};
+use crate::reply::Reply;
+use crate::request::Op;
+
+/// `sys/` of an open vault.
+pub struct System {
+    /// For sealing.
+    pub core: Arc<Core>,
+    /// What it speaks of.
+    pub vault: Arc<Unsealed>,
+}
+
+impl System {
+    async fn seal(&self) -> Result<Reply, Error> {
+        self.core.seal().await?;
+        Ok(Reply::none())
+    }
+}
+
+impl Engine for System {
+    fn routes() -> &'static [Route<Self>] {
+        type Row = Route<System>;
+        static ROUTES: &[Row] = &[
+            Row::new(Op::Write, "seal", "Seals the vault.", |s, _| {
+                Box::pin(s.seal())
+            })
+            .sudo(),
+            Row::new(
+                Op::Read,
+                "key-status",
+                "The keyring's active term.",
+                |s, _| Box::pin(s.key_status()),
+            ),
+            Row::new(
+                Op::Write,
+                "rotate",
+                "A new term; every dek wrapped anew.",
+                |s, _| Box::pin(s.rotate()),
+            )
+            .sudo(),
+            Row::new(
+                Op::Write,
+                "rotate/keyring",
+                "The same as rotate.",
+                |s, _| Box::pin(s.rotate()),
+            )
+            .sudo(),
+            Row::new(Op::Read, "mounts", "Lists the mounted engines.", |s, _| {
+                Box::pin(s.mounts_list())
+            }),
+            Row::new(Op::Read, "mounts/", "Lists the mounted engines.", |s, _| {
+                Box::pin(s.mounts_list())
+            }),
+            Row::new(
+                Op::Read,
+                "mounts/{path...}",
+                "Reads a mount, or its tuning.",
+                |s, c| Box::pin(s.mount_read(c)),
+            ),
+            Row::new(
+                Op::Write,
+                "mounts/{path...}",
+                "Mounts an engine, or tunes it.",
+                |s, c| Box::pin(s.mount_write(c)),
+            ),
+            Row::new(
+                Op::Delete,
+                "mounts/{path...}",
+                "Unmounts; destroys its dek.",
+                |s, c| Box::pin(s.mount_delete(c)),
+            ),
+            Row::new(Op::List, "policies/acl", "Lists the policies.", |s, _| {
+                Box::pin(s.policies_list(""))
+            }),
+            Row::new(Op::List, "policies/acl/", "Lists the policies.", |s, _| {
+                Box::pin(s.policies_list(""))
+            }),
+            Row::new(
+                Op::List,
+                "policies/acl/{prefix...}",
+                "Lists some policies.",
+                |s, c| Box::pin(s.policies_list(c.param("prefix"))),
+            ),
+            Row::new(
+                Op::Read,
+                "policies/acl/{name...}",
+                "Reads a policy.",
+                |s, c| Box::pin(s.policy_read(c)),
+            ),
+            Row::new(
+                Op::Write,
+                "policies/acl/{name...}",
+                "Writes a policy.",
+                |s, c| Box::pin(s.policy_write(c)),
+            ),
+            Row::new(
+                Op::Delete,
+                "policies/acl/{name...}",
+                "Removes a policy.",
+                |s, c| Box::pin(s.policy_delete(c)),
+            ),
+            Row::new(Op::Read, "policy", "Lists the policies.", |s, _| {
+                Box::pin(s.policies_list_old())
+            }),
+            Row::new(Op::List, "policy", "Lists the policies.", |s, _| {
+                Box::pin(s.policies_list_old())
+            }),
+            Row::new(Op::List, "policy/", "Lists the policies.", |s, _| {
+                Box::pin(s.policies_list_old())
+            }),
+            Row::new(Op::Read, "policy/{name...}", "Reads a policy.", |s, c| {
+                Box::pin(s.policy_read_old(c))
+            }),
+            Row::new(Op::Write, "policy/{name...}", "Writes a policy.", |s, c| {
+                Box::pin(s.policy_write(c))
+            }),
+            Row::new(
+                Op::Delete,
+                "policy/{name...}",
+                "Removes a policy.",
+                |s, c| Box::pin(s.policy_delete(c)),
+            ),
+            Row::new(
+                Op::Write,
+                "capabilities-self",
+                "What the caller may do.",
+                |s, c| Box::pin(s.capabilities_self(c)),
+            ),
+            Row::new(
+                Op::Read,
+                "internal/ui/mounts",
+                "The mounts the caller sees.",
+                |s, c| Box::pin(s.ui_mounts(c)),
+            )
+            .open(),
+            Row::new(
+                Op::Read,
+                "internal/ui/mounts/{path...}",
+                "The mount of a path.",
+                |s, c| Box::pin(s.ui_mount(c)),
+            ),
+        ];
+        ROUTES
+    }
+}

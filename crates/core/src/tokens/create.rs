@@ -1,0 +1,132 @@
+//! Making a token.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use keyfold_secret::Secret;
+
+use super::record::{Hash, Token};
+use super::store::{ACCESSOR, EXPIRE, ID, PARENT, Tokens};
+use crate::barrier::{json, retry};
+use crate::error::Error;
+use crate::id;
+use crate::ports::storage::Batch;
+
+/// What is decided of a token before it is made.
+pub struct NewToken {
+    /// Its text; a fresh one where absent.
+    pub text: Option<Secret<String>>,
+    /// Sorted names.
+    pub policies: Vec<String>,
+    /// The path that makes it.
+    pub path: String,
+    /// For people.
+    pub display_name: String,
+    /// Its creator's remarks.
+    pub meta: Option<BTreeMap<String, String>>,
+    /// Zero: no limit.
+    pub num_uses: u64,
+    /// Seconds; zero: for ever.
+    pub ttl: u64,
+    /// Seconds; zero: none.
+    pub explicit_max_ttl: u64,
+    /// Seconds; zero: not periodic.
+    pub period: u64,
+    /// Can be renewed.
+    pub renewable: bool,
+    /// Whose tree it joins.
+    pub parent: Option<Hash>,
+}
+
+impl NewToken {
+    /// A root token: all rights, for ever, nobody's child.
+    pub fn root(text: Option<Secret<String>>) -> Self {
+        Self {
+            text,
+            policies: vec!["root".to_owned()],
+            path: "auth/token/root".to_owned(),
+            display_name: "root".to_owned(),
+            meta: None,
+            num_uses: 0,
+            ttl: 0,
+            explicit_max_ttl: 0,
+            period: 0,
+            renewable: false,
+            parent: None,
+        }
+    }
+}
+
+/// The text of a fresh token: a prefix that scanners of leaked secrets know, and 142 bits.
+fn fresh() -> String {
+    format!("hvs.{}", id::base62(24))
+}
+
+impl Tokens {
+    /// Makes a token; its text is told here and never again. A parent must be alive when the
+    /// child appears, so that its revocation can't miss the child.
+    pub async fn create(&self, new: NewToken) -> Result<(Arc<Token>, Secret<String>), Error> {
+        let (token, text, batch) = self.prepare(new, Batch::new())?;
+        let key = format!("{ID}{}", token.hash.0);
+        retry(|| async {
+            let mut batch = batch.clone();
+            if let Some(parent) = &token.parent {
+                let (record, revision) = self.load(parent).await?.ok_or(Error::NoToken)?;
+                // One that is being revoked, or whose last use this is, gets no children.
+                if !record.alive(self.clock.now()) {
+                    return Err(Error::NoToken);
+                }
+                batch = batch.unchanged(format!("{ID}{}", parent.0), revision);
+            }
+            if self.view.get(&key).await?.is_some() {
+                return Err(Error::bad("cannot create a token with a duplicate ID"));
+            }
+            self.view.commit(batch).await
+        })
+        .await?;
+        Ok((Arc::new(token), text))
+    }
+
+    /// The token and the batch that makes it: part of the commit that starts a vault.
+    pub fn prepare(
+        &self,
+        new: NewToken,
+        batch: Batch,
+    ) -> Result<(Token, Secret<String>, Batch), Error> {
+        let now = self.clock.now();
+        let text = new.text.unwrap_or_else(|| Secret::new(fresh()));
+        let hash = self.hash(text.expose());
+        let token = Token {
+            hash: hash.clone(),
+            accessor: id::base62(24),
+            policies: new.policies,
+            path: new.path,
+            display_name: new.display_name,
+            meta: new.meta,
+            num_uses: new.num_uses,
+            spent: false,
+            created: now,
+            creation_ttl: new.ttl,
+            granted_ttl: new.ttl,
+            explicit_max_ttl: new.explicit_max_ttl,
+            period: new.period,
+            renewable: new.renewable,
+            expires: (new.ttl > 0).then(|| now.plus(Duration::from_secs(new.ttl))),
+            renewed: None,
+            parent: new.parent,
+        };
+        let id_key = format!("{ID}{}", hash.0);
+        let mut batch = batch.absent(id_key.clone()).put(id_key, json(&token)?).put(
+            format!("{ACCESSOR}{}", self.hash(&token.accessor).0),
+            json(&hash)?,
+        );
+        if let Some(parent) = &token.parent {
+            batch = batch.put(format!("{PARENT}{}/{}", parent.0, hash.0), Vec::new());
+        }
+        if let Some(key) = token.expiry_key() {
+            batch = batch.put(format!("{EXPIRE}{key}"), Vec::new());
+        }
+        Ok((token, text, batch))
+    }
+}

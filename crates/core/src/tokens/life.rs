@@ -1,0 +1,187 @@
+//! How long a token lives: what was asked for, within what is allowed.
+
+use std::time::Duration;
+
+use super::record::Token;
+use crate::clock::Time;
+
+/// The bounds of a mount, seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// What one gets who asks for nothing.
+    pub default_ttl: u64,
+    /// What nobody gets more than, counted from creation.
+    pub max_ttl: u64,
+}
+
+/// A time to live, and what to tell about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Granted {
+    /// Seconds from now.
+    pub ttl: u64,
+    /// It was cut: why.
+    pub warning: Option<String>,
+}
+
+/// The wishes of whoever makes or renews a token, seconds; zero stands for none.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Wish {
+    /// How long.
+    pub ttl: u64,
+    /// Each renewal gives just this.
+    pub period: u64,
+    /// Bound on the whole life.
+    pub explicit_max_ttl: u64,
+}
+
+impl Limits {
+    /// The time to live that a wish gets `age` seconds after creation.
+    pub fn grant(self, wish: Wish, age: u64) -> Granted {
+        let asked = match wish {
+            Wish { period: 1.., .. } => wish.period,
+            Wish { ttl: 1.., .. } => wish.ttl,
+            _ => self.default_ttl,
+        };
+        // A periodic token lives on as long as it is renewed; only its own bound ends it.
+        let max = match (wish.period > 0, wish.explicit_max_ttl) {
+            (true, 0) => {
+                return Granted {
+                    ttl: asked,
+                    warning: None,
+                };
+            }
+            (true, explicit) => explicit,
+            (false, 0) => self.max_ttl,
+            (false, explicit) => explicit.min(self.max_ttl),
+        };
+        let left = max.saturating_sub(age);
+        if asked <= left {
+            return Granted {
+                ttl: asked,
+                warning: None,
+            };
+        }
+        let warning = (wish.period == 0 && asked > max).then(|| {
+            format!(
+                "TTL of \"{}\" exceeded the effective max_ttl of \"{}\"; TTL value is capped \
+                 accordingly",
+                compact(asked),
+                compact(max)
+            )
+        });
+        Granted { ttl: left, warning }
+    }
+}
+
+impl Token {
+    /// The time to live that a renewal gives; `increment` zero asks for as much as before.
+    pub fn renewal(&self, limits: Limits, increment: u64, now: Time) -> Granted {
+        let ttl = if increment > 0 {
+            increment
+        } else {
+            self.granted_ttl
+        };
+        let wish = Wish {
+            ttl,
+            period: self.period,
+            explicit_max_ttl: self.explicit_max_ttl,
+        };
+        limits.grant(wish, now.since(self.created).as_secs())
+    }
+
+    pub(super) fn renew(&mut self, granted: &Granted, now: Time) {
+        self.granted_ttl = granted.ttl;
+        self.expires = Some(now.plus(Duration::from_secs(granted.ttl)));
+        self.renewed = Some(now);
+    }
+}
+
+/// `768h`, `1h30m`, `5s`: as operators write it.
+fn compact(secs: u64) -> String {
+    let parts = [
+        (secs / 3600, 'h'),
+        (secs % 3600 / 60, 'm'),
+        (secs % 60, 's'),
+    ];
+    let text: String = parts
+        .iter()
+        .filter(|(n, _)| *n > 0)
+        .map(|(n, unit)| format!("{n}{unit}"))
+        .collect();
+    if text.is_empty() {
+        "0s".to_owned()
+    } else {
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: Limits = Limits {
+        default_ttl: 768 * 3600,
+        max_ttl: 768 * 3600,
+    };
+
+    #[test]
+    fn nothing_asked_is_the_default() {
+        assert_eq!(LIMITS.grant(Wish::default(), 0).ttl, 768 * 3600);
+    }
+
+    #[test]
+    fn over_the_maximum_is_cut_and_told() {
+        let granted = LIMITS.grant(
+            Wish {
+                ttl: 1000 * 3600,
+                ..Wish::default()
+            },
+            0,
+        );
+        assert_eq!(granted.ttl, 768 * 3600);
+        assert_eq!(
+            granted.warning.unwrap(),
+            "TTL of \"1000h\" exceeded the effective max_ttl of \"768h\"; TTL value is capped \
+             accordingly"
+        );
+    }
+
+    #[test]
+    fn the_explicit_maximum_counts_from_creation() {
+        let wish = Wish {
+            ttl: 3600,
+            explicit_max_ttl: 1200,
+            ..Wish::default()
+        };
+        assert_eq!(LIMITS.grant(wish, 0).ttl, 1200);
+        assert_eq!(LIMITS.grant(wish, 1000).ttl, 200);
+        assert_eq!(LIMITS.grant(wish, 5000).ttl, 0);
+    }
+
+    #[test]
+    fn a_period_outlives_the_mount_but_not_its_own_bound() {
+        let wish = Wish {
+            period: 600,
+            ..Wish::default()
+        };
+        assert_eq!(
+            LIMITS.grant(wish, 10_000_000),
+            Granted {
+                ttl: 600,
+                warning: None
+            }
+        );
+        let wish = Wish {
+            explicit_max_ttl: 900,
+            ..wish
+        };
+        assert_eq!(LIMITS.grant(wish, 500).ttl, 400);
+    }
+
+    #[test]
+    fn compact_forms() {
+        assert_eq!(compact(5400), "1h30m");
+        assert_eq!(compact(300), "5m");
+        assert_eq!(compact(0), "0s");
+    }
+}

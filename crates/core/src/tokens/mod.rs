@@ -1,0 +1,58 @@
+//! Service tokens: made, looked up, renewed, revoked with their whole tree.
+//!
+//! A token's text is never stored. Its name in the store and in the cache is an HMAC of it, under
+//! a key that is made at init and lies in the store like any record:
+//!
+//! ```text
+//!   sys/token/hmac-key             32 bytes
+//!   sys/token/id/<h>               the token's record
+//!   sys/token/accessor/<h(acc)>    h
+//!   sys/token/parent/<p>/<h>       child h of parent p
+//!   sys/token/revoking/<h>         a tree whose revocation has begun and must end
+//!   sys/expire/<seconds>-<h>       when it ends, in order
+//! ```
+
+mod create;
+pub mod expiry;
+mod life;
+mod record;
+mod reply;
+mod revoke;
+mod routes;
+mod store;
+
+use std::sync::Arc;
+
+use keyfold_secret::Secret;
+
+pub use self::create::NewToken;
+pub use self::life::Limits;
+pub use self::record::{Hash, Token};
+pub use self::routes::TokenAuth;
+pub use self::store::Tokens;
+
+/// Whose request it is.
+pub struct Caller {
+    /// The token, for a call that came with a valid one.
+    pub token: Option<Arc<Token>>,
+    /// Its text as it was presented.
+    pub text: Option<Secret<String>>,
+    /// The deciding policy rule grants `sudo`.
+    pub sudo: bool,
+}
+
+impl Caller {
+    /// Nobody.
+    pub fn anonymous() -> Self {
+        Self {
+            token: None,
+            text: None,
+            sudo: false,
+        }
+    }
+
+    /// The token of a call that a route with [`crate::ports::engine::Access::Token`] got.
+    pub fn token(&self) -> Result<&Arc<Token>, crate::Error> {
+        self.token.as_ref().ok_or(crate::Error::NoToken)
+    }
+}

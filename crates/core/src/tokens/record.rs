@@ -1,0 +1,103 @@
+//! A token's record.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Time;
+
+/// The name of a token in the store: hex of an HMAC-SHA-256 of its text.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Hash(pub(super) String);
+
+impl Hash {
+    /// The hex text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// What is known of a service token.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Token {
+    /// Its name in the store.
+    #[serde(skip, default = "unnamed")]
+    pub hash: Hash,
+    /// A handle that can look it up, renew and revoke it, but not use it.
+    pub accessor: String,
+    /// Names of its policies, sorted.
+    pub policies: Vec<String>,
+    /// The path that made it.
+    pub path: String,
+    /// For people and the audit log.
+    pub display_name: String,
+    /// Given by whoever made it.
+    pub meta: Option<BTreeMap<String, String>>,
+    /// Requests it is still good for; zero: no limit, unless [`Token::spent`].
+    pub num_uses: u64,
+    /// Its last use is taken.
+    #[serde(default)]
+    pub spent: bool,
+    /// When it was made.
+    pub created: Time,
+    /// Its first time to live, seconds; zero: for ever.
+    pub creation_ttl: u64,
+    /// The time to live it was given last, seconds: what a renewal gives that asks for none.
+    pub granted_ttl: u64,
+    /// A bound on its whole life, seconds; zero: none but the mount's.
+    pub explicit_max_ttl: u64,
+    /// Each renewal gives it this, seconds; zero: not periodic.
+    pub period: u64,
+    /// It can be renewed.
+    pub renewable: bool,
+    /// When it ends; never where absent.
+    pub expires: Option<Time>,
+    /// When it was last renewed.
+    pub renewed: Option<Time>,
+    /// Who goes when it goes: its parent. An orphan has none.
+    pub parent: Option<Hash>,
+}
+
+fn unnamed() -> Hash {
+    Hash(String::new())
+}
+
+impl Token {
+    /// It may be used.
+    pub fn alive(&self, now: Time) -> bool {
+        !self.spent && self.expires.is_none_or(|end| now < end)
+    }
+
+    /// Has the root policy.
+    pub fn is_root(&self) -> bool {
+        self.policies.iter().any(|p| p == "root")
+    }
+
+    /// How long it has to live, whole seconds; zero where it never ends.
+    pub fn ttl(&self, now: Time) -> u64 {
+        self.expires.map_or(0, |end| end.since(now).as_secs())
+    }
+
+    /// The key of its place in the order of expiry.
+    pub(super) fn expiry_key(&self) -> Option<String> {
+        self.expires.map(|end| expiry_key(end, &self.hash))
+    }
+}
+
+/// Seconds with leading zeros, so that byte order is time order; rounded up, so that nothing is
+/// swept before its end.
+pub(super) fn expiry_key(end: Time, hash: &Hash) -> String {
+    format!(
+        "{:012}-{}",
+        end.plus(Duration::from_nanos(999_999_999)).secs(),
+        hash.0
+    )
+}
+
+/// The moment and the token of an expiry key.
+pub(super) fn parse_expiry_key(key: &str) -> Option<(u64, Hash)> {
+    let (secs, hash) = key.split_once('-')?;
+    Some((secs.parse().ok()?, Hash(hash.to_owned())))
+}

@@ -1,0 +1,194 @@
+//! The records of tokens, and the cache in front of them.
+
+use std::sync::Arc;
+
+use keyfold_keys::kdf::MacKey;
+use quick_cache::sync::Cache;
+
+use super::record::{Hash, Token};
+use crate::barrier::{View, json, retry};
+use crate::clock::{Clock, Time};
+use crate::error::Error;
+use crate::ports::storage::{Batch, Revision};
+
+/// Tokens that are kept in memory at most; about half a KiB each.
+const CACHED: usize = 100_000;
+pub(super) const ID: &str = "token/id/";
+pub(super) const ACCESSOR: &str = "token/accessor/";
+pub(super) const PARENT: &str = "token/parent/";
+pub(super) const REVOKING: &str = "token/revoking/";
+pub(super) const EXPIRE: &str = "expire/";
+const HMAC_KEY: &str = "token/hmac-key";
+
+/// All tokens of a vault.
+pub struct Tokens {
+    pub(super) view: View,
+    pub(super) clock: Arc<dyn Clock>,
+    mac: MacKey,
+    cache: Cache<Hash, Arc<Token>>,
+}
+
+impl Tokens {
+    /// With a fresh HMAC key, which is added to the batch that begins a store.
+    pub fn first(view: View, clock: Arc<dyn Clock>, batch: Batch) -> (Self, Batch) {
+        let key = keyfold_keys::rng::bytes::<32>();
+        (Self::new(view, clock, &key), batch.put(HMAC_KEY, key))
+    }
+
+    /// Reads the HMAC key.
+    pub async fn open(view: View, clock: Arc<dyn Clock>) -> Result<Self, Error> {
+        let key = view
+            .get(HMAC_KEY)
+            .await?
+            .ok_or_else(|| Error::corrupt("sys/token/hmac-key"))?;
+        Ok(Self::new(view, clock, key.value.expose()))
+    }
+
+    fn new(view: View, clock: Arc<dyn Clock>, key: &[u8]) -> Self {
+        Self {
+            view,
+            clock,
+            mac: MacKey::new(key),
+            cache: Cache::new(CACHED),
+        }
+    }
+
+    /// The name of a token's text (or of an accessor) in the store.
+    pub fn hash(&self, text: &str) -> Hash {
+        Hash(hex::encode(self.mac.tag(text.as_bytes())))
+    }
+
+    /// The live token of a text.
+    pub async fn find(&self, text: &str, now: Time) -> Result<Option<Arc<Token>>, Error> {
+        // What no token looks like needs no look into the store.
+        if text.is_empty() || text.len() > 1024 || !text.bytes().all(|b| b.is_ascii_graphic()) {
+            return Ok(None);
+        }
+        let token = self.by_hash(&self.hash(text)).await?;
+        Ok(token.filter(|t| t.alive(now)))
+    }
+
+    /// The live token of an accessor.
+    pub async fn by_accessor(&self, accessor: &str) -> Result<Option<Arc<Token>>, Error> {
+        let key = format!("{ACCESSOR}{}", self.hash(accessor).0);
+        let Some((hash, _)) = self.view.read::<Hash>(&key).await? else {
+            return Ok(None);
+        };
+        let now = self.clock.now();
+        Ok(self.by_hash(&hash).await?.filter(|t| t.alive(now)))
+    }
+
+    /// The record of a name, dead or alive.
+    pub(super) async fn by_hash(&self, hash: &Hash) -> Result<Option<Arc<Token>>, Error> {
+        if let Some(token) = self.cache.get(hash) {
+            return Ok(Some(token));
+        }
+        // One caller reads the store, the others wait for it.
+        let place = match self.cache.get_value_or_guard_async(hash).await {
+            Ok(token) => return Ok(Some(token)),
+            Err(place) => place,
+        };
+        let Some((token, _)) = self.load(hash).await? else {
+            return Ok(None);
+        };
+        let token = Arc::new(token);
+        // A guard that was overtaken by `forget` refuses the stale value; it still answers.
+        let _ = place.insert(token.clone());
+        Ok(Some(token))
+    }
+
+    pub(super) async fn load(&self, hash: &Hash) -> Result<Option<(Token, Revision)>, Error> {
+        let stored = self.view.read::<Token>(&format!("{ID}{}", hash.0)).await?;
+        Ok(stored.map(|(token, revision)| {
+            (
+                Token {
+                    hash: hash.clone(),
+                    ..token
+                },
+                revision,
+            )
+        }))
+    }
+
+    /// Changes a record: `change` says false where nothing is to be written.
+    pub(super) async fn update(
+        &self,
+        hash: &Hash,
+        change: impl Fn(&mut Token) -> Result<bool, Error>,
+    ) -> Result<Option<Arc<Token>>, Error> {
+        let result = retry(|| async {
+            let Some((old, revision)) = self.load(hash).await? else {
+                return Ok(None);
+            };
+            let mut new = old.clone();
+            if !change(&mut new)? {
+                return Ok(Some(new));
+            }
+            let key = format!("{ID}{}", hash.0);
+            let mut batch = Batch::new()
+                .unchanged(key.clone(), revision)
+                .put(key, json(&new)?);
+            if old.expires != new.expires {
+                if let Some(key) = old.expiry_key() {
+                    batch = batch.delete(format!("{EXPIRE}{key}"));
+                }
+                if let Some(key) = new.expiry_key() {
+                    batch = batch.put(format!("{EXPIRE}{key}"), Vec::new());
+                }
+            }
+            self.view.commit(batch).await?;
+            Ok(Some(new))
+        })
+        .await;
+        // After the commit, so that no reader can put the old record back.
+        self.forget(hash);
+        Ok(result?.map(Arc::new))
+    }
+
+    /// Takes one use of a limited token; `None` when there is none left.
+    pub async fn spend(&self, token: &Token) -> Result<Option<Arc<Token>>, Error> {
+        if token.num_uses == 0 {
+            return Ok(None);
+        }
+        let taken = self
+            .update(&token.hash, |t| {
+                if t.spent || t.num_uses == 0 {
+                    return Err(Error::NoToken);
+                }
+                t.num_uses -= 1;
+                t.spent = t.num_uses == 0;
+                Ok(true)
+            })
+            .await?;
+        taken.map(Some).ok_or(Error::NoToken)
+    }
+
+    /// The accessors of all tokens.
+    pub async fn accessors(&self) -> Result<Vec<String>, Error> {
+        let mut found = Vec::new();
+        for name in self.view.list(ID, "", 0).await?.names {
+            // One that was revoked since the listing is no error.
+            if let Some((token, _)) = self.load(&Hash(name)).await? {
+                found.push(token.accessor);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Drops a record from the cache.
+    pub fn forget(&self, hash: &Hash) {
+        self.cache.remove(hash);
+    }
+
+    /// A key of the system view changed.
+    pub fn invalidate(&self, key: &str) {
+        if let Some(hash) = key.strip_prefix(ID) {
+            self.forget(&Hash(hash.to_owned()));
+        }
+    }
+
+    /// Anything may have changed.
+    pub fn invalidate_all(&self) {
+        self.cache.clear();
+    }
+}
