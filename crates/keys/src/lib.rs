@@ -32,6 +32,8 @@ mod kek;
 mod keyring;
 mod message;
 pub mod record;
+#[cfg(test)]
+mod residue;
 pub mod rng;
 mod root_key;
 pub mod shamir;

@@ -240,6 +240,41 @@ mod tests {
         assert_eq!(status.signal(), Some(libc::SIGSEGV), "{status}");
     }
 
+    /// In a child as well, which first gives up the right to lock memory.
+    #[test]
+    fn memory_that_can_not_be_locked_works_and_is_told() {
+        const CHILD: &str = "KEYFOLD_TEST_LOCKS_NOTHING";
+        const DONE: i32 = 42;
+        if std::env::var_os(CHILD).is_some() {
+            let nothing = libc::rlimit {
+                rlim_cur: 0,
+                rlim_max: 0,
+            };
+            // SAFETY: plain numbers, and a struct that outlives the call. The limit does not bind
+            // root, so the child becomes somebody else; where it is not root it can't, and need not.
+            unsafe {
+                assert_eq!(libc::setrlimit(libc::RLIMIT_MEMLOCK, &raw const nothing), 0);
+                libc::setuid(65_534);
+            }
+            assert!(locked(), "nothing has failed so far");
+            let slot = take(LARGEST);
+            // SAFETY: the slot is `LARGEST` bytes long and ours.
+            unsafe { slot.write_bytes(0xA5, LARGEST) };
+            assert!(!locked());
+            std::process::exit(DONE);
+        }
+        let status = Command::new(std::env::current_exe().unwrap())
+            .args([
+                "--exact",
+                "pages::tests::memory_that_can_not_be_locked_works_and_is_told",
+            ])
+            .env(CHILD, "1")
+            .stdout(Stdio::null())
+            .status()
+            .unwrap();
+        assert_eq!(status.code(), Some(DONE), "{status}");
+    }
+
     #[test]
     fn sizes_and_classes() {
         for (len, expected) in [(0, 16), (1, 16), (16, 16), (17, 32), (33, 64), (4096, 4096)] {

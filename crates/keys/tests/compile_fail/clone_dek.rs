@@ -1,0 +1,7 @@
+use keyfold_keys::Dek;
+
+fn copy(key: &Dek) -> Dek {
+    key.clone()
+}
+
+fn main() {}

@@ -1,0 +1,7 @@
+use keyfold_keys::RootKey;
+
+fn print(it: &RootKey) {
+    println!("{it:?}");
+}
+
+fn main() {}

@@ -1,0 +1,7 @@
+use keyfold_keys::Share;
+
+fn print(it: &Share) {
+    println!("{it:?}");
+}
+
+fn main() {}

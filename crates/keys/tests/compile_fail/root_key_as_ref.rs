@@ -1,0 +1,7 @@
+use keyfold_keys::RootKey;
+
+fn bytes(key: &RootKey) -> &[u8] {
+    key.as_ref()
+}
+
+fn main() {}
