@@ -1,0 +1,1 @@
+"""The measurements behind bench/run.sh. Standard library only."""

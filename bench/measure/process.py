@@ -1,0 +1,116 @@
+"""Processes under measurement: a keyfold server, the ceiling, and what the kernel counts about them."""
+
+import contextlib
+import http.client
+import json
+import os
+import socket
+import subprocess
+import time
+
+CONFIG = """
+listener "tcp" {{
+  address     = "127.0.0.1:{port}"
+  tls_disable = true
+}}
+storage "redb" {{
+  path = "{folder}/store"
+}}
+api_addr  = "http://127.0.0.1:{port}"
+log_level = "warn"
+{audit}
+"""
+
+AUDIT = """
+audit "file" "bench" {{
+  options {{
+    file_path = "{folder}/audit.log"
+  }}
+}}
+"""
+
+
+class Process:
+    """A running program that listens on a port of 127.0.0.1."""
+
+    def __init__(self, process, port):
+        self.process = process
+        self.port = port
+
+    def cpu_seconds(self):
+        """User and system time since its start."""
+        with open(f"/proc/{self.process.pid}/stat") as stat:
+            fields = stat.read().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def resident_mib(self):
+        with open(f"/proc/{self.process.pid}/status") as status:
+            for line in status:
+                if line.startswith("VmRSS:"):
+                    return int(line.split()[1]) / 1024
+        raise RuntimeError("no VmRSS")
+
+    def call(self, method, path, body=None, token=None):
+        """Sends a request and returns the JSON of the answer; anything but 2xx is an error."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        headers = {"Content-Type": "application/json"}
+        if token:
+            headers["X-Vault-Token"] = token
+        connection.request(method, path, json.dumps(body) if body is not None else None, headers)
+        answer = connection.getresponse()
+        text = answer.read()
+        connection.close()
+        if not 200 <= answer.status < 300:
+            raise RuntimeError(f"{method} {path} answered {answer.status}: {text[:300]!r}")
+        return json.loads(text) if text else {}
+
+
+@contextlib.contextmanager
+def ceiling(program):
+    process = subprocess.Popen([program], stdout=subprocess.PIPE, text=True)
+    try:
+        yield Process(process, int(process.stdout.readline()))
+    finally:
+        stop(process)
+
+
+@contextlib.contextmanager
+def keyfold(program, folder, audited=False):
+    """Starts, initialises and unseals a server on an empty store; yields it and its root token."""
+    folder.mkdir()
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    audit = AUDIT.format(folder=folder) if audited else ""
+    config = folder / "server.hcl"
+    config.write_text(CONFIG.format(port=port, folder=folder, audit=audit))
+    with open(folder / "server.log", "wb") as log:
+        process = subprocess.Popen(
+            [program, "server", f"-config={config}"], stdout=log, stderr=subprocess.STDOUT
+        )
+    server = Process(process, port)
+    try:
+        listening(server, folder / "server.log")
+        keys = server.call("PUT", "/v1/sys/init", {"secret_shares": 1, "secret_threshold": 1})
+        server.call("PUT", "/v1/sys/unseal", {"key": keys["keys"][0]})
+        yield server, keys["root_token"]
+    finally:
+        stop(process)
+
+
+def listening(server, log):
+    end = time.monotonic() + 30
+    while server.process.poll() is None and time.monotonic() < end:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", server.port), 1):
+            return
+        time.sleep(0.02)
+    raise RuntimeError(f"the server does not listen:\n{log.read_text(errors='replace')}")
+
+
+def stop(process):
+    process.terminate()
+    try:
+        process.wait(20)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

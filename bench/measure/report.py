@@ -1,0 +1,93 @@
+"""The figures as Markdown."""
+
+import os
+import platform
+import subprocess
+from datetime import date
+
+from measure import load
+
+# What was asked of the first version: a share of the ceiling, requests a second, MiB, or a ratio.
+GOALS = {"no audit": 0.45, "file audit": 0.30}
+
+
+def machine(folder):
+    """One line: what this ran on."""
+    with open("/proc/cpuinfo") as info:
+        model = next((l.split(":", 1)[1].strip() for l in info if l.startswith("model name")), platform.machine())
+    with open("/proc/meminfo") as info:
+        memory = int(info.readline().split()[1]) / 1024 / 1024
+    kind = subprocess.run(["stat", "-f", "-c", "%T", folder], capture_output=True, text=True).stdout.strip()
+    return (
+        f"Machine: {model}, {os.cpu_count()} cores, {memory:.0f} GiB, Linux {platform.release()}, "
+        f"stores on {kind}. {date.today()}, `bench/run.sh`. The load generator runs on the same cores.\n"
+    )
+
+
+def server(results, writes, resident, after):
+    """The table of the server, from rounds by target and row."""
+    lines = [
+        f"## Server\n\nwrk, {load.CONNECTIONS} connections, keep-alive; a token that is not root, under an ACL policy; "
+        "medians of interleaved rounds. Ratio: requests/s over those of the ceiling, a bare hyper server that does "
+        "the same JSON, base64 and AES-256-GCM and nothing else.\n",
+        "| request | server | requests/s | p99 | CPU per request | ratio | goal |",
+        "|---|---|--:|--:|--:|--:|--:|",
+    ]
+    for row, rounds in results["ceiling"].items():
+        top = load.middle(rounds)
+        lines.append(figures(row, "ceiling", top, "1", ""))
+        for name, goal in GOALS.items():
+            done = load.middle(results[name][row])
+            lines.append(figures("", name, done, f"{done.per_second / top.per_second:.2f}", f"≥ {goal:.2f}"))
+    done, fdatasync = writes
+    # The goal is for a disk whose fdatasync takes 150 µs; on another it is scaled.
+    goal = 5000 * 150 / fdatasync
+    lines.append(figures("KV v2 write, durable", "no audit", done, "", f"≥ {goal:,.0f}/s"))
+    lines += [
+        f"\nOne 4 KiB fdatasync on this disk: {fdatasync:.0f} µs (median); the goal for durable writes is 5,000/s at "
+        "150 µs.",
+        f"Resident memory after start and unseal: {resident:.1f} MiB (goal: under 40), after the load: {after:.1f} MiB.\n",
+    ]
+    return "\n".join(lines)
+
+
+def figures(row, name, done, ratio, goal):
+    return (
+        f"| {row} | {name} | {done.per_second:,.0f} | {done.p99_us / 1000:.2f} ms | {done.cpu_us:.1f} µs "
+        f"| {ratio} | {goal} |"
+    )
+
+
+def data(mib, big, many):
+    """The tables of the data plane."""
+    times, peak = big
+    lines = [
+        f"## Files\n\nOne file of {mib} MiB, file to file on a RAM disk, medians of interleaved rounds.\n",
+        "| program | seconds | GiB/s | times age | of cp |",
+        "|---|--:|--:|--:|--:|",
+    ]
+    for name, seconds in times.items():
+        lines.append(
+            f"| {name} | {seconds:.2f} | {mib / 1024 / seconds:.2f} "
+            f"| {times['age'] / seconds:.2f} | {times['cp'] / seconds:.2f} |"
+        )
+    lines += [
+        "\nGoals: `keyfold encrypt` at least 2.5 times age and 0.7 of cp.",
+        f"Peak resident memory of `keyfold encrypt` on a pipe: {peak:.1f} MiB (goal: under 64).\n",
+        f"`keyfold rewrap` of {many['count']:,} files after a rotation of their key: {many['seconds']:.2f} s, "
+        f"{many['count'] / many['seconds']:,.0f} files/s; {many['kernel_bytes']:,.0f} bytes a file given to write "
+        f"calls by the kernel's count (goal: at most 1,024 in each file). A second run, with nothing to do: "
+        f"{many['again']:.2f} s. Its own report:\n",
+        "```text",
+        many["report"],
+        "```\n",
+    ]
+    return "\n".join(lines)
+
+
+def document(text):
+    """The whole of docs/performance.md."""
+    return (
+        "# Performance\n\nMeasured, not promised: `bench/run.sh --write` made this page. Machines differ, so read "
+        "the ratios, which compare programs in one run.\n\n" + text
+    )

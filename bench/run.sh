@@ -1,0 +1,30 @@
+#!/usr/bin/env bash
+# Measures keyfold against the ceiling (bench/ceiling), against age and against cp, on this machine, in one run.
+#
+#   bench/run.sh [--quick] [--write] [--only server|data]
+#
+# --quick   short rounds and small files: shows that it works, measures nothing
+# --write   puts the result into docs/performance.md
+#
+# BENCH_DIR     where stores lie (default: a temporary folder under the target folder; a real disk, not tmpfs)
+# BENCH_MIB     size of the file that is encrypted, in MiB (default 4096)
+# BENCH_FILES   how many files are rewrapped (default 10000)
+# BENCH_SHM     the RAM disk (default /dev/shm)
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+need() {
+    command -v "$1" >/dev/null && return
+    if [ "$(id -u)" -eq 0 ]; then
+        apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "$2" >/dev/null
+    else
+        echo "bench: $1 is missing: apt-get install $2" >&2
+        exit 2
+    fi
+}
+need wrk wrk
+need age age
+need python3 python3
+
+cargo build --release --locked -p keyfold-cli -p keyfold-ceiling
+PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=bench exec python3 -m measure "$@"
