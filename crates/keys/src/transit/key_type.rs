@@ -1,16 +1,21 @@
 //! [`KeyType`]: what a service key is made for.
 
+use serde::{Deserialize, Serialize};
+
 use crate::aead::Algorithm;
 
 /// The type of a service key. All its versions have the same.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum KeyType {
     /// AES-128-GCM with 96-bit nonces.
+    #[serde(rename = "aes128-gcm96")]
     Aes128Gcm96,
     /// AES-256-GCM with 96-bit nonces: what a key is when nobody says.
     #[default]
+    #[serde(rename = "aes256-gcm96")]
     Aes256Gcm96,
     /// ChaCha20-Poly1305 (RFC 8439).
+    #[serde(rename = "chacha20-poly1305")]
     ChaCha20Poly1305,
 }
 
@@ -55,6 +60,8 @@ mod tests {
         for kind in KeyType::ALL {
             assert_eq!(KeyType::from_name(kind.name()), Some(kind));
             assert_eq!(KeyType::from_name(&kind.name().to_uppercase()), None);
+            let in_records = serde_json::to_string(&kind).unwrap();
+            assert_eq!(in_records, format!("\"{}\"", kind.name()));
         }
         assert_eq!(KeyType::from_name("rsa-2048"), None);
         assert_eq!(KeyType::from_name(""), None);

@@ -1,0 +1,3 @@
+//! What is mounted: one folder for each engine.
+
+pub mod transit;

@@ -1,0 +1,72 @@
+//! decrypt: ciphertext in, plaintext out.
+
+use base64::display::Base64Display;
+use base64::engine::general_purpose::STANDARD;
+use keyfold_api::json;
+use keyfold_core::error::Error;
+use keyfold_core::ports::engine::Call;
+use keyfold_core::reply::Reply;
+use keyfold_keys::Error as KeyError;
+use keyfold_keys::transit::{Ciphertext, CiphertextError};
+use keyfold_secret::Secret;
+use serde::{Serialize, Serializer};
+
+use super::batch::Work;
+use super::ciphers::Ciphers;
+use super::request::{Form, Request};
+use super::{Transit, key_name};
+
+const FORM: Form = Form { input: "ciphertext", key_version: false, creates: false };
+
+#[derive(Serialize)]
+struct Decrypted {
+    plaintext: Plaintext,
+}
+
+/// A plaintext, written as base64 straight into the answer.
+pub(super) struct Plaintext(pub Secret<Vec<u8>>);
+
+impl Serialize for Plaintext {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(&Base64Display::new(self.0.expose(), &STANDARD))
+    }
+}
+
+pub(super) async fn run(transit: &Transit, call: &Call<'_>) -> Result<Reply, Error> {
+    let name = key_name(call)?;
+    let text = json::sanitize(call.body.bytes());
+    let request = Request::parse(&text, &FORM)?;
+    let work = Work::of(&request, &FORM, 400)?;
+    let key = transit.key(name).await?;
+    let named = work.named_versions(&key.settings);
+    let mut ciphers = Ciphers::load(&transit.cache, &key, named).await?;
+    let results = work
+        .run(&mut ciphers, |task, ciphers| {
+            let (context, aad) = (task.context()?, task.associated_data()?);
+            let (_, plaintext) = open(ciphers, &task.ciphertext()?, &context, &aad)?;
+            Ok(Decrypted { plaintext: Plaintext(plaintext) })
+        })
+        .await?;
+    work.reply(&key.settings, results)
+}
+
+/// Opens a ciphertext: the version it names, and the plaintext. Whatever is wrong with it is the
+/// caller's mistake.
+pub(super) fn open(
+    ciphers: &mut Ciphers<'_>,
+    text: &str,
+    context: &[u8],
+    aad: &[u8],
+) -> Result<(u32, Secret<Vec<u8>>), Error> {
+    let malformed = |error: CiphertextError| Error::bad(error.to_string());
+    let ciphertext = Ciphertext::parse(text).map_err(malformed)?;
+    let version = ciphers.settings().decryption_version(ciphertext.version)?;
+    let sealed = ciphertext.decode().map_err(malformed)?;
+    let opened = ciphers.get(version, context)?.decrypt(aad, sealed);
+    let plaintext = opened.map_err(|error| match error {
+        KeyError::Malformed(_) => Error::bad("invalid ciphertext length"),
+        KeyError::WrongKey => Error::bad("cipher: message authentication failed"),
+        other => other.into(),
+    })?;
+    Ok((version, plaintext))
+}

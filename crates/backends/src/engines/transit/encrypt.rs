@@ -1,0 +1,66 @@
+//! encrypt: plaintext in, ciphertext out. Where the key is not there, the caller may create and
+//! upsert is on, the key is made: in the same call, and only when an item succeeds with it.
+
+use keyfold_api::json;
+use keyfold_core::error::Error;
+use keyfold_core::ports::engine::Call;
+use keyfold_core::reply::Reply;
+use keyfold_keys::transit::Ciphertext;
+use serde::Serialize;
+
+use super::batch::{Results, Task, Work};
+use super::ciphers::Ciphers;
+use super::request::{Form, Request};
+use super::upsert::NewKey;
+use super::{Transit, key_name};
+
+const FORM: Form = Form { input: "plaintext", key_version: true, creates: true };
+
+#[derive(Serialize)]
+struct Encrypted {
+    ciphertext: String,
+    key_version: u32,
+}
+
+/// Whether the key is there, for the policy check: encrypting under a new name creates.
+pub(super) async fn exists(transit: &Transit, call: &Call<'_>) -> Result<bool, Error> {
+    Ok(transit.cache.key(key_name(call)?).await?.is_some())
+}
+
+pub(super) async fn run(transit: &Transit, call: &Call<'_>) -> Result<Reply, Error> {
+    let name = key_name(call)?;
+    let text = json::sanitize(call.body.bytes());
+    let request = Request::parse(&text, &FORM)?;
+    let work = Work::of(&request, &FORM, 400)?;
+    let key = match transit.cache.key(name).await? {
+        Some(key) => key,
+        None if call.creates => {
+            let new = NewKey::of(transit, &request, work.has_context()).await?;
+            let results = encrypt(&work, &mut new.ciphers()).await?;
+            if !results.any() || new.commit(transit, name, call.now).await? {
+                return work.reply(&new.key().settings, results);
+            }
+            // Another call has made the key meanwhile.
+            transit.key(name).await?
+        }
+        None => return Err(Error::bad("encryption key not found")),
+    };
+    let asked = work.asked_versions(&key.settings);
+    let mut ciphers = Ciphers::load(&transit.cache, &key, asked).await?;
+    let results = encrypt(&work, &mut ciphers).await?;
+    work.reply(&key.settings, results)
+}
+
+async fn encrypt<'r>(
+    work: &Work<'r>,
+    ciphers: &mut Ciphers<'_>,
+) -> Result<Results<'r, Encrypted>, Error> {
+    work.run(ciphers, |task: &Task<'_>, ciphers| {
+        let plaintext = task.plaintext()?;
+        let (context, aad) = (task.context()?, task.associated_data()?);
+        let key_version = ciphers.settings().encryption_version(task.key_version()?)?;
+        let sealed = ciphers.get(key_version, &context)?.encrypt(&aad, plaintext.expose())?;
+        Ok(Encrypted { ciphertext: Ciphertext::format(key_version, &sealed), key_version })
+    })
+    .await
+}

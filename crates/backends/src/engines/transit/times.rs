@@ -1,0 +1,86 @@
+//! When the versions of a key were made: pages of 1,024 times of 8 bytes (seconds since 1970,
+//! big-endian), at `times/<id>/<page>`.
+//!
+//! They are kept apart from the versions so that showing a key decrypts no key material and reads
+//! one record for a thousand versions, and so that a rotation writes 8 kB at most.
+
+use keyfold_core::barrier::View;
+use keyfold_core::error::Error;
+use keyfold_core::ports::storage::Batch;
+use keyfold_core::clock::Time;
+
+use super::key::Settings;
+
+const PAGE: u32 = 1024;
+const TIME: usize = size_of::<u64>();
+
+/// Adds the time of the newest version to a batch that writes it.
+pub(super) async fn put_latest(
+    view: &View,
+    settings: &Settings,
+    now: Time,
+    batch: Batch,
+) -> Result<Batch, Error> {
+    let (page, index) = place(settings.latest_version);
+    let mut times = match index {
+        0 => Vec::new(),
+        _ => load(view, &settings.id, page, index).await?,
+    };
+    times.truncate(index * TIME);
+    times.extend_from_slice(&now.secs().to_be_bytes());
+    Ok(batch.put(page_key(&settings.id, page), times))
+}
+
+/// The versions that decrypt, each with the second it was made in.
+pub(super) async fn usable(view: &View, settings: &Settings) -> Result<Vec<(u32, u64)>, Error> {
+    let (from, to) = (settings.min_decryption_version, settings.latest_version);
+    let mut found = Vec::new();
+    for page in place(from).0..=place(to).0 {
+        let first = page * PAGE + 1;
+        let last = to.min(first.saturating_add(PAGE - 1));
+        let count = usize::try_from(last - first + 1).unwrap_or_default();
+        let times = load(view, &settings.id, page, count).await?;
+        let (times, _) = times.as_chunks::<TIME>();
+        let versions = (first..=last).zip(times.iter().map(|time| u64::from_be_bytes(*time)));
+        found.extend(versions.filter(|(version, _)| *version >= from));
+    }
+    Ok(found)
+}
+
+/// Adds the removal of all pages to a batch.
+pub(super) fn delete(settings: &Settings, mut batch: Batch) -> Batch {
+    for page in 0..=place(settings.latest_version).0 {
+        batch = batch.delete(page_key(&settings.id, page));
+    }
+    batch
+}
+
+/// Reads a page that holds `count` times at least.
+async fn load(view: &View, id: &str, page: u32, count: usize) -> Result<Vec<u8>, Error> {
+    let key = page_key(id, page);
+    let stored = view.get(&key).await?;
+    let times = stored.filter(|stored| stored.value.expose().len() >= count * TIME);
+    Ok(times.ok_or_else(|| Error::corrupt(key))?.value.into_inner())
+}
+
+/// The page of a version and its index there.
+fn place(version: u32) -> (u32, usize) {
+    let index = version.saturating_sub(1);
+    (index / PAGE, usize::try_from(index % PAGE).unwrap_or_default())
+}
+
+fn page_key(id: &str, page: u32) -> String {
+    format!("times/{id}/{page}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places() {
+        for (version, at) in [(1, (0, 0)), (1024, (0, 1023)), (1025, (1, 0)), (3000, (2, 951))] {
+            assert_eq!(place(version), at);
+        }
+    }
+}

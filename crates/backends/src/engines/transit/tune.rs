@@ -1,0 +1,108 @@
+//! The settings of a key that can be changed: the windows of versions that decrypt and encrypt,
+//! and what may be done with the key.
+
+use keyfold_api::{Seconds, weak};
+use keyfold_core::barrier::retry;
+use keyfold_core::error::Error;
+use keyfold_core::ports::engine::{Call, unknown_parameters};
+use keyfold_core::ports::storage::Batch;
+use keyfold_core::reply::Reply;
+use serde::Deserialize;
+
+use super::key::{Settings, policy_key};
+use super::{Transit, key_name, keys};
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Tune {
+    #[serde(deserialize_with = "weak::int")]
+    min_decryption_version: Option<i64>,
+    #[serde(deserialize_with = "weak::int")]
+    min_encryption_version: Option<i64>,
+    #[serde(deserialize_with = "weak::boolean")]
+    deletion_allowed: Option<bool>,
+    #[serde(deserialize_with = "weak::boolean")]
+    exportable: Option<bool>,
+    #[serde(deserialize_with = "weak::boolean")]
+    allow_plaintext_backup: Option<bool>,
+    #[serde(deserialize_with = "weak::duration")]
+    auto_rotate_period: Option<Seconds>,
+}
+
+pub(super) async fn write(transit: &Transit, call: &Call<'_>) -> Result<Reply, Error> {
+    let name = key_name(call)?;
+    let asked = call.decode::<Tune>()?;
+    let (settings, warnings) = retry(|| async {
+        let stored = transit.stored(name).await?;
+        let (old, revision) = stored
+            .ok_or_else(|| Error::bad(format!("no existing key named {name} could be found")))?;
+        let mut warnings = Vec::new();
+        let new = apply(&old, &asked.value, &mut warnings)?;
+        if new != old {
+            let batch = Batch::new().unchanged(policy_key(name), revision);
+            transit.commit(name, new.put(name, batch)?).await?;
+        }
+        Ok((new, warnings))
+    })
+    .await?;
+    let mut reply = keys::show(transit, name, &settings).await?;
+    reply.warnings.extend(unknown_parameters(&asked.unknown));
+    reply.warnings.extend(warnings);
+    Ok(reply)
+}
+
+/// Checks a period of automatic rotation. Nothing rotates keys by itself yet, so a period is
+/// refused rather than stored and not kept.
+pub(super) fn auto_rotate_period(asked: Option<Seconds>) -> Result<(), Error> {
+    match asked.unwrap_or_default().0 {
+        0 => Ok(()),
+        1..3600 => Err(Error::bad("auto rotate period must be 0 to disable or at least an hour")),
+        _ => Err(Error::field("auto_rotate_period", "automatic rotation is not supported by this server")),
+    }
+}
+
+/// The settings as asked for; all of it or nothing.
+fn apply(old: &Settings, asked: &Tune, warnings: &mut Vec<String>) -> Result<Settings, Error> {
+    auto_rotate_period(asked.auto_rotate_period)?;
+    let mut new = old.clone();
+    if let Some(mut version) = asked.min_decryption_version {
+        if version == 0 {
+            version = 1;
+            warnings.push("key versions start at 1; the minimum was set to 1".to_owned());
+        }
+        new.min_decryption_version = known_version(old, version, "decryption")?;
+    }
+    if let Some(version) = asked.min_encryption_version {
+        new.min_encryption_version = known_version(old, version, "encryption")?;
+    }
+    let (encryption, decryption) = (new.min_encryption_version, new.min_decryption_version);
+    if encryption > 0 && encryption < decryption {
+        return Err(Error::bad(format!(
+            "cannot set min encryption/decryption values; min encryption version of {encryption} \
+             must be greater than or equal to min decryption version of {decryption}"
+        )));
+    }
+    new.deletion_allowed = asked.deletion_allowed.unwrap_or(old.deletion_allowed);
+    for (name, asked, flag) in [
+        ("exportable", asked.exportable, &mut new.exportable),
+        ("allow_plaintext_backup", asked.allow_plaintext_backup, &mut new.allow_plaintext_backup),
+    ] {
+        if *flag && asked == Some(false) {
+            warnings.push(format!("{name} can't be taken back and stays true"));
+        }
+        *flag |= asked.unwrap_or_default();
+    }
+    Ok(new)
+}
+
+fn known_version(settings: &Settings, version: i64, which: &str) -> Result<u32, Error> {
+    if version < 0 {
+        return Err(Error::bad(format!("min {which} version cannot be negative")));
+    }
+    let latest = settings.latest_version;
+    u32::try_from(version).ok().filter(|version| *version <= latest).ok_or_else(|| {
+        Error::bad(format!(
+            "cannot set min {which} version of {version}, latest key version is {latest}"
+        ))
+    })
+}

@@ -1,0 +1,107 @@
+//! Keys that encrypt makes: what they are, and the switch that forbids them.
+
+use std::sync::Arc;
+
+use keyfold_api::weak;
+use keyfold_core::barrier::{json, retry};
+use keyfold_core::clock::Time;
+use keyfold_core::error::Error;
+use keyfold_core::ports::engine::{Call, unknown_parameters};
+use keyfold_core::ports::storage::Batch;
+use keyfold_core::reply::Reply;
+use keyfold_keys::transit::ServiceKey;
+use serde::{Deserialize, Serialize};
+
+use super::Transit;
+use super::cache::LoadedKey;
+use super::ciphers::Ciphers;
+use super::key::Settings;
+use super::keys::key_type;
+use super::request::Request;
+
+const SWITCH: &str = "config/keys";
+
+/// The record at [`SWITCH`], and how it is shown.
+#[derive(Serialize, Deserialize, Default)]
+struct Switch {
+    disable_upsert: bool,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Ask {
+    #[serde(deserialize_with = "weak::boolean")]
+    disable_upsert: Option<bool>,
+}
+
+/// A key that is not stored yet.
+pub(super) struct NewKey(LoadedKey);
+
+impl NewKey {
+    /// The key that an encrypt call asks for: derived where it came with a context.
+    pub async fn of(
+        transit: &Transit,
+        request: &Request<'_>,
+        has_context: bool,
+    ) -> Result<Self, Error> {
+        let switch = transit.view.read::<Switch>(SWITCH).await?;
+        if switch.is_some_and(|(switch, _)| switch.disable_upsert) {
+            return Err(Error::bad("encryption key not found"));
+        }
+        let convergent = "convergent_encryption";
+        if request.convergent.boolean(convergent)?.unwrap_or_default() {
+            return Err(match has_context {
+                false => Error::bad(
+                    "convergent encryption requires derivation to be enabled, so context is \
+                     required",
+                ),
+                true => Error::field(convergent, "not supported by this server"),
+            });
+        }
+        let kind = key_type(request.kind.text("type")?.as_deref())?;
+        let settings = Settings { derived: has_context, ..Settings::new(kind) };
+        let latest = Arc::new(ServiceKey::generate(kind));
+        Ok(Self(LoadedKey { settings, latest }))
+    }
+
+    /// The key.
+    pub fn key(&self) -> &LoadedKey {
+        &self.0
+    }
+
+    /// Its ciphers.
+    pub fn ciphers(&self) -> Ciphers<'_> {
+        Ciphers::latest(&self.0)
+    }
+
+    /// Stores it; `false` when another call has made a key of that name meanwhile.
+    pub async fn commit(&self, transit: &Transit, name: &str, now: Time) -> Result<bool, Error> {
+        match transit.put_new(name, &self.0.settings, &self.0.latest, now).await {
+            Ok(()) => Ok(true),
+            Err(error) if error.is_conflict() => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+pub(super) async fn read(transit: &Transit, _: &Call<'_>) -> Result<Reply, Error> {
+    let switch = transit.view.read::<Switch>(SWITCH).await?;
+    Reply::data(&switch.map(|(switch, _)| switch).unwrap_or_default())
+}
+
+pub(super) async fn write(transit: &Transit, call: &Call<'_>) -> Result<Reply, Error> {
+    let asked = call.decode::<Ask>()?;
+    let switch = retry(|| async {
+        let (mut switch, batch) = match transit.view.read::<Switch>(SWITCH).await? {
+            Some((switch, revision)) => (switch, Batch::new().unchanged(SWITCH, revision)),
+            None => (Switch::default(), Batch::new().absent(SWITCH)),
+        };
+        switch.disable_upsert = asked.value.disable_upsert.unwrap_or(switch.disable_upsert);
+        transit.view.commit(batch.put(SWITCH, json(&switch)?)).await?;
+        Ok(switch)
+    })
+    .await?;
+    let mut reply = Reply::data(&switch)?;
+    reply.warnings.extend(unknown_parameters(&asked.unknown));
+    Ok(reply)
+}
