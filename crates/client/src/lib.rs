@@ -1,1 +1,34 @@
-//! Talks to any Vault-compatible server; a KeyService for the envelope.
+//! Talks to any Vault-compatible server, and wraps DEKs with its transit engine.
+//!
+//! ```text
+//! ClientConfig (flags, KEYFOLD_* · BAO_* · VAULT_*, ~/.vault-token)
+//!      └→ Client ──request──→ Response | ClientError ──hint──→ the next step
+//!            └→ TransitKeys: the envelope's KeyService
+//! ```
+//!
+//! Nothing here is particular to Keyfold: a stock OpenBao or Vault server does as well. Where they
+//! differ ([`TransitKeys`] asks once), the code says so.
+#![forbid(unsafe_code)]
+
+mod address;
+mod blocking;
+mod client;
+mod config;
+mod error;
+mod request;
+mod response;
+mod retry;
+#[cfg(test)]
+mod testing;
+mod tls;
+mod token_file;
+mod transit;
+
+pub use address::Address;
+pub use client::Client;
+pub use config::{ClientConfig, ConfigError};
+pub use error::ClientError;
+pub use request::{Method, Request};
+pub use response::Response;
+pub use token_file::TokenFile;
+pub use transit::TransitKeys;

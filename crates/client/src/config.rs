@@ -1,0 +1,294 @@
+//! [`ClientConfig`]: where the server is, who asks, and how patiently.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use keyfold_secret::Secret;
+
+use crate::TokenFile;
+
+/// Where a server listens unless told otherwise, as existing clients have it.
+const ADDRESS: &str = "https://127.0.0.1:8200";
+
+/// Whose variables are read; the first that is set and not empty counts.
+const PREFIXES: [&str; 3] = ["KEYFOLD", "BAO", "VAULT"];
+
+/// All a client has to know. It holds the token, so it has no `Debug`.
+pub struct ClientConfig {
+    /// `https://…`, `http://…` or `unix://…`.
+    pub address: String,
+    /// Sent with every request, where there is one.
+    pub token: Option<Secret<String>>,
+    /// Sent with every request, where it is not empty.
+    pub namespace: Option<String>,
+    /// PEM file with the authorities to trust in place of the system's.
+    pub ca_cert: Option<PathBuf>,
+    /// Folder of such files.
+    pub ca_path: Option<PathBuf>,
+    /// PEM file with this client's certificate.
+    pub client_cert: Option<PathBuf>,
+    /// PEM file with the key of that certificate.
+    pub client_key: Option<PathBuf>,
+    /// Takes any certificate. Whoever sits in between reads everything.
+    pub skip_verify: bool,
+    /// For a whole request, from the connection to the last byte.
+    pub timeout: Duration,
+    /// Tries after the first, for answers that say "later".
+    pub max_retries: u32,
+    /// Pause before the first repeat.
+    pub retry_pause: Duration,
+}
+
+impl Default for ClientConfig {
+    fn default() -> Self {
+        Self {
+            address: ADDRESS.to_owned(),
+            token: None,
+            namespace: None,
+            ca_cert: None,
+            ca_path: None,
+            client_cert: None,
+            client_key: None,
+            skip_verify: false,
+            timeout: Duration::from_secs(60),
+            max_retries: 2,
+            retry_pause: Duration::from_millis(500),
+        }
+    }
+}
+
+impl ClientConfig {
+    /// As the environment says: `KEYFOLD_X`, else `BAO_X`, else `VAULT_X`, for `ADDR`, `TOKEN`,
+    /// `NAMESPACE`, `CACERT`, `CAPATH`, `CLIENT_CERT`, `CLIENT_KEY`, `SKIP_VERIFY`,
+    /// `CLIENT_TIMEOUT` and `MAX_RETRIES`. Without a token there, that of `~/.vault-token`.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] naming the variable or the file.
+    pub fn from_env() -> Result<Self, ConfigError> {
+        Self::from_lookup(|name| std::env::var_os(name))
+    }
+
+    /// [`ClientConfig::from_env`] with the environment given as a function.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn from_lookup(lookup: impl Fn(&str) -> Option<OsString>) -> Result<Self, ConfigError> {
+        let env = Environment { lookup };
+        let mut config = Self::default();
+        if let Some((_, address)) = env.text("ADDR")? {
+            config.address = address;
+        }
+        config.token = match env.text("TOKEN")? {
+            Some((_, token)) => Some(Secret::new(token.trim().to_owned())),
+            None => env.kept_token()?,
+        };
+        config.namespace = env.text("NAMESPACE")?.map(|(_, value)| value);
+        config.ca_cert = env.path("CACERT");
+        config.ca_path = env.path("CAPATH");
+        config.client_cert = env.path("CLIENT_CERT");
+        config.client_key = env.path("CLIENT_KEY");
+        if let Some((name, text)) = env.text("SKIP_VERIFY")? {
+            config.skip_verify = switch(&text).ok_or(ConfigError::Variable {
+                name,
+                wanted: "true or false",
+            })?;
+        }
+        if let Some((name, text)) = env.text("CLIENT_TIMEOUT")? {
+            config.timeout = keyfold_api::duration::parse(text.trim())
+                .ok()
+                .and_then(keyfold_api::Seconds::to_duration)
+                .filter(|timeout| !timeout.is_zero())
+                .ok_or(ConfigError::Variable {
+                    name,
+                    wanted: "a duration of at least a second, such as 60s",
+                })?;
+        }
+        if let Some((name, text)) = env.text("MAX_RETRIES")? {
+            config.max_retries = text.trim().parse().map_err(|_| ConfigError::Variable {
+                name,
+                wanted: "a number",
+            })?;
+        }
+        Ok(config)
+    }
+
+    /// The file that keeps a token between two commands, below `$HOME`.
+    pub fn token_file() -> Option<TokenFile> {
+        let home = std::env::var_os("HOME").filter(|home| !home.is_empty())?;
+        Some(TokenFile::in_home(PathBuf::from(home).as_path()))
+    }
+}
+
+/// A configuration that can't be used: the caller's to mend.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The server's address.
+    #[error("the server's address is refused: {reason}")]
+    Address {
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// An environment variable. What it holds is not told.
+    #[error("{name} must be {wanted}")]
+    Variable {
+        /// Its full name.
+        name: String,
+        /// What it should be.
+        wanted: &'static str,
+    },
+    /// A file or folder that can't be read.
+    #[error("can't read {}: {source}", path.display())]
+    File {
+        /// Where it is.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A file that is not what it should be.
+    #[error("{} holds no {wanted} in PEM form", path.display())]
+    Pem {
+        /// Where it is.
+        path: PathBuf,
+        /// What it should hold.
+        wanted: &'static str,
+    },
+    /// One of the two is there without the other.
+    #[error("a client certificate needs its key and a key its certificate: give both")]
+    HalfIdentity,
+    /// The token or the namespace.
+    #[error("the {what} has characters that can't be sent")]
+    Header {
+        /// Which of them.
+        what: &'static str,
+    },
+    /// TLS could not be set up.
+    #[error("can't set TLS up: {reason}")]
+    Tls {
+        /// The library's reason.
+        reason: String,
+    },
+}
+
+struct Environment<F> {
+    lookup: F,
+}
+
+impl<F: Fn(&str) -> Option<OsString>> Environment<F> {
+    fn variable(&self, name: &str) -> Option<(String, OsString)> {
+        PREFIXES.iter().find_map(|prefix| {
+            let name = format!("{prefix}_{name}");
+            let value = (self.lookup)(&name).filter(|value| !value.is_empty())?;
+            Some((name, value))
+        })
+    }
+
+    fn text(&self, name: &str) -> Result<Option<(String, String)>, ConfigError> {
+        let Some((name, value)) = self.variable(name) else {
+            return Ok(None);
+        };
+        match value.into_string() {
+            Ok(text) => Ok(Some((name, text))),
+            Err(_) => Err(ConfigError::Variable {
+                name,
+                wanted: "UTF-8 text",
+            }),
+        }
+    }
+
+    fn path(&self, name: &str) -> Option<PathBuf> {
+        self.variable(name).map(|(_, value)| PathBuf::from(value))
+    }
+
+    fn kept_token(&self) -> Result<Option<Secret<String>>, ConfigError> {
+        let Some(home) = (self.lookup)("HOME").filter(|home| !home.is_empty()) else {
+            return Ok(None);
+        };
+        let file = TokenFile::in_home(PathBuf::from(home).as_path());
+        file.read().map_err(|source| ConfigError::File {
+            path: file.path().to_owned(),
+            source,
+        })
+    }
+}
+
+/// The spellings that existing clients take.
+fn switch(text: &str) -> Option<bool> {
+    match text.trim() {
+        "1" | "t" | "T" | "true" | "True" | "TRUE" => Some(true),
+        "0" | "f" | "F" | "false" | "False" | "FALSE" => Some(false),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn from(pairs: &[(&str, &str)]) -> Result<ClientConfig, ConfigError> {
+        ClientConfig::from_lookup(|name| {
+            let found = pairs.iter().find(|(key, _)| *key == name)?;
+            Some(OsString::from(found.1))
+        })
+    }
+
+    #[test]
+    fn our_variables_win_over_those_of_others() {
+        let all = [
+            ("VAULT_ADDR", "http://vault"),
+            ("BAO_ADDR", "http://bao"),
+            ("KEYFOLD_ADDR", "http://keyfold"),
+            ("BAO_TOKEN", " hvs.b "),
+            ("VAULT_TOKEN", "hvs.v"),
+            ("KEYFOLD_NAMESPACE", ""),
+            ("VAULT_NAMESPACE", "team"),
+        ];
+        let config = from(&all).unwrap();
+        assert_eq!(config.address, "http://keyfold");
+        assert!(config.token.unwrap().ct_eq(b"hvs.b"));
+        assert_eq!(config.namespace.as_deref(), Some("team"), "empty is unset");
+        assert_eq!(from(&all[..2]).unwrap().address, "http://bao");
+        assert_eq!(from(&[]).unwrap().address, ADDRESS);
+    }
+
+    #[test]
+    fn typed_variables() {
+        let config = from(&[
+            ("VAULT_SKIP_VERIFY", "1"),
+            ("VAULT_CLIENT_TIMEOUT", "5"),
+            ("BAO_MAX_RETRIES", "0"),
+            ("VAULT_CACERT", "/ca.pem"),
+        ])
+        .unwrap();
+        assert!(config.skip_verify);
+        assert_eq!(config.timeout, Duration::from_secs(5));
+        assert_eq!(config.max_retries, 0);
+        assert_eq!(config.ca_cert, Some(PathBuf::from("/ca.pem")));
+        for (name, value) in [
+            ("VAULT_SKIP_VERIFY", "maybe"),
+            ("VAULT_CLIENT_TIMEOUT", "-1"),
+            ("VAULT_CLIENT_TIMEOUT", "soon"),
+            ("KEYFOLD_MAX_RETRIES", "many"),
+        ] {
+            let Err(error) = from(&[(name, value)]) else {
+                panic!("{name}={value} passed");
+            };
+            let text = error.to_string();
+            assert!(text.contains(name) && !text.contains(value), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_kept_token_is_the_last_resort() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().to_str().unwrap();
+        TokenFile::in_home(home.path())
+            .write(&Secret::new("hvs.kept".to_owned()))
+            .unwrap();
+        let token = |pairs: &[(&str, &str)]| from(pairs).unwrap().token.unwrap();
+        assert!(token(&[("HOME", path)]).ct_eq(b"hvs.kept"));
+        assert!(token(&[("HOME", path), ("VAULT_TOKEN", "hvs.v")]).ct_eq(b"hvs.v"));
+    }
+}

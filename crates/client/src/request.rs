@@ -1,0 +1,116 @@
+//! [`Request`]: what is asked of the server.
+
+use keyfold_secret::Secret;
+use serde::Serialize;
+
+use crate::ClientError;
+
+/// The methods of the API. A list is a read with `list=true`, which every proxy lets pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// Reads.
+    Get,
+    /// Writes.
+    Post,
+    /// Writes; the same as [`Method::Post`].
+    Put,
+    /// Merges into what is there.
+    Patch,
+    /// Deletes.
+    Delete,
+    /// Names below a path.
+    List,
+}
+
+/// One request: method, path below `/v1/`, query, and body.
+pub struct Request {
+    method: Method,
+    path: String,
+    query: Vec<(String, String)>,
+    body: Option<Secret<Vec<u8>>>,
+}
+
+impl Request {
+    /// A request without body.
+    pub fn new(method: Method, path: &str) -> Self {
+        let query = match method {
+            Method::List => vec![("list".to_owned(), "true".to_owned())],
+            _ => Vec::new(),
+        };
+        Self {
+            method,
+            path: path.to_owned(),
+            query,
+            body: None,
+        }
+    }
+
+    /// Reads `path`.
+    pub fn read(path: &str) -> Self {
+        Self::new(Method::Get, path)
+    }
+
+    /// Lists the names below `path`.
+    pub fn list(path: &str) -> Self {
+        Self::new(Method::List, path)
+    }
+
+    /// Deletes `path`.
+    pub fn delete(path: &str) -> Self {
+        Self::new(Method::Delete, path)
+    }
+
+    /// Writes `body`, as JSON, to `path`.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::Encode`] where `body` is not JSON's to hold (a map with other than text keys).
+    pub fn write<T: Serialize + ?Sized>(path: &str, body: &T) -> Result<Self, ClientError> {
+        let json = serde_json::to_vec(body).map_err(|_| ClientError::Encode)?;
+        Ok(Self::new(Method::Put, path).with_body(Secret::new(json)))
+    }
+
+    /// The same request with a JSON body.
+    #[must_use]
+    pub fn with_body(mut self, json: Secret<Vec<u8>>) -> Self {
+        self.body = Some(json);
+        self
+    }
+
+    /// The same request with one more query parameter.
+    #[must_use]
+    pub fn with_query(mut self, name: &str, value: &str) -> Self {
+        self.query.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// The method.
+    pub fn method(&self) -> Method {
+        self.method
+    }
+
+    /// The path below `/v1/`.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    pub(crate) fn query(&self) -> &[(String, String)] {
+        &self.query
+    }
+
+    pub(crate) fn body(&self) -> Option<&[u8]> {
+        self.body.as_ref().map(|body| body.expose().as_slice())
+    }
+}
+
+impl From<Method> for reqwest::Method {
+    fn from(method: Method) -> Self {
+        match method {
+            Method::Get | Method::List => Self::GET,
+            Method::Post => Self::POST,
+            Method::Put => Self::PUT,
+            Method::Patch => Self::PATCH,
+            Method::Delete => Self::DELETE,
+        }
+    }
+}

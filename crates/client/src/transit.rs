@@ -1,0 +1,476 @@
+//! [`TransitKeys`]: the envelope's [`KeyService`] on the transit engine of a server.
+
+use std::collections::HashSet;
+use std::io;
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+use keyfold_api::base64;
+use keyfold_envelope::{
+    Aad, KeyService, KeyVersions, Locator, RewrapItem, RewrapOutcome, ServiceError, WrappedDek,
+};
+use keyfold_secret::{Protected, Secret};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::blocking::Blocking;
+use crate::{Client, ClientError, Request, Response};
+
+/// Wraps DEKs with transit keys. Rewrapping calls `transit/rewrap` only, so it needs no right to
+/// decrypt. Its calls block, from any thread.
+///
+/// Works on Keyfold, OpenBao and Vault. Only Keyfold takes `associated_data` on rewrap; it says who
+/// it is in `sys/seal-status`, which is asked once.
+pub struct TransitKeys {
+    client: Client,
+    blocking: Blocking,
+    server: OnceLock<Server>,
+    /// Keys that were seen to exist: see [`TransitKeys::check_exists`].
+    known: Mutex<HashSet<Locator>>,
+}
+
+impl TransitKeys {
+    /// Keys on the server of `client`. Nothing is sent yet.
+    ///
+    /// # Errors
+    ///
+    /// Where the system gives no thread.
+    pub fn new(client: Client) -> io::Result<Self> {
+        Ok(Self {
+            client,
+            blocking: Blocking::new()?,
+            server: OnceLock::new(),
+            known: Mutex::new(HashSet::new()),
+        })
+    }
+
+    fn server(&self) -> Result<&Server, ServiceError> {
+        if let Some(server) = self.server.get() {
+            return Ok(server);
+        }
+        let found: Server = json(&good(self.send(Request::read("sys/seal-status"))?)?)?;
+        if found.sealed {
+            return Err(ServiceError::Sealed);
+        }
+        Ok(self.server.get_or_init(|| found))
+    }
+
+    /// Transit makes a missing key on encrypt, where the token may: a misspelt name would become a
+    /// key of its own. A token that may not read the key is believed.
+    fn check_exists(&self, locator: &Locator) -> Result<(), ServiceError> {
+        let known = || self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if known().contains(locator) {
+            return Ok(());
+        }
+        self.versions(locator)?;
+        known().insert(locator.clone());
+        Ok(())
+    }
+
+    fn call(
+        &self,
+        locator: &Locator,
+        operation: &str,
+        body: &impl Serialize,
+    ) -> Result<Response, ServiceError> {
+        let path = format!("{}/{operation}/{}", locator.mount(), locator.key());
+        let request = Request::write(&path, body).map_err(|error| service_error(&error))?;
+        self.send(request)
+    }
+
+    fn send(&self, request: Request) -> Result<Response, ServiceError> {
+        let client = self.client.clone();
+        self.blocking
+            .wait(async move { client.send(&request).await })
+            .ok_or_else(|| ServiceError::Other("the request was not finished".to_owned()))?
+            .map_err(|error| service_error(&error))
+    }
+}
+
+impl KeyService for TransitKeys {
+    fn wrap(
+        &self,
+        locator: &Locator,
+        dek: &Protected<32>,
+        aad: Option<&Aad>,
+    ) -> Result<WrappedDek, ServiceError> {
+        self.check_exists(locator)?;
+        let plaintext = Secret::new(base64::encode(dek.expose()));
+        let body = EncryptBody {
+            plaintext: plaintext.expose(),
+            associated_data: aad.map(base64_of),
+        };
+        let answer: Data<Ciphertext> = json(&good(self.call(locator, "encrypt", &body)?)?)?;
+        parse_ciphertext(&answer.data.ciphertext)
+    }
+
+    fn unwrap(
+        &self,
+        locator: &Locator,
+        wrapped: &WrappedDek,
+        aad: Option<&Aad>,
+    ) -> Result<Protected<32>, ServiceError> {
+        let body = CiphertextBody::new(wrapped, aad);
+        let answer: Data<Plaintext> = json(&good(self.call(locator, "decrypt", &body)?)?)?;
+        let bytes = base64::decode(answer.data.plaintext.expose())
+            .map(Secret::new)
+            .map_err(|_| malformed())?;
+        let bytes: &[u8; 32] = bytes
+            .expose()
+            .as_slice()
+            .try_into()
+            .map_err(|_| malformed())?;
+        Ok(Protected::init_with(|dek| dek.copy_from_slice(bytes)))
+    }
+
+    fn rewrap(
+        &self,
+        locator: &Locator,
+        items: &[RewrapItem],
+    ) -> Result<Vec<RewrapOutcome>, ServiceError> {
+        if items.is_empty() {
+            return Ok(Vec::new());
+        }
+        let batch_input = items
+            .iter()
+            .map(|item| CiphertextBody::new(&item.wrapped, item.aad.as_ref()))
+            .collect();
+        let answer = self.call(locator, "rewrap", &BatchBody { batch_input })?;
+        // Some bad items make the whole status 400, with a result for each all the same.
+        let Ok(results) = answer.json::<Data<BatchResults>>() else {
+            let refused = good(answer).err().unwrap_or_else(malformed);
+            return Err(refused);
+        };
+        let results = results.data.batch_results;
+        if results.len() != items.len() {
+            return Err(malformed());
+        }
+        Ok(results.into_iter().map(BatchResult::outcome).collect())
+    }
+
+    fn versions(&self, locator: &Locator) -> Result<Option<KeyVersions>, ServiceError> {
+        let path = format!("{}/keys/{}", locator.mount(), locator.key());
+        match good(self.send(Request::read(&path))?) {
+            Ok(answer) => {
+                let key: Data<Key> = json(&answer)?;
+                Ok(Some(KeyVersions {
+                    latest: key.data.latest_version,
+                    min_decryption: key.data.min_decryption_version,
+                }))
+            }
+            Err(ServiceError::Denied) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn binds_aad(&self) -> bool {
+        // A server that can't be asked now can't wrap either; that call will say why.
+        self.server()
+            .is_ok_and(|server| server.server.as_deref() == Some("keyfold"))
+    }
+
+    fn cluster_id(&self) -> Result<String, ServiceError> {
+        self.server()?
+            .cluster_id
+            .clone()
+            .ok_or_else(|| ServiceError::Other("it tells no cluster id".to_owned()))
+    }
+}
+
+/// `sys/seal-status`, as far as it matters here.
+#[derive(Deserialize)]
+struct Server {
+    #[serde(default)]
+    sealed: bool,
+    /// Keyfold's own member; others have none.
+    server: Option<String>,
+    cluster_id: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Data<T> {
+    data: T,
+}
+
+#[derive(Deserialize)]
+struct Key {
+    latest_version: u32,
+    min_decryption_version: u32,
+}
+
+#[derive(Deserialize)]
+struct Ciphertext {
+    ciphertext: String,
+}
+
+#[derive(Deserialize)]
+struct Plaintext {
+    plaintext: Secret<String>,
+}
+
+#[derive(Serialize)]
+struct EncryptBody<'a> {
+    plaintext: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    associated_data: Option<String>,
+}
+
+#[derive(Serialize)]
+struct BatchBody {
+    batch_input: Vec<CiphertextBody>,
+}
+
+#[derive(Serialize)]
+struct CiphertextBody {
+    ciphertext: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    associated_data: Option<String>,
+}
+
+impl CiphertextBody {
+    fn new(wrapped: &WrappedDek, aad: Option<&Aad>) -> Self {
+        let blob = base64::encode(&wrapped.blob);
+        Self {
+            ciphertext: format!("vault:v{}:{blob}", wrapped.version),
+            associated_data: aad.map(base64_of),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct BatchResults {
+    batch_results: Vec<BatchResult>,
+}
+
+#[derive(Deserialize)]
+struct BatchResult {
+    #[serde(default)]
+    ciphertext: String,
+    #[serde(default)]
+    error: String,
+}
+
+impl BatchResult {
+    fn outcome(self) -> RewrapOutcome {
+        if self.error.is_empty() {
+            parse_ciphertext(&self.ciphertext)
+        } else {
+            Err(service_error(&ClientError::Api {
+                status: 400,
+                errors: vec![self.error],
+            }))
+        }
+    }
+}
+
+fn base64_of(aad: &Aad) -> String {
+    base64::encode(aad)
+}
+
+/// Reads `vault:v<version>:<base64>`.
+fn parse_ciphertext(text: &str) -> Result<WrappedDek, ServiceError> {
+    let parts = text
+        .strip_prefix("vault:v")
+        .and_then(|rest| rest.split_once(':'));
+    let (version, blob) = parts.ok_or_else(malformed)?;
+    Ok(WrappedDek {
+        version: version.parse().map_err(|_| malformed())?,
+        blob: base64::decode(blob).map_err(|_| malformed())?,
+    })
+}
+
+fn good(response: Response) -> Result<Response, ServiceError> {
+    response.success().map_err(|error| service_error(&error))
+}
+
+fn json<T: DeserializeOwned>(response: &Response) -> Result<T, ServiceError> {
+    response.json().map_err(|error| service_error(&error))
+}
+
+fn malformed() -> ServiceError {
+    ServiceError::Other("the answer is not that of a transit engine".to_owned())
+}
+
+/// What the envelope wants to tell apart. Transit says most of it in words only.
+fn service_error(error: &ClientError) -> ServiceError {
+    match error {
+        ClientError::Unreachable { reason, .. } => ServiceError::Unreachable(reason.clone()),
+        _ if error.is_sealed() => ServiceError::Sealed,
+        _ if error.status() == Some(403) => ServiceError::Denied,
+        _ if error.status() == Some(404) || error.says("key not found") => ServiceError::NotFound,
+        _ if error.says("too old") => ServiceError::BelowMinimum,
+        _ if [
+            "authentication failed",
+            "invalid ciphertext",
+            "version is too new",
+        ]
+        .iter()
+        .any(|words| error.says(words)) =>
+        {
+            ServiceError::WrongKey
+        }
+        _ => ServiceError::Other(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ClientConfig;
+    use crate::testing::Answers;
+    use std::time::Duration;
+
+    const KEY: (u16, &str) = (
+        200,
+        r#"{"data":{"latest_version":3,"min_decryption_version":2}}"#,
+    );
+
+    fn keys(server: &Answers) -> TransitKeys {
+        let config = ClientConfig {
+            address: server.address(),
+            retry_pause: Duration::ZERO,
+            ..ClientConfig::default()
+        };
+        TransitKeys::new(Client::new(config).unwrap()).unwrap()
+    }
+
+    fn locator() -> Locator {
+        "transit/payments".parse().unwrap()
+    }
+
+    fn wrapped(version: u32) -> WrappedDek {
+        WrappedDek {
+            version,
+            blob: b"blob".to_vec(),
+        }
+    }
+
+    #[test]
+    fn wrap_and_unwrap_are_encrypt_and_decrypt() {
+        let dek = Protected::<32>::init_with(|dek| dek.fill(7));
+        let plaintext = base64::encode(&[7; 32]);
+        let opened = format!(r#"{{"data":{{"plaintext":"{plaintext}"}}}}"#);
+        let server = Answers::start(&[
+            KEY,
+            (200, r#"{"data":{"ciphertext":"vault:v3:YmxvYg=="}}"#),
+            (200, r#"{"data":{"ciphertext":"vault:v12:YmxvYg=="}}"#),
+            (200, &opened),
+        ]);
+        let keys = keys(&server);
+        let aad = [1; 32];
+        assert_eq!(keys.wrap(&locator(), &dek, Some(&aad)).unwrap(), wrapped(3));
+        // The key is known by now: no second look.
+        assert_eq!(keys.wrap(&locator(), &dek, None).unwrap(), wrapped(12));
+        let back = keys.unwrap(&locator(), &wrapped(12), Some(&aad)).unwrap();
+        assert!(back.ct_eq(&dek));
+        let asked = server.asked();
+        assert!(asked[0].starts_with("GET /v1/transit/keys/payments"));
+        assert!(asked[1].starts_with("PUT /v1/transit/encrypt/payments"));
+        assert!(asked[1].contains(&plaintext) && asked[1].contains(&base64::encode(&aad)));
+        assert!(!asked[2].contains("associated_data"));
+        assert!(asked[3].starts_with("PUT /v1/transit/decrypt/payments"));
+        assert!(asked[3].contains("vault:v12:YmxvYg=="));
+    }
+
+    #[test]
+    fn a_misspelt_key_is_not_made() {
+        let server = Answers::start(&[(404, r#"{"errors":[]}"#)]);
+        let dek = Protected::<32>::init_with(|dek| dek.fill(7));
+        let refused = keys(&server).wrap(&locator(), &dek, None);
+        assert_eq!(refused, Err(ServiceError::NotFound));
+        assert_eq!(server.asked().len(), 1, "nothing was encrypted");
+    }
+
+    #[test]
+    fn a_batch_has_an_outcome_for_each_item() {
+        let server = Answers::start(&[(
+            400,
+            r#"{"errors":[],"data":{"batch_results":[{"ciphertext":"vault:v3:YmxvYg=="},
+               {"error":"ciphertext or signature version is disallowed by policy (too old)"},
+               {"error":"cipher: message authentication failed"}]}}"#,
+        )]);
+        let item = |version| RewrapItem {
+            wrapped: wrapped(version),
+            aad: Some([2; 32]),
+        };
+        let outcomes = keys(&server)
+            .rewrap(&locator(), &[item(1), item(2), item(3)])
+            .unwrap();
+        assert_eq!(
+            outcomes,
+            [
+                Ok(wrapped(3)),
+                Err(ServiceError::BelowMinimum),
+                Err(ServiceError::WrongKey)
+            ]
+        );
+        let asked = server.asked().remove(0);
+        assert!(asked.starts_with("PUT /v1/transit/rewrap/payments"));
+        assert!(asked.contains(&base64::encode(&[2; 32])));
+    }
+
+    #[test]
+    fn a_batch_answer_of_another_length_is_refused() {
+        let server = Answers::start(&[(200, r#"{"data":{"batch_results":[]}}"#)]);
+        let item = RewrapItem {
+            wrapped: wrapped(1),
+            aad: None,
+        };
+        assert!(keys(&server).rewrap(&locator(), &[item]).is_err());
+    }
+
+    #[test]
+    fn the_server_says_who_it_is_once() {
+        let server = Answers::start(&[(
+            200,
+            r#"{"sealed":false,"server":"keyfold","cluster_id":"c-1"}"#,
+        )]);
+        let asking = keys(&server);
+        assert!(asking.binds_aad());
+        assert_eq!(asking.cluster_id().unwrap(), "c-1");
+        assert_eq!(server.asked().len(), 1);
+
+        let stock = Answers::start(&[(200, r#"{"sealed":false,"cluster_id":"c-2"}"#)]);
+        assert!(!keys(&stock).binds_aad());
+        let sealed = Answers::start(&[(200, r#"{"sealed":true}"#)]);
+        assert_eq!(keys(&sealed).cluster_id(), Err(ServiceError::Sealed));
+    }
+
+    #[test]
+    fn refusals_are_told_apart() {
+        for (status, text, expected) in [
+            (403, "permission denied", ServiceError::Denied),
+            (404, "no handler for route", ServiceError::NotFound),
+            (400, "encryption key not found", ServiceError::NotFound),
+            (503, "Vault is sealed", ServiceError::Sealed),
+            (
+                400,
+                "invalid ciphertext: version is too new",
+                ServiceError::WrongKey,
+            ),
+        ] {
+            let body = format!(r#"{{"errors":["{text}"]}}"#);
+            let server = Answers::start(&[(status, &body)]);
+            let refused = keys(&server).unwrap(&locator(), &wrapped(1), None);
+            assert_eq!(refused.err(), Some(expected), "{text}");
+        }
+        let server = Answers::start(&[KEY, (403, "{}")]);
+        let keys = keys(&server);
+        let versions = keys.versions(&locator()).unwrap().unwrap();
+        assert_eq!((versions.latest, versions.min_decryption), (3, 2));
+        assert_eq!(keys.versions(&locator()), Ok(None));
+    }
+
+    #[test]
+    fn an_answer_that_is_no_ciphertext_is_refused() {
+        for text in [
+            "",
+            "vault:v",
+            "vault:vx:YQ==",
+            "vault:v1:!",
+            "v1:YQ==",
+            "vault:v1",
+        ] {
+            assert!(parse_ciphertext(text).is_err(), "{text}");
+        }
+    }
+}
