@@ -13,6 +13,8 @@
 //! | [`pattern`] | does this JSON hold what was expected; paths into it |
 //! | [`runner`] | tells a story to a server |
 
+#![forbid(unsafe_code)]
+
 pub mod pattern;
 pub mod runner;
 pub mod scope;

@@ -10,6 +10,8 @@
 //! | `POST` any other path `{"plaintext": base64}` | parse, decode, seal under one key, encode, answer |
 //! | `GET` any path | a fixed body of 200 bytes |
 
+#![forbid(unsafe_code)]
+
 mod cipher;
 
 use std::convert::Infallible;

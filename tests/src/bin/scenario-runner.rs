@@ -3,6 +3,8 @@
 //! `scenario-runner [--server-cmd BIN] [FILE…]`: without `--server-cmd` the workspace's own keyfold is asked, without
 //! files all of `tests/scenarios` are told. Exit status 1 when a story failed.
 
+#![forbid(unsafe_code)]
+
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

@@ -1,0 +1,70 @@
+#!/usr/bin/env bash
+# Everything that has to hold: format, lints, shape, tests, documentation, stock clients, the demo.
+# Installs from Debian's packages what is missing, when it runs as root; else says what to install.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+started=$SECONDS
+logs=$(mktemp -d)
+trap 'rm -rf "$logs"' EXIT
+
+step() {
+    echo
+    echo "=== $1 ($((SECONDS - started)) s)"
+}
+
+# need COMMAND PACKAGE: nothing to do when the command works.
+missing=()
+need() {
+    eval "$1" >/dev/null 2>&1 || missing+=("$2")
+}
+need 'command -v cc' build-essential
+need 'command -v cmake' cmake
+need 'command -v git' git
+need 'python3 -c "import venv, ensurepip"' python3-venv
+need 'command -v go' golang-go
+if [ ${#missing[@]} -gt 0 ]; then
+    if [ "$(id -u)" -ne 0 ]; then
+        echo "test: missing: apt-get install ${missing[*]}" >&2
+        exit 2
+    fi
+    apt-get update -qq
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "${missing[@]}" >/dev/null
+fi
+if ! command -v cargo >/dev/null; then
+    echo "test: cargo is missing: install Rust 1.95 or newer" >&2
+    exit 2
+fi
+
+step "format"
+cargo fmt --all --check
+test -z "$(gofmt -l conformance/go)" || { echo "gofmt: $(gofmt -l conformance/go)" >&2; exit 1; }
+
+step "shape"
+scripts/shape.sh
+
+# One profile for all, so that dependencies are built once for tests, stock clients and the demo.
+step "build"
+cargo build --release --locked --workspace
+KEYFOLD_BIN=$(realpath "${CARGO_TARGET_DIR:-target}/release/keyfold")
+export KEYFOLD_BIN
+
+step "lints"
+cargo clippy --release --workspace --all-targets --locked -- -D warnings
+
+step "tests"
+cargo test --release --locked --workspace --no-fail-fast 2>&1 | tee "$logs/cargo"
+
+step "documentation"
+RUSTDOCFLAGS="-D warnings" cargo doc --release --locked --workspace --no-deps --quiet
+
+step "stock clients"
+conformance/run.sh 2>&1 | tee "$logs/conformance"
+
+step "demo on a small file"
+head -c 300000 /dev/urandom >"$logs/small file.bin"
+scripts/demo.sh "$logs/small file.bin"
+
+step "closing lines"
+grep -hE '^test result:|^=+ .*(passed|failed).*=+$|^ok  ' "$logs/cargo" "$logs/conformance"
+echo "all in $(((SECONDS - started) / 60)) min $(((SECONDS - started) % 60)) s"
