@@ -1,0 +1,181 @@
+//! The process dies at each storage operation of each key operation, before and after it.
+
+use keyfold_core::request::Op;
+use keyfold_core::testing::Moment;
+use serde_json::{Value, json};
+
+use crate::world::{World, token};
+
+/// What is done when the crash comes.
+#[derive(Debug, Clone, Copy)]
+enum Act {
+    Init,
+    Unseal,
+    Rotate,
+    Mount,
+    Unmount,
+    Write,
+    RevokeTree,
+}
+
+const ACTS: [Act; 7] = [
+    Act::Init,
+    Act::Unseal,
+    Act::Rotate,
+    Act::Mount,
+    Act::Unmount,
+    Act::Write,
+    Act::RevokeTree,
+];
+
+struct Stage {
+    world: World,
+    /// Top of a tree of tokens, and its leaf.
+    tree: [String; 2],
+}
+
+#[tokio::test]
+async fn killed_at_any_operation_the_store_opens_in_the_old_state_or_the_new() {
+    let mut crashes = 0;
+    for act in ACTS {
+        for moment in [Moment::Before, Moment::After] {
+            for n in 0.. {
+                assert!(n < 200, "{act:?} does not end");
+                let mut stage = set(act).await;
+                let start = stage.world.store.operations();
+                stage.world.store.crash_at(start + n, moment);
+                let acknowledged = perform(act, &mut stage).await;
+                let reached = stage.world.store.operations() > start + n;
+                check(act, acknowledged, &mut stage, n, moment).await;
+                if !reached {
+                    assert!(acknowledged, "{act:?} failed without a crash");
+                    break;
+                }
+                crashes += 1;
+            }
+        }
+    }
+    // Fewer would mean that some act does nothing at all.
+    assert!(crashes > 60, "{crashes}");
+}
+
+async fn set(act: Act) -> Stage {
+    if matches!(act, Act::Init) {
+        return Stage {
+            world: World::new().await,
+            tree: Default::default(),
+        };
+    }
+    let mut world = World::begun().await;
+    world
+        .write("shelf/kept", json!({"v": "kept"}))
+        .await
+        .unwrap();
+    let policy = r#"path "auth/token/create" { capabilities = ["update"] }"#;
+    world
+        .write("sys/policies/acl/maker", json!({"policy": policy}))
+        .await
+        .unwrap();
+    let make = json!({"policies": ["maker"]});
+    let top = token(
+        world
+            .write("auth/token/create", make.clone())
+            .await
+            .unwrap(),
+    );
+    let leaf = world
+        .ask(Some(&top), Op::Write, "auth/token/create", make)
+        .await
+        .unwrap();
+    let leaf = token(leaf);
+    if matches!(act, Act::Unseal) {
+        world.restart().await;
+    }
+    Stage {
+        world,
+        tree: [top, leaf],
+    }
+}
+
+/// True when the caller was told that it was done.
+async fn perform(act: Act, stage: &mut Stage) -> bool {
+    let world = &mut stage.world;
+    match act {
+        Act::Init => world.init().await.is_ok(),
+        Act::Unseal => world.unseal().await.is_ok(),
+        Act::Rotate => world.write("sys/rotate", Value::Null).await.is_ok(),
+        Act::Mount => world
+            .write("sys/mounts/more", json!({"type": "shelf"}))
+            .await
+            .is_ok(),
+        Act::Unmount => world.delete("sys/mounts/shelf").await.is_ok(),
+        Act::Write => world.write("shelf/new", json!({"v": "new"})).await.is_ok(),
+        Act::RevokeTree => world
+            .write("auth/token/revoke", json!({"token": stage.tree[0]}))
+            .await
+            .is_ok(),
+    }
+}
+
+async fn check(act: Act, acknowledged: bool, stage: &mut Stage, n: usize, moment: Moment) {
+    let at = format!("{act:?}, crash {moment:?} operation {n}, acknowledged {acknowledged}");
+    let world = &mut stage.world;
+    world.restart().await;
+    if matches!(act, Act::Init) {
+        if acknowledged {
+            world.unseal().await.expect(&at);
+            return;
+        }
+        // Begun or not: then it can be begun, or says that it has been.
+        let begun = world.dump().await.contains_key("core/keyring");
+        assert_eq!(world.init().await.is_ok(), !begun, "{at}");
+        return;
+    }
+    world.unseal().await.expect(&at);
+    let kept = world.read("shelf/kept").await;
+    if !matches!(act, Act::Unmount) {
+        assert_eq!(kept.expect(&at), json!({"v": "kept"}), "{at}");
+    }
+    match act {
+        Act::Init | Act::Unseal => {}
+        Act::Rotate => {
+            let term = world.read("sys/key-status").await.expect(&at)["term"].clone();
+            assert!(
+                term == json!(2) || term == json!(1) && !acknowledged,
+                "{at}: {term}"
+            );
+        }
+        Act::Mount => {
+            let works = world.write("more/x", json!({"v": 1})).await.is_ok();
+            assert!(works || !acknowledged, "{at}");
+            if !works {
+                world
+                    .write("sys/mounts/more", json!({"type": "shelf"}))
+                    .await
+                    .expect(&at);
+            }
+        }
+        Act::Unmount => {
+            let there = world.read("sys/mounts/shelf").await.is_ok();
+            assert_eq!(world.read("shelf/kept").await.is_ok(), there, "{at}");
+            assert!(!(there && acknowledged), "{at}");
+        }
+        Act::Write => {
+            let new = world.read("shelf/new").await;
+            assert!(new.is_ok() || !acknowledged, "{at}");
+        }
+        Act::RevokeTree => {
+            let mut alive = [false; 2];
+            for (place, text) in alive.iter_mut().zip(&stage.tree) {
+                let self_ = "auth/token/lookup-self";
+                *place = world
+                    .ask(Some(text), Op::Read, self_, Value::Null)
+                    .await
+                    .is_ok();
+            }
+            // All or none: no leaf without its top.
+            assert_eq!(alive[0], alive[1], "{at}");
+            assert!(!(alive[0] && acknowledged), "{at}");
+        }
+    }
+}

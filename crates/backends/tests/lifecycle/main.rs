@@ -1,0 +1,15 @@
+//! The life of a vault, driven through its pipeline: what was acknowledged reads back after every
+//! crash, and a sealed vault tells nothing.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    missing_docs
+)]
+
+mod crash;
+mod life;
+mod machine;
+mod shelf;
+mod world;

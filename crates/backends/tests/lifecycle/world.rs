@@ -1,0 +1,177 @@
+//! A vault over a store that may break, and a client of it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use keyfold_backends::storage::Memory;
+use keyfold_core::clock::{ManualClock, Time};
+use keyfold_core::error::Error;
+use keyfold_core::lifecycle::{Core, CoreConfig, Settings};
+use keyfold_core::ports::storage::Storage;
+use keyfold_core::reply::Reply;
+use keyfold_core::request::{Body, Op, Request};
+use keyfold_core::testing::FaultyStorage;
+use keyfold_secret::Secret;
+use serde_json::{Value, json};
+
+use crate::shelf::KINDS;
+
+pub struct World {
+    pub disk: Arc<dyn Storage>,
+    pub store: Arc<FaultyStorage>,
+    pub clock: Arc<ManualClock>,
+    pub core: Arc<Core>,
+    pub shares: Vec<String>,
+    pub root: String,
+}
+
+impl World {
+    /// An empty store.
+    pub async fn new() -> Self {
+        let disk: Arc<dyn Storage> = Arc::new(Memory::new());
+        let clock = Arc::new(ManualClock::at(Time(1_900_000_000_000_000_000)));
+        let store = Arc::new(FaultyStorage::new(disk.clone()));
+        let core = open(&store, &clock).await.unwrap();
+        Self {
+            disk,
+            store,
+            clock,
+            core,
+            shares: Vec::new(),
+            root: String::new(),
+        }
+    }
+
+    /// Begun with 3 of 5, open, with a shelf at `shelf/`.
+    pub async fn begun() -> Self {
+        let mut world = Self::new().await;
+        world.init().await.unwrap();
+        world.unseal().await.unwrap();
+        world
+            .write("sys/mounts/shelf", json!({"type": "shelf"}))
+            .await
+            .unwrap();
+        world
+    }
+
+    pub async fn init(&mut self) -> Result<(), Error> {
+        let body = json!({"secret_shares": 5, "secret_threshold": 3});
+        let reply = data(self.anonymous(Op::Write, "sys/init", body).await?);
+        let texts = reply["keys"].as_array().unwrap();
+        self.shares = texts
+            .iter()
+            .map(|k| k.as_str().unwrap().to_owned())
+            .collect();
+        self.root = reply["root_token"].as_str().unwrap().to_owned();
+        Ok(())
+    }
+
+    pub async fn unseal(&self) -> Result<(), Error> {
+        for share in self.shares.iter().skip(1).take(3) {
+            self.anonymous(Op::Write, "sys/unseal", json!({"key": share}))
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// The process dies and starts again on what the store kept.
+    pub async fn restart(&mut self) {
+        self.try_restart().await.unwrap();
+    }
+
+    pub async fn try_restart(&mut self) -> Result<(), Error> {
+        self.store = Arc::new(FaultyStorage::new(self.disk.clone()));
+        self.core = open(&self.store, &self.clock).await?;
+        Ok(())
+    }
+
+    pub async fn anonymous(&self, op: Op, path: &str, body: Value) -> Result<Reply, Error> {
+        self.ask(None, op, path, body).await
+    }
+
+    pub async fn write(&self, path: &str, body: Value) -> Result<Reply, Error> {
+        self.ask(Some(&self.root), Op::Write, path, body).await
+    }
+
+    pub async fn read(&self, path: &str) -> Result<Value, Error> {
+        self.ask(Some(&self.root), Op::Read, path, Value::Null)
+            .await
+            .map(data)
+    }
+
+    pub async fn delete(&self, path: &str) -> Result<Reply, Error> {
+        self.ask(Some(&self.root), Op::Delete, path, Value::Null)
+            .await
+    }
+
+    pub async fn ask(
+        &self,
+        token: Option<&str>,
+        op: Op,
+        path: &str,
+        body: Value,
+    ) -> Result<Reply, Error> {
+        let body = match body {
+            Value::Null => Body::empty(),
+            body => Body::new(serde_json::to_vec(&body).unwrap()),
+        };
+        let request = Request {
+            id: keyfold_core::id::uuid(),
+            op,
+            path: path.to_owned(),
+            body,
+            token: token.map(|t| Secret::new(t.to_owned())),
+            remote: None,
+        };
+        self.core.handle(request).await
+    }
+
+    /// Every key and value of the disk.
+    pub async fn dump(&self) -> BTreeMap<String, Vec<u8>> {
+        let mut all = BTreeMap::new();
+        let mut folders = vec![String::new()];
+        while let Some(folder) = folders.pop() {
+            for name in self.disk.list(&folder, "", 0).await.unwrap().names {
+                let key = format!("{folder}{name}");
+                if name.ends_with('/') {
+                    folders.push(key);
+                } else {
+                    let entry = self.disk.get(&key).await.unwrap().unwrap();
+                    all.insert(key, entry.value);
+                }
+            }
+        }
+        all
+    }
+}
+
+pub fn data(reply: Reply) -> Value {
+    match reply.data {
+        Some(json) => serde_json::from_slice(json.bytes()).unwrap(),
+        None => Value::Null,
+    }
+}
+
+/// The text of a token that a reply made.
+pub fn token(reply: Reply) -> String {
+    reply.auth.unwrap().client_token.expose().clone()
+}
+
+async fn open(store: &Arc<FaultyStorage>, clock: &Arc<ManualClock>) -> Result<Arc<Core>, Error> {
+    let settings = Settings {
+        default_lease_ttl: Duration::from_secs(768 * 3600),
+        max_lease_ttl: Duration::from_secs(768 * 3600),
+        api_addr: "http://127.0.0.1:8200".to_owned(),
+        version: "2.6.2",
+        cluster_name: None,
+    };
+    let config = CoreConfig {
+        storage: store.clone(),
+        clock: clock.clone(),
+        engines: KINDS,
+        audit: Vec::new(),
+        settings,
+    };
+    Core::open(config).await
+}
