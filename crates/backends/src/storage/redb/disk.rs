@@ -9,14 +9,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use redb::backends::FileBackend;
 use redb::{BackendError, DatabaseError, StorageBackend};
 
+#[cfg(test)]
+use super::faults::Event;
+
 /// What is known of the disk, across reopenings.
 #[derive(Debug, Default)]
 pub(super) struct Health {
     unsynced: AtomicBool,
     #[cfg(test)]
-    pub(super) full: AtomicBool,
-    #[cfg(test)]
-    pub(super) unsyncable: AtomicBool,
+    pub(super) faults: super::faults::Faults,
 }
 
 impl Health {
@@ -43,15 +44,6 @@ impl Disk {
             health,
         })
     }
-
-    #[cfg(test)]
-    fn fault(flag: &AtomicBool, kind: io::ErrorKind) -> io::Result<()> {
-        if flag.load(Ordering::Acquire) {
-            Err(kind.into())
-        } else {
-            Ok(())
-        }
-    }
 }
 
 impl StorageBackend for Disk {
@@ -64,14 +56,15 @@ impl StorageBackend for Disk {
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
+        #[cfg(test)]
+        self.health.faults.meet(|| Event::Length(len))?;
         self.file.set_len(len)
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        #[cfg(test)]
-        Self::fault(&self.health.unsyncable, io::ErrorKind::Other)
-            .inspect_err(|_| self.health.unsynced.store(true, Ordering::Release))?;
         let result = self.file.sync_data();
+        #[cfg(test)]
+        let result = result.and_then(|()| self.health.faults.meet(|| Event::Sync));
         if result.is_err() {
             self.health.unsynced.store(true, Ordering::Release);
         }
@@ -80,7 +73,9 @@ impl StorageBackend for Disk {
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
         #[cfg(test)]
-        Self::fault(&self.health.full, io::ErrorKind::StorageFull)?;
+        self.health
+            .faults
+            .meet(|| Event::Write(offset, data.to_vec()))?;
         self.file.write(offset, data)
     }
 

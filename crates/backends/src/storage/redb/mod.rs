@@ -5,8 +5,12 @@
 //! thread one read from the disk.
 
 mod disk;
+#[cfg(test)]
+mod faults;
 mod open;
 mod slot;
+#[cfg(test)]
+mod torn;
 mod writer;
 
 use std::ops::Bound;
@@ -332,9 +336,7 @@ mod tests {
         let store =
             Redb::open_on(directory.path(), Options::default(), Arc::clone(&health)).unwrap();
         let before = store.commit(Batch::new().put("a", "1")).await.unwrap();
-        health
-            .full
-            .store(true, std::sync::atomic::Ordering::Release);
+        health.faults.set_full(true);
         let full = store.commit(Batch::new().put("a", "2")).await;
         assert!(matches!(
             full,
@@ -345,9 +347,7 @@ mod tests {
             still,
             Err(StorageError::Failed(_) | StorageError::Unknown(_))
         ));
-        health
-            .full
-            .store(false, std::sync::atomic::Ordering::Release);
+        health.faults.set_full(false);
         until_open(&store).await;
         let kept = store.get("a").await.unwrap().unwrap();
         assert!(kept.value == b"1" && kept.revision == before);
@@ -363,14 +363,10 @@ mod tests {
         let store =
             Redb::open_on(directory.path(), Options::default(), Arc::clone(&health)).unwrap();
         store.commit(Batch::new().put("a", "1")).await.unwrap();
-        health
-            .unsyncable
-            .store(true, std::sync::atomic::Ordering::Release);
+        health.faults.set_unsyncable(true);
         let lost = store.commit(Batch::new().put("a", "2")).await;
         assert!(matches!(lost, Err(StorageError::Unknown(_))));
-        health
-            .unsyncable
-            .store(false, std::sync::atomic::Ordering::Release);
+        health.faults.set_unsyncable(false);
         for _ in 0..3 {
             let error = store.commit(Batch::new().put("a", "3")).await.unwrap_err();
             assert!(matches!(&error, StorageError::Failed(cause) if cause.contains("sync")));

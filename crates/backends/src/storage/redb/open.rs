@@ -1,6 +1,6 @@
 //! Finding, creating and checking the store file.
 
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -96,10 +96,15 @@ pub(super) fn open(
     options: Options,
     health: &Arc<Health>,
 ) -> Result<Opened, OpenError> {
-    let file = open_file(path).map_err(|cause| OpenError::Io {
+    let io = |cause| OpenError::Io {
         path: path.to_owned(),
         cause,
-    })?;
+    };
+    make_parent(path).map_err(io)?;
+    if !path.exists() {
+        create(path);
+    }
+    let file = open_file(path, OpenOptions::new().create(true)).map_err(io)?;
     let explained = |error| explain(path, error);
     let database = sound(|| {
         let disk = Disk::new(file, Arc::clone(health))?;
@@ -128,26 +133,47 @@ pub(super) fn open(
     }
 }
 
-/// Opens the file for its owner only, in directories for their owner only.
-fn open_file(path: &Path) -> io::Result<File> {
-    let parent = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
+/// Makes the directories of a file, for their owner only.
+fn make_parent(path: &Path) -> io::Result<()> {
     DirBuilder::new()
         .recursive(true)
         .mode(0o700)
-        .create(parent)?;
-    let file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(path)?;
-    // The name of a new file has to survive a crash as well.
-    File::open(parent)?.sync_all()?;
-    Ok(file)
+        .create(parent_of(path))
+}
+
+fn parent_of(path: &Path) -> &Path {
+    path.parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+        .unwrap_or(Path::new("."))
+}
+
+fn open_file(path: &Path, how: &mut OpenOptions) -> io::Result<File> {
+    how.read(true).write(true).mode(0o600).open(path)
+}
+
+/// Puts an empty store at a path as a whole: a power cut leaves either none or a sound one.
+///
+/// It is made beside the path, then linked to it, which fails where another process was faster.
+/// Whatever goes wrong (a file system without links, say), the caller goes on to make the store in
+/// place and reports what is wrong then.
+fn create(path: &Path) {
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".{}.new", std::process::id()));
+    let draft = PathBuf::from(name);
+    let made = sound(|| {
+        let file = open_file(&draft, OpenOptions::new().create(true).truncate(true))?;
+        let database = Builder::new().create_with_backend(Disk::new(file, Arc::default())?)?;
+        initialise(&database)?;
+        drop(database);
+        File::open(&draft)?.sync_all()?;
+        fs::hard_link(&draft, path)?;
+        // The name has to survive as well.
+        Ok(File::open(parent_of(path))?.sync_all()?)
+    });
+    if let Err(error) = made {
+        tracing::debug!(%error, "making the store in place");
+    }
+    let _ = fs::remove_file(&draft);
 }
 
 /// What a database says about itself.
