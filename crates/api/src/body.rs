@@ -269,6 +269,26 @@ mod tests {
     }
 
     #[test]
+    fn a_missing_field_is_named_with_its_path() {
+        #[derive(Deserialize)]
+        struct Outer {
+            inner: Vec<Inner>,
+        }
+        #[derive(Deserialize)]
+        struct Inner {
+            must: u8,
+        }
+        let field = |body: &[u8]| decode::<Outer>(body).err().unwrap().message;
+        assert_eq!(field(b"{}"), "missing field \"inner\"");
+        assert_eq!(
+            field(br#"{"inner":[{"must":1},{}]}"#),
+            "missing field \"inner[1].must\""
+        );
+        let outer = decode::<Outer>(br#"{"inner":[{"must":1}]}"#).unwrap().value;
+        assert_eq!(outer.inner[0].must, 1);
+    }
+
+    #[test]
     fn what_is_no_object_is_refused() {
         for body in [
             &b"[1]"[..],

@@ -77,7 +77,8 @@ pub fn parse(text: &str) -> Result<Body, HclError> {
 
 /// Reads HCL, or JSON when the first character that is no space is `{`.
 pub fn parse_any(text: &str) -> Result<Body, HclError> {
-    if text.trim_start().starts_with('{') {
+    let first = text.strip_prefix('\u{feff}').unwrap_or(text).trim_start();
+    if first.starts_with('{') {
         json::parse(text)
     } else {
         parse(text)

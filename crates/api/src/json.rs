@@ -65,9 +65,9 @@ pub fn complexity(json: &[u8], limits: Limits) -> Result<(), ComplexityError> {
 /// Replaces invalid UTF-8 and escaped lone surrogates (`\ud800`) by U+FFFD, as existing servers
 /// do. Gives the input back untouched when there is nothing to do, which costs one scan.
 pub fn sanitize(json: &[u8]) -> Cow<'_, [u8]> {
-    let utf8 = match String::from_utf8_lossy(json) {
-        Cow::Borrowed(_) => Cow::Borrowed(json),
-        Cow::Owned(text) => Cow::Owned(text.into_bytes()),
+    let utf8 = match std::str::from_utf8(json) {
+        Ok(_) => Cow::Borrowed(json),
+        Err(_) => Cow::Owned(String::from_utf8_lossy(json).into_owned().into_bytes()),
     };
     if !utf8.contains(&b'\\') {
         return utf8;

@@ -89,6 +89,7 @@ fn hcl() {
 fn json() {
     let table = [
         ("{}", ""),
+        ("\u{feff}{\"a\":1}", "a:1"),
         (
             " {\"a\":{\"b\":[1,\"x\",null,true]}}",
             "a:{b:[1 \"x\" null true]}",
