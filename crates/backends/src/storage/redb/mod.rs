@@ -357,6 +357,28 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_store_that_has_gone_is_not_replaced_by_an_empty_one() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("store");
+        let away = directory.path().join("away");
+        let health = Arc::new(Health::default());
+        let store = Redb::open_on(&file, Options::default(), Arc::clone(&health)).unwrap();
+        store.commit(Batch::new().put("a", "1")).await.unwrap();
+        fs::rename(&file, &away).unwrap();
+        health.faults.set_full(true);
+        assert!(store.commit(Batch::new().put("a", "2")).await.is_err());
+        health.faults.set_full(false);
+        for _ in 0..3 {
+            assert!(store.commit(Batch::new().put("a", "3")).await.is_err());
+            assert!(store.get("a").await.is_err());
+        }
+        assert!(!file.exists());
+        fs::rename(&away, &file).unwrap();
+        until_open(&store).await;
+        assert!(store.get("a").await.unwrap().unwrap().value == b"1");
+    }
+
+    #[tokio::test]
     async fn a_failed_sync_closes_the_store() {
         let directory = tempfile::tempdir().unwrap();
         let health = Arc::new(Health::default());

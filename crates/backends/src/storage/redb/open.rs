@@ -1,6 +1,7 @@
 //! Finding, creating and checking the store file.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -91,7 +92,7 @@ pub(super) fn file_of(path: &Path) -> PathBuf {
 }
 
 /// Opens the store in a file; makes both if they are missing.
-pub(super) fn open(
+pub(super) fn open_or_create(
     path: &Path,
     options: Options,
     health: &Arc<Health>,
@@ -105,30 +106,57 @@ pub(super) fn open(
         create(path);
     }
     let file = open_file(path, OpenOptions::new().create(true)).map_err(io)?;
-    let explained = |error| explain(path, error);
-    let database = sound(|| {
+    let (database, meta) = load(path, file, options, health)?;
+    if meta.format.is_none() && meta.blank {
+        sound(|| initialise(&database)).map_err(|error| explain(path, error))?;
+        return Ok((database, 0));
+    }
+    accept(path, database, &meta)
+}
+
+/// Opens a store that was open before: if it has gone meanwhile, no empty one takes its place.
+pub(super) fn open(
+    path: &Path,
+    options: Options,
+    health: &Arc<Health>,
+) -> Result<Opened, OpenError> {
+    let file = open_file(path, &mut OpenOptions::new()).map_err(|cause| OpenError::Io {
+        path: path.to_owned(),
+        cause,
+    })?;
+    let (database, meta) = load(path, file, options, health)?;
+    accept(path, database, &meta)
+}
+
+fn load(
+    path: &Path,
+    file: File,
+    options: Options,
+    health: &Arc<Health>,
+) -> Result<(Database, Meta), OpenError> {
+    sound(|| {
         let disk = Disk::new(file, Arc::clone(health))?;
         let mut builder = Builder::new();
         builder
             .set_cache_size(options.cache_bytes)
             .set_check_integrity_on_open(options.verify);
-        Ok(builder.create_with_backend(disk)?)
+        let database = builder.create_with_backend(disk)?;
+        let meta = Meta::read(&database)?;
+        Ok((database, meta))
     })
-    .map_err(explained)?;
-    let meta = sound(|| Meta::read(&database)).map_err(explained)?;
+    .map_err(|error| explain(path, error))
+}
+
+fn accept(path: &Path, database: Database, meta: &Meta) -> Result<Opened, OpenError> {
     match meta.format {
         Some(FORMAT) => Ok((database, meta.revision)),
         Some(found) if found > FORMAT => Err(OpenError::NewerFormat {
             found,
             known: FORMAT,
         }),
-        None if meta.blank => {
-            sound(|| initialise(&database)).map_err(explained)?;
-            Ok((database, 0))
-        }
         _ => Err(OpenError::Corrupt {
             path: path.to_owned(),
-            cause: "another program's database".into(),
+            cause: "not a database of this program".into(),
         }),
     }
 }
@@ -158,10 +186,13 @@ fn open_file(path: &Path, how: &mut OpenOptions) -> io::Result<File> {
 /// place and reports what is wrong then.
 fn create(path: &Path) {
     let mut name = path.as_os_str().to_owned();
-    name.push(format!(".{}.new", std::process::id()));
+    name.push(format!(
+        ".{:016x}.new",
+        RandomState::new().hash_one(std::process::id())
+    ));
     let draft = PathBuf::from(name);
     let made = sound(|| {
-        let file = open_file(&draft, OpenOptions::new().create(true).truncate(true))?;
+        let file = open_file(&draft, OpenOptions::new().create_new(true))?;
         let database = Builder::new().create_with_backend(Disk::new(file, Arc::default())?)?;
         initialise(&database)?;
         drop(database);

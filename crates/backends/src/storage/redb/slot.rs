@@ -30,7 +30,7 @@ impl Slot {
         options: Options,
         health: Arc<Health>,
     ) -> Result<(Self, u64), OpenError> {
-        let (database, revision) = open::open(&path, options, &health)?;
+        let (database, revision) = open::open_or_create(&path, options, &health)?;
         let database = ArcSwapOption::from_pointee(database);
         Ok((
             Self {
