@@ -1,1 +1,23 @@
-//! HTTP in and out, configuration, wiring.
+//! The server: HTTP in and out, configuration, wiring, signals.
+//!
+//! ```text
+//!   files ─► config ─► wiring ─► Core
+//!   socket ─► http::listener ─► http::service ─► Core::handle ─► bytes
+//! ```
+//!
+//! [`run`] is the whole `keyfold server`; [`Server`] is one inside another program, such as a test.
+#![forbid(unsafe_code)]
+
+pub mod config;
+mod http;
+mod logging;
+mod run;
+mod server;
+mod signals;
+mod wiring;
+
+pub use self::config::{Config, ConfigError};
+pub use self::http::listener::{Address, ListenError};
+pub use self::http::tls::TlsError;
+pub use self::run::{ServerArgs, run};
+pub use self::server::{Server, StartError};

@@ -1,0 +1,118 @@
+//! Settings that Vault or OpenBao know and this server has no use for. They are taken with a
+//! warning, so that a configuration written for those starts here; any other name is an error.
+
+/// At the top level.
+pub const TOP: &[&str] = &[
+    "administrative_namespace_path",
+    "allow_audit_log_prefixing",
+    "allow_unauthenticated_workflows",
+    "cache_size",
+    "cluster_addr",
+    "cluster_cipher_suites",
+    "default_max_request_duration",
+    "detect_deadlocks",
+    "disable_cache",
+    "disable_clustering",
+    "disable_indexing",
+    "disable_mlock",
+    "disable_performance_standby",
+    "disable_printable_check",
+    "disable_sealwrap",
+    "disable_sentinel_trace",
+    "disable_standby_reads",
+    "enable_multiseal",
+    "enable_response_header_hostname",
+    "enable_response_header_raft_node_id",
+    "experiments",
+    "ha_storage",
+    "imprecise_lease_role_tracking",
+    "introspection_endpoint",
+    "license_path",
+    "log_file",
+    "log_requests_level",
+    "log_rotate_bytes",
+    "log_rotate_duration",
+    "log_rotate_max_files",
+    "plugin_auto_download",
+    "plugin_auto_register",
+    "plugin_directory",
+    "plugin_download_behavior",
+    "plugin_download_max_size",
+    "plugin_file_permissions",
+    "plugin_file_uid",
+    "plugin_tmpdir",
+    "raw_storage_endpoint",
+    "reporting",
+    "service_registration",
+    "telemetry",
+    "ui",
+    "unsafe_allow_api_audit_creation",
+    "unsafe_cross_namespace_identity",
+    "unsafe_relative_paths",
+    "user_lockout",
+];
+
+/// At the top level, and wrong to leave out in silence: a server that ignored them would not keep
+/// or protect what the operator believes it does.
+pub const REFUSED: &[(&str, &str)] = &[
+    ("seal", "this version unseals with shares only"),
+    (
+        "initialize",
+        "this version is initialised through sys/init only",
+    ),
+    (
+        "entropy",
+        "this version takes randomness from the operating system only",
+    ),
+    ("kms_library", "this version unseals with shares only"),
+    ("plugin", "this version runs no plugins"),
+    ("replication", "this version does not replicate"),
+];
+
+/// In a listener of any kind.
+pub const LISTENER: &[&str] = &[
+    "cluster_address",
+    "cors_allow_credentials",
+    "cors_allowed_headers",
+    "cors_allowed_origins",
+    "cors_enabled",
+    "disable_unauthed_generate_root_endpoints",
+    "disable_unauthed_rekey_endpoints",
+    "http_read_header_timeout",
+    "http_write_timeout",
+    "inflight_requests_logging",
+    "max_request_duration",
+    "max_request_json_memory",
+    "profiling",
+    "proxy_protocol_authorized_addrs",
+    "proxy_protocol_behavior",
+    "purpose",
+    "require_request_header",
+    "role",
+    "telemetry",
+    "tls_auto_reload",
+    "tls_cipher_suites",
+    "tls_key_exchange_preferences",
+    "x_forwarded_for_authorized_addrs",
+    "x_forwarded_for_client_cert_decoders",
+    "x_forwarded_for_client_cert_header",
+    "x_forwarded_for_hop_skips",
+    "x_forwarded_for_reject_not_authorized",
+    "x_forwarded_for_reject_not_present",
+];
+
+/// In an `audit` block.
+pub const AUDIT: &[&str] = &["local"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_are_in_order_and_without_duplicates() {
+        for list in [TOP, LISTENER, AUDIT] {
+            assert!(list.windows(2).all(|pair| pair[0] < pair[1]));
+        }
+        assert!(REFUSED.iter().all(|(key, _)| !TOP.contains(key)));
+    }
+}

@@ -1,0 +1,268 @@
+//! The configuration as used: every value filled in, checked and typed.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::listener::{self, Listener, Tcp};
+use super::place::{ConfigError, Placed};
+use super::raw::{Raw, RawAudit, RawStorage};
+
+/// 32 days, as existing servers have it.
+const LEASE_TTL: Duration = Duration::from_secs(768 * 3600);
+
+/// What a server is started with.
+pub struct Config {
+    /// Where it listens; at least one.
+    pub listeners: Vec<Listener>,
+    /// Where it keeps everything.
+    pub storage: Placed<Storage>,
+    /// Audit devices that are always there.
+    pub audits: Vec<Placed<Audit>>,
+    /// How clients reach it; taken from the first TCP listener where it is none.
+    pub api_addr: Option<String>,
+    /// What it calls itself; made up at initialisation where it is none.
+    pub cluster_name: Option<String>,
+    /// Time to live of leases and tokens that ask for none.
+    pub default_lease_ttl: Duration,
+    /// The longest they get.
+    pub max_lease_ttl: Duration,
+    /// What is logged.
+    pub log: Log,
+    /// Holds the process id while the server runs.
+    pub pid_file: Option<PathBuf>,
+    /// What the operator should know.
+    pub warnings: Vec<String>,
+}
+
+/// A storage to open: `wiring` knows the kinds and their settings.
+pub struct Storage {
+    /// `redb`, `inmem`.
+    pub kind: String,
+    /// By name.
+    pub settings: BTreeMap<String, Placed<String>>,
+}
+
+/// An audit device to open: `wiring` knows the kinds, the kinds their options.
+pub struct Audit {
+    /// `file`.
+    pub kind: String,
+    /// What it is listed as.
+    pub name: String,
+    /// For people.
+    pub description: String,
+    /// By name.
+    pub options: BTreeMap<String, String>,
+}
+
+/// What is logged, and how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Log {
+    /// From here on.
+    pub level: Level,
+    /// How a line looks.
+    pub format: Format,
+}
+
+/// How much is logged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Level {
+    /// Everything.
+    Trace,
+    /// What a developer wants to see.
+    Debug,
+    /// What happens.
+    #[default]
+    Info,
+    /// What may need attention.
+    Warn,
+    /// What needs it.
+    Error,
+}
+
+/// How a log line looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Format {
+    /// For people.
+    #[default]
+    Standard,
+    /// One JSON object a line.
+    Json,
+}
+
+impl Config {
+    /// For a program that has a server inside, and for tests: one storage, one listener, and the
+    /// defaults for all else. `settings` are those of the `storage` block.
+    pub fn embedded(kind: &str, settings: &[(&str, &str)], listener: Listener) -> Self {
+        let settings = settings
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), Placed::given((*value).to_owned())))
+            .collect();
+        Self {
+            listeners: vec![listener],
+            storage: Placed::given(Storage {
+                kind: kind.to_owned(),
+                settings,
+            }),
+            audits: Vec::new(),
+            api_addr: None,
+            cluster_name: None,
+            default_lease_ttl: LEASE_TTL,
+            max_lease_ttl: LEASE_TTL,
+            log: Log::default(),
+            pid_file: None,
+            warnings: Vec::new(),
+        }
+    }
+
+    /// What `server -dev` runs with: everything in memory, plain HTTP on `address`.
+    pub fn dev(address: &str) -> Self {
+        let mut config = Self::embedded("inmem", &[], Listener::Tcp(Tcp::plain(address)));
+        config.warnings.push(
+            "-dev keeps everything in memory, unsealed, over plain HTTP: never for real secrets"
+                .to_owned(),
+        );
+        config
+    }
+
+    /// Checks what was written and fills in what was not.
+    pub fn resolve(raw: Raw) -> Result<Self, ConfigError> {
+        let mut warnings = raw.warnings;
+        let Some(storage) = raw.storage else {
+            return Err(ConfigError::whole(
+                "no storage: add a block such as  storage \"redb\" { path = \"/var/lib/keyfold/store.redb\" }",
+            ));
+        };
+        if raw.listeners.is_empty() {
+            return Err(ConfigError::whole(
+                "no listener: add a block such as  listener \"tcp\" { address = \"127.0.0.1:8200\" }",
+            ));
+        }
+        let listeners = raw
+            .listeners
+            .into_iter()
+            .map(|listener| listener::resolve(listener, &mut warnings))
+            .collect::<Result<_, _>>()?;
+        let (default_lease_ttl, max_lease_ttl) =
+            lease_ttls(raw.default_lease_ttl, raw.max_lease_ttl)?;
+        let level = raw.log_level.as_ref().map(level).transpose()?;
+        let format = raw.log_format.as_ref().map(format).transpose()?;
+        if let Some(address) = &raw.api_addr
+            && !(address.value.starts_with("http://") || address.value.starts_with("https://"))
+        {
+            return Err(address.wrong("\"api_addr\" has to begin with http:// or https://"));
+        }
+        Ok(Self {
+            listeners,
+            storage: resolve_storage(storage),
+            audits: audits(raw.audits)?,
+            api_addr: raw.api_addr.map(|address| address.value),
+            cluster_name: raw.cluster_name.map(|name| name.value),
+            default_lease_ttl,
+            max_lease_ttl,
+            log: Log {
+                level: level.unwrap_or_default(),
+                format: format.unwrap_or_default(),
+            },
+            pid_file: raw.pid_file.map(|file| file.value.into()),
+            warnings,
+        })
+    }
+}
+
+impl Level {
+    /// Reads a level as configuration and command line write it.
+    pub fn parse(text: &str) -> Option<Self> {
+        match text.to_ascii_lowercase().as_str() {
+            "trace" => Some(Self::Trace),
+            "debug" => Some(Self::Debug),
+            "info" | "notice" | "" => Some(Self::Info),
+            "warn" | "warning" => Some(Self::Warn),
+            "error" | "err" => Some(Self::Error),
+            _ => None,
+        }
+    }
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Trace => "trace",
+            Self::Debug => "debug",
+            Self::Info => "info",
+            Self::Warn => "warn",
+            Self::Error => "error",
+        }
+    }
+}
+
+fn level(text: &Placed<String>) -> Result<Level, ConfigError> {
+    Level::parse(&text.value)
+        .ok_or_else(|| text.wrong("\"log_level\" has to be trace, debug, info, warn or error"))
+}
+
+fn format(text: &Placed<String>) -> Result<Format, ConfigError> {
+    match text.value.as_str() {
+        "" | "standard" => Ok(Format::Standard),
+        "json" => Ok(Format::Json),
+        _ => Err(text.wrong("\"log_format\" has to be standard or json")),
+    }
+}
+
+fn lease_ttls(
+    default: Option<Placed<Duration>>,
+    max: Option<Placed<Duration>>,
+) -> Result<(Duration, Duration), ConfigError> {
+    let longest = max.as_ref().map_or(LEASE_TTL, |ttl| ttl.value);
+    for (name, ttl) in [("default_lease_ttl", &default), ("max_lease_ttl", &max)] {
+        if let Some(ttl) = ttl.as_ref().filter(|ttl| ttl.value.is_zero()) {
+            return Err(ttl.wrong(format!("\"{name}\" has to be longer than nothing")));
+        }
+    }
+    match default {
+        Some(ttl) if ttl.value > longest => {
+            Err(ttl.wrong("\"default_lease_ttl\" is longer than \"max_lease_ttl\""))
+        }
+        Some(ttl) => Ok((ttl.value, longest)),
+        None => Ok((LEASE_TTL.min(longest), longest)),
+    }
+}
+
+fn resolve_storage(raw: Placed<RawStorage>) -> Placed<Storage> {
+    let RawStorage { kind, settings } = raw.value;
+    Placed {
+        value: Storage { kind, settings },
+        place: raw.place,
+    }
+}
+
+fn audits(raw: Vec<Placed<RawAudit>>) -> Result<Vec<Placed<Audit>>, ConfigError> {
+    let mut audits: Vec<Placed<Audit>> = Vec::with_capacity(raw.len());
+    for Placed { value, place } in raw {
+        let audit = Audit {
+            kind: value.kind,
+            name: value.name.trim_matches('/').to_owned(),
+            description: value.description.map(|text| text.value).unwrap_or_default(),
+            options: value
+                .options
+                .into_iter()
+                .map(|(name, v)| (name, v.value))
+                .collect(),
+        };
+        let audit = Placed {
+            value: audit,
+            place,
+        };
+        if audit.value.name.is_empty() {
+            return Err(audit.wrong("an audit device needs a name"));
+        }
+        if audits
+            .iter()
+            .any(|other| other.value.name == audit.value.name)
+        {
+            let message = format!("a second audit device \"{}\"", audit.value.name);
+            return Err(audit.wrong(message));
+        }
+        audits.push(audit);
+    }
+    Ok(audits)
+}

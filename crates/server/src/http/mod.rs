@@ -1,0 +1,21 @@
+//! HTTP in and out.
+//!
+//! ```text
+//!   listener ─► connection ─► service ─► decode + body ─► Core::handle ─► encode
+//!   (tcp, unix)  (tls, h1, h2)               └─────────── failure ───────────┘
+//! ```
+
+mod body;
+mod connection;
+mod decode;
+mod detached;
+mod encode;
+mod failure;
+pub mod listener;
+mod path;
+mod query;
+mod service;
+pub mod tls;
+mod unix;
+
+pub use service::Site;

@@ -1,0 +1,268 @@
+//! `keyfold server`: from arguments to the exit code, with a server in between.
+
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use keyfold_api::base64;
+use keyfold_secret::Secret;
+
+use crate::config::ConfigError;
+use crate::config::{Config, Format, Level, Log};
+use crate::logging::{self, Control};
+use crate::server::{Server, StartError};
+use crate::signals::{Signals, Wish};
+
+/// Where `-dev` listens when it is not told.
+const DEV_ADDRESS: &str = "127.0.0.1:8200";
+
+/// What stands on the command line.
+#[derive(Debug, Clone, Default)]
+pub struct ServerArgs {
+    /// `-config`, as often as given: files and folders.
+    pub config: Vec<PathBuf>,
+    /// `-dev`: in memory, initialised and unsealed.
+    pub dev: bool,
+    /// `-dev-root-token-id`; made up where it is none.
+    pub dev_root_token_id: Option<String>,
+    /// `-dev-listen-address`.
+    pub dev_listen_address: Option<String>,
+    /// `-log-level`, which wins over the configuration.
+    pub log_level: Option<String>,
+    /// `-log-format`, which wins over the configuration.
+    pub log_format: Option<String>,
+}
+
+/// Runs a server until it is told to stop. Makes its own runtime, so call it outside of any.
+pub fn run(args: &ServerArgs) -> ExitCode {
+    match serve(args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _nobody_reads = writeln!(io::stderr(), "keyfold server: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve(args: &ServerArgs) -> Result<(), StartError> {
+    let hardened = keyfold_secret::harden();
+    let config = configuration(args)?;
+    let control = logging::start(config.log).map_err(system("can't start the log"))?;
+    if let Err(error) = hardened {
+        tracing::warn!(%error, "this process can be dumped: its memory is not closed to others");
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(system("can't start threads"))?;
+    let ended = runtime.block_on(main(args, config, control.as_ref()));
+    if let Some(control) = control {
+        control.flush();
+    }
+    ended
+}
+
+async fn main(
+    args: &ServerArgs,
+    mut config: Config,
+    control: Option<&Control>,
+) -> Result<(), StartError> {
+    let mut signals = Signals::new().map_err(system("can't listen to signals"))?;
+    for warning in std::mem::take(&mut config.warnings) {
+        tracing::warn!("{warning}");
+    }
+    let pid_file = config.pid_file.take();
+    let summary = summary(&config);
+    let server = Server::start(config).await?;
+    if let Some(file) = &pid_file {
+        write_pid(file)?;
+    }
+    if !keyfold_secret::pages_locked() {
+        tracing::warn!(
+            "key pages are not locked into memory and may be swapped out: \
+             raise the limit of locked memory (ulimit -l)"
+        );
+    }
+    banner(&server, &summary);
+    if args.dev {
+        develop(&server, args).await?;
+    }
+    loop {
+        match signals.next().await {
+            Wish::Stop => break,
+            Wish::Reload => reload(args, &server, control),
+        }
+    }
+    tracing::info!("stopping");
+    let stopped = server.shutdown().await;
+    if let Some(file) = &pid_file
+        && let Err(error) = std::fs::remove_file(file)
+    {
+        tracing::warn!(file = %file.display(), %error, "pid file not removed");
+    }
+    Ok(stopped?)
+}
+
+fn configuration(args: &ServerArgs) -> Result<Config, ConfigError> {
+    let mut config = match (args.dev, args.config.is_empty()) {
+        (true, true) => Config::dev(args.dev_listen_address.as_deref().unwrap_or(DEV_ADDRESS)),
+        (true, false) => {
+            return Err(ConfigError::whole(
+                "-dev takes no -config: it keeps everything in memory",
+            ));
+        }
+        (false, true) => {
+            return Err(ConfigError::whole(
+                "give a configuration with -config FILE or DIR, or try -dev",
+            ));
+        }
+        (false, false) => Config::load(&args.config)?,
+    };
+    config.log = log(args, config.log)?;
+    Ok(config)
+}
+
+/// The command line wins.
+fn log(args: &ServerArgs, configured: Log) -> Result<Log, ConfigError> {
+    let level = match &args.log_level {
+        None => configured.level,
+        Some(text) => Level::parse(text).ok_or_else(|| {
+            ConfigError::whole("-log-level has to be trace, debug, info, warn or error")
+        })?,
+    };
+    let format = match args.log_format.as_deref() {
+        None => configured.format,
+        Some("standard") => Format::Standard,
+        Some("json") => Format::Json,
+        Some(_) => return Err(ConfigError::whole("-log-format has to be standard or json")),
+    };
+    Ok(Log { level, format })
+}
+
+/// SIGHUP: TLS files, audit files, and from the configuration the log level.
+fn reload(args: &ServerArgs, server: &Server, control: Option<&Control>) {
+    tracing::info!("reloading");
+    server.reload();
+    match configuration(args) {
+        Ok(config) => {
+            if let Some(control) = control {
+                control.set_level(config.log.level);
+            }
+        }
+        Err(error) => tracing::error!(%error, "log level not reloaded"),
+    }
+}
+
+async fn develop(server: &Server, args: &ServerArgs) -> Result<(), StartError> {
+    let token = args.dev_root_token_id.clone().map(Secret::new);
+    let dev = server.core().develop(token).await?;
+    say(&format!(
+        "WARNING! This server keeps everything in memory and starts unsealed.\n\
+         Use it to try things out, never for real secrets.\n\n\
+         Set the address for clients:\n\n    $ export VAULT_ADDR='{}'\n\n\
+         Unseal Key: {}\nRoot Token: {}\n\n",
+        server
+            .addresses()
+            .first()
+            .map(ToString::to_string)
+            .unwrap_or_default(),
+        base64::encode(dev.unseal_key.as_bytes()),
+        dev.root_token.expose(),
+    ));
+    Ok(())
+}
+
+fn summary(config: &Config) -> Vec<(&'static str, String)> {
+    let mut lines = vec![
+        ("Storage", config.storage.value.kind.clone()),
+        ("Log Level", config.log.level.name().to_owned()),
+        ("Version", format!("Keyfold v{}", env!("CARGO_PKG_VERSION"))),
+    ];
+    lines.extend(config.audits.iter().map(|audit| {
+        (
+            "Audit",
+            format!("{} (\"{}\")", audit.value.kind, audit.value.name),
+        )
+    }));
+    lines
+}
+
+fn banner(server: &Server, summary: &[(&str, String)]) {
+    let mut text = String::from("==> Keyfold server configuration:\n\n");
+    for address in server.addresses() {
+        text.push_str(&format!("{:>16}: listening on {address}\n", "Listener"));
+    }
+    text.push_str(&format!(
+        "{:>16}: {}\n",
+        "Api Address",
+        server.core().settings().api_addr
+    ));
+    for (name, value) in summary {
+        text.push_str(&format!("{name:>16}: {value}\n"));
+    }
+    text.push_str("\n==> keyfold server started! Log data will stream in below:\n\n");
+    say(&text);
+}
+
+/// Whoever started the server may have closed its end; that is no reason to end.
+fn say(text: &str) {
+    let mut out = io::stdout().lock();
+    let _nobody_reads = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+fn write_pid(file: &Path) -> Result<(), StartError> {
+    std::fs::write(file, format!("{}\n", std::process::id())).map_err(system(format!(
+        "can't write the pid file {}",
+        file.display()
+    )))
+}
+
+fn system(what: impl Into<String>) -> impl FnOnce(io::Error) -> StartError {
+    let what = what.into();
+    |source| StartError::System { what, source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(args: &ServerArgs) -> String {
+        configuration(args).err().unwrap().to_string()
+    }
+
+    #[test]
+    fn arguments_that_do_not_go_together() {
+        assert!(error(&ServerArgs::default()).contains("-config"));
+        let both = ServerArgs {
+            dev: true,
+            config: vec!["x".into()],
+            ..ServerArgs::default()
+        };
+        assert!(error(&both).starts_with("-dev takes no -config"));
+        let level = |text: &str| ServerArgs {
+            dev: true,
+            log_level: Some(text.to_owned()),
+            ..ServerArgs::default()
+        };
+        assert!(error(&level("loud")).starts_with("-log-level"));
+        assert_eq!(
+            configuration(&level("trace")).unwrap().log.level,
+            Level::Trace
+        );
+    }
+
+    #[test]
+    fn dev_listens_where_it_is_told() {
+        let address = |args: &ServerArgs| match &configuration(args).unwrap().listeners[0] {
+            crate::config::Listener::Tcp(tcp) => (tcp.address.clone(), tcp.tls.is_some()),
+            crate::config::Listener::Unix(_) => panic!("not tcp"),
+        };
+        let mut args = ServerArgs {
+            dev: true,
+            ..ServerArgs::default()
+        };
+        assert_eq!(address(&args), (DEV_ADDRESS.to_owned(), false));
+        args.dev_listen_address = Some("127.0.0.1:0".to_owned());
+        assert_eq!(address(&args), ("127.0.0.1:0".to_owned(), false));
+    }
+}

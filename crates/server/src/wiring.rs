@@ -1,0 +1,161 @@
+//! What this server is made of: the only file that names storages, engines and audit devices.
+//! A new one is its folder in `backends` and a line here.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use keyfold_backends::audit;
+use keyfold_backends::engines::transit;
+use keyfold_backends::storage::{Memory, Options, Redb};
+use keyfold_core::audit::AuditSetup;
+use keyfold_core::ports::audit::AuditKind;
+use keyfold_core::ports::engine::EngineKind;
+use keyfold_core::ports::storage::Storage;
+
+use crate::config::{self, ConfigError, Placed};
+
+/// What can be mounted.
+pub static ENGINES: &[EngineKind] = &[transit::KIND];
+
+/// What can keep audit lines.
+static AUDIT: &[AuditKind] = &[audit::file::KIND];
+
+type Settings = BTreeMap<String, Placed<String>>;
+
+/// Opens the storage that is configured.
+pub fn storage(config: &Placed<config::Storage>) -> Result<Arc<dyn Storage>, ConfigError> {
+    let settings = &config.value.settings;
+    match config.value.kind.as_str() {
+        "inmem" => {
+            known(config, &[])?;
+            Ok(Arc::new(Memory::new()))
+        }
+        "redb" => {
+            known(config, &["path", "cache_size"])?;
+            let Some(path) = settings.get("path").filter(|path| !path.value.is_empty()) else {
+                return Err(config.wrong("storage \"redb\" needs a \"path\""));
+            };
+            let mut options = Options::default();
+            if let Some(bytes) = number(settings, "cache_size")? {
+                options.cache_bytes = bytes;
+            }
+            let store = Redb::open_with(&path.value, options)
+                .map_err(|error| path.wrong(error.to_string()))?;
+            Ok(Arc::new(store))
+        }
+        kind => {
+            let message = format!("storage \"{kind}\" is not offered: there are redb and inmem");
+            Err(config.wrong(message))
+        }
+    }
+}
+
+/// Opens an audit device that is configured.
+pub fn audit_device(config: &Placed<config::Audit>) -> Result<AuditSetup, ConfigError> {
+    let audit = &config.value;
+    let Some(kind) = AUDIT.iter().find(|kind| kind.name == audit.kind) else {
+        let message = format!("audit \"{}\" is not offered: there is file", audit.kind);
+        return Err(config.wrong(message));
+    };
+    let device = (kind.open)(&audit.options)
+        .map_err(|why| config.wrong(format!("audit \"{}\": {why}", audit.name)))?;
+    Ok(AuditSetup {
+        name: audit.name.clone(),
+        kind: audit.kind.clone(),
+        description: audit.description.clone(),
+        options: audit.options.clone(),
+        device,
+    })
+}
+
+fn known(config: &Placed<config::Storage>, names: &[&str]) -> Result<(), ConfigError> {
+    let unknown = config
+        .value
+        .settings
+        .iter()
+        .find(|(name, _)| !names.contains(&name.as_str()));
+    unknown.map_or(Ok(()), |(name, value)| {
+        let kind = &config.value.kind;
+        Err(value.wrong(format!("unknown setting \"{name}\" of storage \"{kind}\"")))
+    })
+}
+
+fn number(settings: &Settings, name: &str) -> Result<Option<usize>, ConfigError> {
+    let Some(text) = settings.get(name) else {
+        return Ok(None);
+    };
+    let wrong = || text.wrong(format!("\"{name}\" has to be a number of bytes"));
+    text.value.parse().map(Some).map_err(|_| wrong())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(kind: &str, settings: &[(&str, &str)]) -> Placed<config::Storage> {
+        let settings = settings.iter();
+        let settings = settings.map(|(k, v)| ((*k).to_owned(), Placed::given((*v).to_owned())));
+        Placed::given(config::Storage {
+            kind: kind.to_owned(),
+            settings: settings.collect(),
+        })
+    }
+
+    fn error(kind: &str, settings: &[(&str, &str)]) -> String {
+        storage(&config(kind, settings)).err().unwrap().to_string()
+    }
+
+    #[tokio::test]
+    async fn storages() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("store.redb");
+        let path = path.to_str().unwrap();
+        assert_eq!(storage(&config("inmem", &[])).unwrap().kind(), "inmem");
+        let open = storage(&config("redb", &[("path", path)])).unwrap();
+        assert_eq!(open.kind(), "redb");
+        let second = error("redb", &[("path", path)]);
+        assert!(second.contains("in use by another"), "{second}");
+    }
+
+    #[test]
+    fn mistakes() {
+        assert!(error("raft", &[]).starts_with("storage \"raft\" is not offered"));
+        assert!(error("redb", &[]).contains("needs a \"path\""));
+        assert!(error("inmem", &[("path", "x")]).contains("unknown setting \"path\""));
+        let cache = error("redb", &[("path", "/nonexistent/x"), ("cache_size", "big")]);
+        assert!(
+            cache.contains("\"cache_size\" has to be a number"),
+            "{cache}"
+        );
+    }
+
+    #[test]
+    fn audit_devices() {
+        let audit = |kind: &str, options: &[(&str, &str)]| {
+            let options = options
+                .iter()
+                .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
+            audit_device(&Placed::given(config::Audit {
+                kind: kind.to_owned(),
+                name: "a".to_owned(),
+                description: String::new(),
+                options: options.collect(),
+            }))
+        };
+        assert!(audit("file", &[("file_path", "discard")]).is_ok());
+        assert!(
+            audit("file", &[])
+                .err()
+                .unwrap()
+                .to_string()
+                .starts_with("audit \"a\": ")
+        );
+        assert!(
+            audit("pigeon", &[])
+                .err()
+                .unwrap()
+                .to_string()
+                .contains("not offered")
+        );
+    }
+}
