@@ -1,3 +1,4 @@
 //! What is mounted: one folder for each engine.
 
+pub mod kv;
 pub mod transit;
