@@ -10,17 +10,26 @@ use crate::tokens::Caller;
 /// Proof that the request's token may do it, or that the route asks for none. Made here only.
 pub struct Authorized(());
 
-/// Checks a request against the policies of its token; whether they grant `sudo`. A path that no
-/// route serves is checked too: who may not ask is not told that nothing is there.
+/// What the deciding rule grants besides.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Extent {
+    /// `sudo`.
+    pub sudo: bool,
+    /// Entries that a list may have in one answer.
+    pub page_limit: Option<usize>,
+}
+
+/// Checks a request against the policies of its token. A path that no route serves is checked
+/// too: who may not ask is not told that nothing is there.
 pub(super) async fn check(
     vault: &Unsealed,
     request: &Request,
     caller: &Caller,
     found: Option<&Found<'_>>,
     creates: bool,
-) -> Result<(Authorized, bool), Error> {
+) -> Result<(Authorized, Extent), Error> {
     if super::is_open(found) {
-        return Ok((Authorized(()), false));
+        return Ok((Authorized(()), Extent::default()));
     }
     let token = caller.token()?;
     let acl = vault.policies.acl(&token.policies).await?;
@@ -38,7 +47,16 @@ pub(super) async fn check(
     if !grant.permits_wrapping(None) {
         return Err(Error::Denied);
     }
-    Ok((Authorized(()), grant.sudo))
+    let page_limit = grant
+        .pagination_limit
+        .and_then(|limit| usize::try_from(limit).ok());
+    Ok((
+        Authorized(()),
+        Extent {
+            sudo: grant.sudo,
+            page_limit,
+        },
+    ))
 }
 
 fn operation(op: Op, creates: bool) -> Operation {

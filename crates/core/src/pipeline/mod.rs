@@ -96,9 +96,10 @@ async fn serve(
             now,
         };
         match verdict {
-            Ok((authorized, sudo)) => {
+            Ok((authorized, extent)) => {
                 let admitted = vault.audit.admit(authorized, &entry)?;
-                caller.sudo = sudo;
+                caller.sudo = extent.sudo;
+                caller.page_limit = extent.page_limit;
                 admitted
             }
             Err(error) => {
@@ -148,6 +149,7 @@ impl Unsealed {
             token,
             text: Some(text),
             sudo: false,
+            page_limit: None,
         })
     }
 }

@@ -39,6 +39,8 @@ pub struct Caller {
     pub text: Option<Secret<String>>,
     /// The deciding policy rule grants `sudo`.
     pub sudo: bool,
+    /// The deciding policy rule lets a list have this many entries in one answer.
+    pub page_limit: Option<usize>,
 }
 
 impl Caller {
@@ -48,6 +50,7 @@ impl Caller {
             token: None,
             text: None,
             sudo: false,
+            page_limit: None,
         }
     }
 

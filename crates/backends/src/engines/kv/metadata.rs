@@ -69,7 +69,7 @@ impl Kv {
             return Err(Error::NotFound);
         }
         let body = call.decode::<List>()?;
-        let limit = usize::try_from(body.value.limit.unwrap_or(0)).unwrap_or(0);
+        let asked = usize::try_from(body.value.limit.unwrap_or(0)).unwrap_or(0);
         let after = body.value.after.unwrap_or_default();
         let folder = match folder {
             "" => "metadata/".to_owned(),
