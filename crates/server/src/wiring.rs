@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use keyfold_backends::audit;
-use keyfold_backends::engines::transit;
+use keyfold_backends::engines::{kv, transit};
 use keyfold_backends::storage::{Memory, Options, Redb};
 use keyfold_core::audit::AuditSetup;
 use keyfold_core::ports::audit::AuditKind;
@@ -15,7 +15,7 @@ use keyfold_core::ports::storage::Storage;
 use crate::config::{self, ConfigError, Placed};
 
 /// What can be mounted.
-pub static ENGINES: &[EngineKind] = &[transit::KIND];
+pub static ENGINES: &[EngineKind] = &[transit::KIND, kv::KIND];
 
 /// What can keep audit lines.
 static AUDIT: &[AuditKind] = &[audit::file::KIND];

@@ -1,5 +1,7 @@
 //! Where audit lines go.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A device that keeps audit lines.
@@ -18,12 +20,13 @@ pub trait AuditDevice: Send + Sync + 'static {
 /// How long a device may take for a line.
 pub const WRITE_DEADLINE: Duration = Duration::from_secs(2);
 
+/// Checks the options and opens a device; the error names the option.
+pub type OpenDevice = fn(options: &BTreeMap<String, String>) -> Result<Arc<dyn AuditDevice>, String>;
+
 /// A kind of device: how the configuration calls it and how one is made.
 pub struct AuditKind {
     /// `file`, …
     pub name: &'static str,
-    /// Checks the options and opens one; the error names the option.
-    pub open: fn(
-        options: &std::collections::BTreeMap<String, String>,
-    ) -> Result<std::sync::Arc<dyn AuditDevice>, String>,
+    /// Makes one.
+    pub open: OpenDevice,
 }

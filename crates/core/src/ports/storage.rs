@@ -138,7 +138,8 @@ pub enum StorageError {
 
 /// A named lock, free again when this is dropped or its time to live has passed.
 pub trait LockGuard: Send + Sync {
-    /// Still ours: false once the time to live has passed without [`Storage::lock`] renewing it.
+    /// Still ours: false once the time to live has passed. A lock is not renewed; whoever needs it
+    /// for longer lets go and takes it again.
     fn held(&self) -> bool;
 }
 

@@ -70,6 +70,8 @@ impl Kv {
         }
         let body = call.decode::<List>()?;
         let asked = usize::try_from(body.value.limit.unwrap_or(0)).unwrap_or(0);
+        // A policy's bound holds for those who ask for no page, too.
+        let limit = if asked > 0 { asked } else { call.caller.page_limit.unwrap_or(0) };
         let after = body.value.after.unwrap_or_default();
         let folder = match folder {
             "" => "metadata/".to_owned(),
