@@ -39,7 +39,7 @@ pub(crate) fn encrypt(
     // The last batch holds the last chunk, which is empty when the length is a whole number of
     // chunks: so there is always one batch more than whole ones.
     let batches = (len / BATCH_PLAIN as u64).saturating_add(1);
-    in_parallel(workers, batches, |batch, buffers| {
+    in_parallel(workers, batches, sealed, |batch, buffers| {
         let at = batch.saturating_mul(BATCH_PLAIN as u64);
         let plain = prefix_mut(&mut buffers.plain, len.saturating_sub(at));
         input.read_exact_at(plain, at).map_err(input_error)?;
@@ -67,7 +67,7 @@ pub(crate) fn decrypt(
 ) -> Result<u64, Error> {
     let batches = (sealed_len / BATCH_SEALED as u64).saturating_add(1);
     let total = AtomicU64::new(0);
-    in_parallel(workers, batches, |batch, buffers| {
+    in_parallel(workers, batches, sealed_len, |batch, buffers| {
         let at = batch.saturating_mul(BATCH_SEALED as u64);
         let sealed = prefix_mut(&mut buffers.sealed, sealed_len.saturating_sub(at));
         input
@@ -168,20 +168,29 @@ struct Buffers {
     sealed: Vec<u8>,
 }
 
+impl Buffers {
+    /// Room for one batch, or for all of a payload that is shorter.
+    fn new(sealed_len: u64) -> Self {
+        let len = usize::try_from(sealed_len).unwrap_or(usize::MAX);
+        Self {
+            plain: Zeroizing::new(vec![0; len.min(BATCH_PLAIN)]),
+            sealed: vec![0; len.min(BATCH_SEALED)],
+        }
+    }
+}
+
 /// Runs `work` for each batch number below `batches`. Batches are taken in ascending order and every
 /// batch that was taken is finished, so that the lowest failing one is always the one reported.
 fn in_parallel(
     workers: usize,
     batches: u64,
+    sealed_len: u64,
     work: impl Fn(u64, &mut Buffers) -> Result<(), Error> + Sync,
 ) -> Result<(), Error> {
     let next = AtomicU64::new(0);
     let failure: Mutex<Option<(u64, Error)>> = Mutex::new(None);
     let run = || {
-        let mut buffers = Buffers {
-            plain: Zeroizing::new(vec![0; BATCH_PLAIN]),
-            sealed: vec![0; BATCH_SEALED],
-        };
+        let mut buffers = Buffers::new(sealed_len);
         loop {
             let batch = next.fetch_add(1, Ordering::Relaxed);
             if batch >= batches {

@@ -163,13 +163,9 @@ fn run(
     let (to_free, free) = sync_channel::<Batch>(batches);
     let (to_work, work) = sync_channel::<Batch>(batches);
     let (to_done, done) = sync_channel::<Batch>(batches);
-    for _ in 0..batches {
-        // The receiver is alive and has room.
-        let _ = to_free.send(Batch::new());
-    }
     let work = Mutex::new(work);
     thread::scope(|scope| {
-        scope.spawn(move || read_all(direction, input, &free, &to_work));
+        scope.spawn(move || read_all(direction, input, batches, &free, &to_work));
         for _ in 0..workers {
             let (work, to_done) = (&work, to_done.clone());
             scope.spawn(move || {
@@ -194,11 +190,26 @@ fn run(
 fn read_all(
     direction: Direction,
     mut input: impl Read,
+    batches: usize,
     free: &Receiver<Batch>,
     to_work: &SyncSender<Batch>,
 ) {
+    let mut made = 0usize;
     for number in 0u64.. {
-        let Ok(mut batch) = free.recv() else { return };
+        let next = if made < batches {
+            free.try_recv().ok()
+        } else {
+            free.recv().ok()
+        };
+        let mut batch = match next {
+            Some(batch) => batch,
+            // A short input never needs them all.
+            None if made < batches => {
+                made = made.saturating_add(1);
+                Batch::new()
+            }
+            None => return,
+        };
         batch.read(direction, number, &mut input);
         let is_end = batch.is_last || batch.error.is_some();
         if to_work.send(batch).is_err() || is_end {

@@ -41,7 +41,11 @@ impl PayloadKey {
     pub fn derive(dek: &Protected<KEY_LEN>, salt: &[u8; SALT_LEN], context: &[u8]) -> Self {
         let mut derived = Zeroizing::new([0u8; DERIVED_LEN]);
         expand(dek, salt, context, derived.as_mut_slice());
-        let (key, rest) = split_array::<KEY_LEN>(derived.as_slice());
+        Self::from_derived(&derived)
+    }
+
+    fn from_derived(derived: &[u8; DERIVED_LEN]) -> Self {
+        let (key, rest) = split_array::<KEY_LEN>(derived);
         let (base_nonce, rest) = split_array::<NONCE_LEN>(rest);
         let (commitment, _) = split_array::<COMMITMENT_LEN>(rest);
         Self {
@@ -166,6 +170,7 @@ impl hkdf::KeyType for DerivedLen {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use aws_lc_rs::digest;
 
     fn key() -> PayloadKey {
         PayloadKey::derive(
@@ -214,5 +219,53 @@ mod tests {
             key.open_chunk(0, &[0; 20], &mut [0; 3]),
             Err(ChunkError::Shape)
         );
+    }
+
+    /// Recorded chunks up to number 2^38 - 1, under a key that is given as derived.
+    #[test]
+    fn chunks_far_into_a_message() {
+        const GOLDEN: &str = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../../../shared/golden/cobblestone.json"
+        );
+        let golden: serde_json::Value =
+            serde_json::from_slice(&std::fs::read(GOLDEN).unwrap()).unwrap();
+        let bytes = |name: &str| hex::decode(golden[name].as_str().unwrap()).unwrap();
+        let (chunk_key, base_nonce) = (
+            bytes("single_chunk_key_hex"),
+            bytes("single_chunk_base_nonce_hex"),
+        );
+        let derived = [&chunk_key[..], &base_nonce, &[0; COMMITMENT_LEN]].concat();
+        let key = PayloadKey::from_derived(derived[..].try_into().unwrap());
+
+        let cases = golden["single_chunks"].as_array().unwrap();
+        assert_eq!(cases.len(), 33);
+        for case in cases {
+            let len = case["plaintext_len"].as_u64().unwrap() as usize;
+            let plain = filler(case["plaintext_seed"].as_str().unwrap(), len);
+            let index = case["index"].as_u64().unwrap();
+            let mut sealed = vec![0; len + TAG_LEN];
+            key.seal_chunk(index, &plain, &mut sealed).unwrap();
+            assert_eq!(
+                sha256(&sealed),
+                case["ciphertext_sha256"].as_str().unwrap(),
+                "{index}"
+            );
+            let mut opened = vec![0; len];
+            assert_eq!(key.open_chunk(index, &sealed, &mut opened), Ok(len));
+            assert_eq!(opened, plain, "{index}");
+        }
+    }
+
+    fn sha256(bytes: &[u8]) -> String {
+        hex::encode(digest::digest(&digest::SHA256, bytes))
+    }
+
+    fn filler(seed: &str, len: usize) -> Vec<u8> {
+        let block = |n: u64| {
+            let input = [seed.as_bytes(), &n.to_be_bytes()].concat();
+            digest::digest(&digest::SHA256, &input).as_ref().to_vec()
+        };
+        (0u64..).flat_map(block).take(len).collect()
     }
 }

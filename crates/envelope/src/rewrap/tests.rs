@@ -325,7 +325,7 @@ fn power_may_fail_at_any_byte() {
         let header = Header::parse(&start).unwrap();
         let job = jobs(&header, "cluster").remove(0);
         let wrapped = service
-            .rewrap(&job.locator, &[job.item.clone()])
+            .rewrap(&job.locator, std::slice::from_ref(&job.item))
             .unwrap()
             .remove(0)
             .unwrap();
