@@ -6,7 +6,6 @@
 use std::borrow::Cow;
 
 use keyfold_api::base64;
-use keyfold_api::weak::Scalar;
 use keyfold_core::error::Error;
 use keyfold_core::ports::engine::unknown_parameters;
 use keyfold_core::reply::Reply;
@@ -17,7 +16,8 @@ use tokio::task::yield_now;
 
 use super::ciphers::Ciphers;
 use super::key::Settings;
-use super::request::{Form, Item, Member, Request, missing};
+use super::member::Member;
+use super::request::{Form, Item, Request, missing};
 
 /// The warning for a context that nothing is derived for.
 pub(super) const IDLE_CONTEXT: &str = "the key is not derived, so context has no effect: it \
@@ -69,7 +69,13 @@ impl<'r> Work<'r> {
             if !request.single.input.is_present() {
                 return Err(Error::bad(missing(form)));
             }
-            return Ok(Self { form, items, batch: false, on_failure, warnings });
+            return Ok(Self {
+                form,
+                items,
+                batch: false,
+                on_failure,
+                warnings,
+            });
         };
         if items.is_empty() {
             return Err(Error::bad("missing batch input to process"));
@@ -87,7 +93,13 @@ impl<'r> Work<'r> {
                 idle.join(" ")
             ));
         }
-        Ok(Self { form, items, batch: true, on_failure, warnings })
+        Ok(Self {
+            form,
+            items,
+            batch: true,
+            on_failure,
+            warnings,
+        })
     }
 
     /// The call came with a context: all its items have one.
@@ -99,13 +111,16 @@ impl<'r> Work<'r> {
     pub fn named_versions<'w>(&'w self, settings: &'w Settings) -> impl Iterator<Item = u32> + 'w {
         self.tasks().filter_map(|task| {
             let text = task.ciphertext().ok()?;
-            settings.decryption_version(Ciphertext::parse(&text).ok()?.version).ok()
+            settings
+                .decryption_version(Ciphertext::parse(&text).ok()?.version)
+                .ok()
         })
     }
 
     /// The key versions that the items ask to encrypt with and the key's settings allow.
     pub fn asked_versions<'w>(&'w self, settings: &'w Settings) -> impl Iterator<Item = u32> + 'w {
-        self.tasks().filter_map(|task| settings.encryption_version(task.key_version().ok()?).ok())
+        self.tasks()
+            .filter_map(|task| settings.encryption_version(task.key_version().ok()?).ok())
     }
 
     /// Does every item.
@@ -114,7 +129,10 @@ impl<'r> Work<'r> {
         ciphers: &mut Ciphers<'_>,
         mut each: impl FnMut(&Task<'r>, &mut Ciphers<'_>) -> Result<T, Error>,
     ) -> Result<Results<'r, T>, Error> {
-        let mut results = Results { items: Vec::with_capacity(self.items.len()), failed: 0 };
+        let mut results = Results {
+            items: Vec::with_capacity(self.items.len()),
+            failed: 0,
+        };
         let mut worked = 0;
         for task in self.tasks() {
             let (done, error) = match each(&task, ciphers) {
@@ -123,7 +141,11 @@ impl<'r> Work<'r> {
                 Err(error) => return Err(error),
             };
             results.failed += usize::from(error.is_some());
-            results.items.push(Outcome { done, error, reference: task.reference() });
+            results.items.push(Outcome {
+                done,
+                error,
+                reference: task.reference(),
+            });
             worked += task.size();
             if worked >= SLICE {
                 worked = 0;
@@ -144,11 +166,14 @@ impl<'r> Work<'r> {
         }
         let mut reply = if self.batch {
             let status = self.on_failure.status(results.failed, results.items.len());
-            let reply = Reply::data(&BatchReply { batch_results: results.items })?;
+            let reply = Reply::data(&BatchReply {
+                batch_results: results.items,
+            })?;
             Reply { status, ..reply }
         } else {
             let outcome = results.items.into_iter().next();
-            let Outcome { done, error, .. } = outcome.ok_or(Error::Bug("a request without item"))?;
+            let Outcome { done, error, .. } =
+                outcome.ok_or(Error::Bug("a request without item"))?;
             match (done, error) {
                 (Some(done), _) => Reply::data(&done)?,
                 (None, error) => return Err(Error::BadRequest(error.unwrap_or_default())),
@@ -197,7 +222,8 @@ impl<'r> Task<'r> {
     /// The ciphertext as text.
     pub fn ciphertext(&self) -> Result<Cow<'r, str>, Error> {
         let text = self.item.input.text(self.form.input)?;
-        text.filter(|text| !text.is_empty()).ok_or_else(|| Error::bad(missing(self.form)))
+        text.filter(|text| !text.is_empty())
+            .ok_or_else(|| Error::bad(missing(self.form)))
     }
 
     /// What the key is to be derived for; empty for nothing.
@@ -212,22 +238,20 @@ impl<'r> Task<'r> {
 
     /// The version to encrypt with; 0 for the latest.
     pub fn key_version(&self) -> Result<i64, Error> {
-        Ok(self.item.key_version.int("key_version")?.unwrap_or_default())
+        Ok(self
+            .item
+            .key_version
+            .int("key_version")?
+            .unwrap_or_default())
     }
 
     fn reference(&self) -> &'r str {
-        match &self.item.reference {
-            Member::Scalar(Scalar::Text(text)) => text,
-            _ => "",
-        }
+        self.item.reference.as_str()
     }
 
     /// Characters of its input.
     fn size(&self) -> usize {
-        match &self.item.input {
-            Member::Scalar(Scalar::Text(text)) => text.len(),
-            _ => 0,
-        }
+        self.item.input.as_str().len()
     }
 }
 
@@ -238,7 +262,9 @@ struct BatchReply<'r, T> {
 
 /// Neither left out nor empty.
 fn has_context(item: &Item<'_>) -> bool {
-    item.context.text("context").is_ok_and(|text| text.is_some_and(|text| !text.is_empty()))
+    item.context
+        .text("context")
+        .is_ok_and(|text| text.is_some_and(|text| !text.is_empty()))
 }
 
 /// A member in base64; left out, null and the empty text are no bytes.
@@ -249,9 +275,15 @@ fn bytes(member: &Member<'_>, name: &str) -> Result<Vec<u8>, Error> {
 
 fn partial_failure(member: &Member<'_>) -> Result<Option<u16>, Error> {
     const NAME: &str = "partial_failure_response_code";
-    let Some(asked) = member.int(NAME)?.filter(|asked| *asked != 0) else { return Ok(None) };
-    let status = u16::try_from(asked).ok().filter(|status| (200..600).contains(status));
-    status.map(Some).ok_or_else(|| Error::field(NAME, "must be an HTTP status from 200 to 599"))
+    let Some(asked) = member.int(NAME)?.filter(|asked| *asked != 0) else {
+        return Ok(None);
+    };
+    let status = u16::try_from(asked)
+        .ok()
+        .filter(|status| (200..600).contains(status));
+    status
+        .map(Some)
+        .ok_or_else(|| Error::field(NAME, "must be an HTTP status from 200 to 599"))
 }
 
 #[cfg(test)]
@@ -260,8 +292,14 @@ mod tests {
 
     #[test]
     fn statuses() {
-        let asked = OnFailure { some: Some(207), unasked: 400 };
-        let unasked = OnFailure { some: None, unasked: 200 };
+        let asked = OnFailure {
+            some: Some(207),
+            unasked: 400,
+        };
+        let unasked = OnFailure {
+            some: None,
+            unasked: 200,
+        };
         assert_eq!(asked.status(0, 3), None);
         assert_eq!(asked.status(1, 3), Some(207));
         assert_eq!(asked.status(3, 3), Some(400));

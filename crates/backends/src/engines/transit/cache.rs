@@ -38,7 +38,11 @@ pub(super) struct Cache {
 
 impl Cache {
     pub fn new(view: View) -> Self {
-        Self { view, keys: Table::new(KEYS), older: Table::new(OLDER) }
+        Self {
+            view,
+            keys: Table::new(KEYS),
+            older: Table::new(OLDER),
+        }
     }
 
     /// The key of that name, if there is one.
@@ -47,7 +51,9 @@ impl Cache {
             Ok(key) => return Ok(Some(key)),
             Err(place) => place,
         };
-        let Some(key) = self.load(name).await? else { return Ok(None) };
+        let Some(key) = self.load(name).await? else {
+            return Ok(None);
+        };
         let key = Arc::new(key);
         // Refused when the key was changed meanwhile.
         let _ = place.insert(key.clone());
@@ -85,8 +91,9 @@ impl Cache {
     pub fn invalidate(&self, key: &str) {
         if let Some(name) = key.strip_prefix(POLICIES) {
             self.forget(name);
-        } else if let Some((id, version)) =
-            key.strip_prefix(VERSIONS).and_then(|rest| rest.split_once('/'))
+        } else if let Some((id, version)) = key
+            .strip_prefix(VERSIONS)
+            .and_then(|rest| rest.split_once('/'))
             && let Ok(version) = version.parse()
         {
             self.older.remove(&(Arc::from(id), version));
@@ -108,7 +115,10 @@ impl Cache {
             };
             let version = settings.latest_version;
             if let Some(latest) = self.load_version(&settings, version).await? {
-                return Ok(Some(LoadedKey { settings, latest: Arc::new(latest) }));
+                return Ok(Some(LoadedKey {
+                    settings,
+                    latest: Arc::new(latest),
+                }));
             }
             // Settings and version are two reads. If the key was deleted, or deleted and made
             // again, between them, the settings are others by now.
@@ -126,7 +136,9 @@ impl Cache {
         version: u32,
     ) -> Result<Option<ServiceKey>, Error> {
         let at = version_key(&settings.id, version);
-        let Some(stored) = self.view.get(&at).await? else { return Ok(None) };
+        let Some(stored) = self.view.get(&at).await? else {
+            return Ok(None);
+        };
         let key = settings.read_version(stored.value.expose());
         key.map(Some).ok_or_else(|| Error::corrupt(at))
     }

@@ -26,7 +26,11 @@ impl<'k> Ciphers<'k> {
     /// A key with its latest version alone.
     pub fn latest(key: &'k LoadedKey) -> Self {
         let latest = (key.settings.latest_version, key.latest.clone());
-        Self { settings: &key.settings, versions: vec![latest], ready: None }
+        Self {
+            settings: &key.settings,
+            versions: vec![latest],
+            ready: None,
+        }
     }
 
     /// A key with its latest version and those named, each of which the settings allow.
@@ -64,16 +68,28 @@ impl<'k> Ciphers<'k> {
         let ready = match self.ready.take() {
             Some(ready) if ready.version == version && ready.context == context => ready,
             _ => {
-                let key = self.version(version).ok_or(Error::Bug("a version is not loaded"))?;
-                let cipher =
-                    if self.settings.derived { key.derive(context) } else { key.cipher() }?;
-                Ready { version, context: context.to_vec(), cipher }
+                let key = self
+                    .version(version)
+                    .ok_or(Error::Bug("a version is not loaded"))?;
+                let cipher = if self.settings.derived {
+                    key.derive(context)
+                } else {
+                    key.cipher()
+                }?;
+                Ready {
+                    version,
+                    context: context.to_vec(),
+                    cipher,
+                }
             }
         };
         Ok(&self.ready.insert(ready).cipher)
     }
 
     fn version(&self, version: u32) -> Option<&ServiceKey> {
-        self.versions.iter().find(|(known, _)| *known == version).map(|(_, key)| &**key)
+        self.versions
+            .iter()
+            .find(|(known, _)| *known == version)
+            .map(|(_, key)| &**key)
     }
 }

@@ -44,7 +44,12 @@ pub(super) async fn run(transit: &Transit, call: &Call<'_>) -> Result<Reply, Err
         _ => return Err(Error::bad("Invalid path, must be 'plaintext' or 'wrapped'")),
     };
     let ask = call.decode::<Ask>()?;
-    let Ask { bits, context, associated_data, key_version } = ask.value;
+    let Ask {
+        bits,
+        context,
+        associated_data,
+        key_version,
+    } = ask.value;
     let length = match bits.unwrap_or(256) {
         128 => 16,
         256 => 32,
@@ -53,16 +58,24 @@ pub(super) async fn run(transit: &Transit, call: &Call<'_>) -> Result<Reply, Err
     };
     let context = context.unwrap_or_default();
     let key = transit.key(name).await?;
-    let key_version = key.settings.encryption_version(key_version.unwrap_or_default())?;
+    let key_version = key
+        .settings
+        .encryption_version(key_version.unwrap_or_default())?;
     let mut ciphers = Ciphers::load(&transit.cache, &key, std::iter::once(key_version)).await?;
 
     let mut dek = Secret::new(vec![0; length]);
     rng::fill(dek.expose_mut());
     let aad = associated_data.unwrap_or_default();
-    let sealed = ciphers.get(key_version, &context)?.encrypt(&aad, dek.expose())?;
+    let sealed = ciphers
+        .get(key_version, &context)?
+        .encrypt(&aad, dek.expose())?;
     let ciphertext = Ciphertext::format(key_version, &sealed);
     let plaintext = in_clear.then_some(Plaintext(dek));
-    let mut reply = Reply::data(&DataKey { ciphertext, key_version, plaintext })?;
+    let mut reply = Reply::data(&DataKey {
+        ciphertext,
+        key_version,
+        plaintext,
+    })?;
     reply.warnings.extend(unknown_parameters(&ask.unknown));
     if !context.is_empty() && !key.settings.derived {
         reply.warnings.push(IDLE_CONTEXT.to_owned());

@@ -16,7 +16,11 @@ use super::ciphers::Ciphers;
 use super::request::{Form, Request};
 use super::{Transit, key_name};
 
-const FORM: Form = Form { input: "ciphertext", key_version: false, creates: false };
+const FORM: Form = Form {
+    input: "ciphertext",
+    key_version: false,
+    creates: false,
+};
 
 #[derive(Serialize)]
 struct Decrypted {
@@ -44,7 +48,9 @@ pub(super) async fn run(transit: &Transit, call: &Call<'_>) -> Result<Reply, Err
         .run(&mut ciphers, |task, ciphers| {
             let (context, aad) = (task.context()?, task.associated_data()?);
             let (_, plaintext) = open(ciphers, &task.ciphertext()?, &context, &aad)?;
-            Ok(Decrypted { plaintext: Plaintext(plaintext) })
+            Ok(Decrypted {
+                plaintext: Plaintext(plaintext),
+            })
         })
         .await?;
     work.reply(&key.settings, results)

@@ -14,7 +14,11 @@ use super::request::{Form, Request};
 use super::upsert::NewKey;
 use super::{Transit, key_name};
 
-const FORM: Form = Form { input: "plaintext", key_version: true, creates: true };
+const FORM: Form = Form {
+    input: "plaintext",
+    key_version: true,
+    creates: true,
+};
 
 #[derive(Serialize)]
 struct Encrypted {
@@ -59,8 +63,13 @@ async fn encrypt<'r>(
         let plaintext = task.plaintext()?;
         let (context, aad) = (task.context()?, task.associated_data()?);
         let key_version = ciphers.settings().encryption_version(task.key_version()?)?;
-        let sealed = ciphers.get(key_version, &context)?.encrypt(&aad, plaintext.expose())?;
-        Ok(Encrypted { ciphertext: Ciphertext::format(key_version, &sealed), key_version })
+        let sealed = ciphers
+            .get(key_version, &context)?
+            .encrypt(&aad, plaintext.expose())?;
+        Ok(Encrypted {
+            ciphertext: Ciphertext::format(key_version, &sealed),
+            key_version,
+        })
     })
     .await
 }

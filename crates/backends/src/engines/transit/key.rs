@@ -67,7 +67,9 @@ impl Settings {
         if asked == 0 {
             return Ok(self.latest_version);
         }
-        let version = u32::try_from(asked).ok().filter(|version| *version <= self.latest_version);
+        let version = u32::try_from(asked)
+            .ok()
+            .filter(|version| *version <= self.latest_version);
         let version = version.ok_or_else(|| {
             Error::bad("requested version for encryption is higher than the latest key version")
         })?;
@@ -107,7 +109,9 @@ impl Settings {
 
     /// Reads a version record, `None` when it is none of this key's type.
     pub fn read_version(&self, record: &[u8]) -> Option<ServiceKey> {
-        let (&FORMAT, material) = record.split_first()? else { return None };
+        let (&FORMAT, material) = record.split_first()? else {
+            return None;
+        };
         ServiceKey::from_bytes(self.kind, material).ok()
     }
 }
@@ -132,7 +136,10 @@ mod tests {
 
     #[test]
     fn windows() {
-        let mut settings = Settings { latest_version: 5, ..Settings::new(KeyType::default()) };
+        let mut settings = Settings {
+            latest_version: 5,
+            ..Settings::new(KeyType::default())
+        };
         settings.min_decryption_version = 2;
         settings.min_encryption_version = 3;
         assert_eq!(settings.encryption_version(0).unwrap(), 5);
@@ -150,7 +157,10 @@ mod tests {
             assert!(text(settings.decryption_version(new)).contains("too new"));
         }
         settings.min_encryption_version = 0;
-        assert!(settings.encryption_version(1).is_err(), "what can't be decrypted is not made");
+        assert!(
+            settings.encryption_version(1).is_err(),
+            "what can't be decrypted is not made"
+        );
     }
 
     #[test]
@@ -159,9 +169,16 @@ mod tests {
         let key = ServiceKey::generate(settings.kind);
         let batch = settings.put_version(1, &key, Batch::new());
         let record = &batch.puts[0].1;
-        assert_eq!(settings.read_version(record).unwrap().expose(), key.expose());
+        assert_eq!(
+            settings.read_version(record).unwrap().expose(),
+            key.expose()
+        );
         assert!(settings.read_version(&[]).is_none());
         assert!(settings.read_version(&record[..record.len() - 1]).is_none());
-        assert!(settings.read_version(&[&[2], &record[1..]].concat()).is_none());
+        assert!(
+            settings
+                .read_version(&[&[2], &record[1..]].concat())
+                .is_none()
+        );
     }
 }

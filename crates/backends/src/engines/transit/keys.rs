@@ -76,14 +76,18 @@ struct Shown<'a> {
 pub(super) async fn list(transit: &Transit, call: &Call<'_>) -> Result<Reply, Error> {
     let asked = call.decode::<List>()?.value;
     let limit = usize::try_from(asked.limit.unwrap_or_default()).unwrap_or_default();
-    let page = transit.view.list(POLICIES, &asked.after.unwrap_or_default(), limit).await?;
+    let page = transit
+        .view
+        .list(POLICIES, &asked.after.unwrap_or_default(), limit)
+        .await?;
     reply::keys(page.names)
 }
 
 pub(super) async fn read(transit: &Transit, call: &Call<'_>) -> Result<Reply, Error> {
     let name = key_name(call)?;
     let (settings, _) = transit.stored(name).await?.ok_or(Error::NotFound)?;
-    show(transit, name, &settings).await
+    let times = times::usable(&transit.view, &settings).await?;
+    show(name, &settings, times)
 }
 
 /// A key that is there already is left as it is and shown.
@@ -92,30 +96,41 @@ pub(super) async fn create(transit: &Transit, call: &Call<'_>) -> Result<Reply, 
     let asked = call.decode::<Create>()?;
     let wanted = new_settings(&asked.value)?;
     let mut warnings = Vec::from_iter(unknown_parameters(&asked.unknown));
-    let (settings, made) = retry(|| async {
+    let (settings, times) = retry(|| async {
         match transit.stored(name).await? {
-            Some((settings, _)) => Ok((settings, false)),
+            Some((settings, _)) => {
+                let times = times::usable(&transit.view, &settings).await?;
+                Ok((settings, times))
+            }
             None => {
                 let key = ServiceKey::generate(wanted.kind);
                 transit.put_new(name, &wanted, &key, call.now).await?;
-                Ok((wanted.clone(), true))
+                Ok((
+                    wanted.clone(),
+                    vec![(wanted.latest_version, call.now.secs())],
+                ))
             }
         }
     })
     .await?;
-    if !made && differs(&settings, &wanted, &asked.value) {
-        warnings.push(format!("key {name} is there already, with other settings; it was not changed"));
+    if differs(&settings, &wanted, &asked.value) {
+        warnings.push(format!(
+            "key {name} is there already, with other settings; it was not changed"
+        ));
     }
-    let mut reply = show(transit, name, &settings).await?;
+    let mut reply = show(name, &settings, times)?;
     reply.warnings = warnings;
     Ok(reply)
 }
 
 pub(super) async fn rotate(transit: &Transit, call: &Call<'_>) -> Result<Reply, Error> {
     let name = key_name(call)?;
-    let settings = retry(|| async {
+    let (settings, times) = retry(|| async {
         let stored = transit.stored(name).await?;
         let (mut settings, revision) = stored.ok_or_else(|| Error::bad("key not found"))?;
+        // What the answer needs is read before the commit: an error behind it would be answered to
+        // a caller whose key was rotated.
+        let mut times = times::usable(&transit.view, &settings).await?;
         let next = settings.latest_version.checked_add(1);
         settings.latest_version = next.ok_or_else(|| Error::bad("no version is left"))?;
         let key = ServiceKey::generate(settings.kind);
@@ -123,10 +138,11 @@ pub(super) async fn rotate(transit: &Transit, call: &Call<'_>) -> Result<Reply, 
         let batch = settings.put_version(settings.latest_version, &key, batch);
         let batch = times::put_latest(&transit.view, &settings, call.now, batch).await?;
         transit.commit(name, settings.put(name, batch)?).await?;
-        Ok(settings)
+        times.push((settings.latest_version, call.now.secs()));
+        Ok((settings, times))
     })
     .await?;
-    show(transit, name, &settings).await
+    show(name, &settings, times)
 }
 
 /// Deletes settings and versions, after which no ciphertext of the key opens again.
@@ -140,11 +156,15 @@ pub(super) async fn delete(transit: &Transit, call: &Call<'_>) -> Result<Reply, 
         if !settings.deletion_allowed {
             return Err(refused("deletion is not allowed for this key"));
         }
-        let mut batch = Batch::new().unchanged(policy_key(name), revision).delete(policy_key(name));
+        let mut batch = Batch::new()
+            .unchanged(policy_key(name), revision)
+            .delete(policy_key(name));
         for version in 1..=settings.latest_version {
             batch = batch.delete(version_key(&settings.id, version));
         }
-        transit.commit(name, times::delete(&settings, batch)).await?;
+        transit
+            .commit(name, times::delete(&settings, batch))
+            .await?;
         Ok(settings)
     })
     .await?;
@@ -173,13 +193,13 @@ impl Transit {
     }
 }
 
-/// Shows a key. The cost grows with the versions that decrypt, by one record for each thousand.
-pub(super) async fn show(
-    transit: &Transit,
+/// Shows a key. The cost grows with the versions that decrypt, and their times are one record for
+/// each thousand.
+pub(super) fn show(
     name: &str,
     settings: &Settings,
+    times: Vec<(u32, u64)>,
 ) -> Result<Reply, Error> {
-    let keys = times::usable(&transit.view, settings).await?;
     Reply::data(&Shown {
         name,
         kind: settings.kind.name(),
@@ -189,7 +209,7 @@ pub(super) async fn show(
         exportable: settings.exportable,
         allow_plaintext_backup: settings.allow_plaintext_backup,
         deletion_allowed: settings.deletion_allowed,
-        keys: keys.into_iter().collect(),
+        keys: times.into_iter().collect(),
         latest_version: settings.latest_version,
         min_available_version: 0,
         min_decryption_version: settings.min_decryption_version,
@@ -206,7 +226,9 @@ pub(super) async fn show(
 
 /// The type of that name, by default the usual one.
 pub(super) fn key_type(name: Option<&str>) -> Result<KeyType, Error> {
-    let Some(name) = name.filter(|name| !name.is_empty()) else { return Ok(KeyType::default()) };
+    let Some(name) = name.filter(|name| !name.is_empty()) else {
+        return Ok(KeyType::default());
+    };
     KeyType::from_name(name).ok_or_else(|| Error::bad(format!("unknown key type {name}")))
 }
 
@@ -220,7 +242,10 @@ fn new_settings(asked: &Create) -> Result<Settings, Error> {
         });
     }
     if asked.key_size.unwrap_or_default() != 0 {
-        return Err(Error::bad(format!("key_size is not valid for algorithm {}", kind.name())));
+        return Err(Error::bad(format!(
+            "key_size is not valid for algorithm {}",
+            kind.name()
+        )));
     }
     tune::auto_rotate_period(asked.auto_rotate_period)?;
     Ok(Settings {
@@ -234,7 +259,13 @@ fn new_settings(asked: &Create) -> Result<Settings, Error> {
 /// The key that is there is not what was asked for; what was left out counts for nothing.
 fn differs(there: &Settings, wanted: &Settings, asked: &Create) -> bool {
     (asked.kind.is_some() && there.kind != wanted.kind)
-        || asked.derived.is_some_and(|derived| derived != there.derived)
-        || asked.exportable.is_some_and(|exportable| exportable != there.exportable)
-        || asked.allow_plaintext_backup.is_some_and(|allow| allow != there.allow_plaintext_backup)
+        || asked
+            .derived
+            .is_some_and(|derived| derived != there.derived)
+        || asked
+            .exportable
+            .is_some_and(|exportable| exportable != there.exportable)
+        || asked
+            .allow_plaintext_backup
+            .is_some_and(|allow| allow != there.allow_plaintext_backup)
 }

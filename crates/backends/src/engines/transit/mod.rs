@@ -28,6 +28,7 @@ mod decrypt;
 mod encrypt;
 mod key;
 mod keys;
+mod member;
 mod request;
 mod rewrap;
 mod times;
@@ -48,11 +49,17 @@ use keyfold_core::request::Op;
 use self::cache::{Cache, LoadedKey};
 
 /// The kind, for the wiring.
-pub const KIND: EngineKind = EngineKind { name: "transit", open };
+pub const KIND: EngineKind = EngineKind {
+    name: "transit",
+    open,
+};
 
 /// Opens a mount.
 pub fn open(context: MountContext) -> Result<Arc<dyn Dispatch>, Error> {
-    Ok(Arc::new(Transit { cache: Cache::new(context.view.clone()), view: context.view }))
+    Ok(Arc::new(Transit {
+        cache: Cache::new(context.view.clone()),
+        view: context.view,
+    }))
 }
 
 /// A mount of the engine.
@@ -62,40 +69,76 @@ pub(super) struct Transit {
 }
 
 const ROUTES: &[Route<Transit>] = &[
-    Route::new(Op::List, "keys", "The names of the keys.", |e, c| Box::pin(keys::list(e, c))),
-    Route::new(Op::List, "keys/", "The names of the keys.", |e, c| Box::pin(keys::list(e, c))),
-    Route::new(Op::Read, "keys/{name}", "A key's settings and when its versions were made.", |e, c| {
-        Box::pin(keys::read(e, c))
+    Route::new(Op::List, "keys", "The names of the keys.", |e, c| {
+        Box::pin(keys::list(e, c))
     }),
-    Route::new(Op::Write, "keys/{name}", "Makes a key, unless it is there.", |e, c| {
-        Box::pin(keys::create(e, c))
+    Route::new(Op::List, "keys/", "The names of the keys.", |e, c| {
+        Box::pin(keys::list(e, c))
     }),
-    Route::new(Op::Delete, "keys/{name}", "Destroys a key that may be deleted.", |e, c| {
-        Box::pin(keys::delete(e, c))
-    }),
-    Route::new(Op::Write, "keys/{name}/config", "Changes a key's settings.", |e, c| {
-        Box::pin(tune::write(e, c))
-    }),
-    Route::new(Op::Write, "keys/{name}/rotate", "Makes a new version of a key.", |e, c| {
-        Box::pin(keys::rotate(e, c))
-    }),
-    Route::new(Op::Write, "encrypt/{name}", "Encrypts, under a new key where none is there.", |e, c| {
-        Box::pin(encrypt::run(e, c))
-    })
+    Route::new(
+        Op::Read,
+        "keys/{name}",
+        "A key's settings and when its versions were made.",
+        |e, c| Box::pin(keys::read(e, c)),
+    ),
+    Route::new(
+        Op::Write,
+        "keys/{name}",
+        "Makes a key, unless it is there.",
+        |e, c| Box::pin(keys::create(e, c)),
+    ),
+    Route::new(
+        Op::Delete,
+        "keys/{name}",
+        "Destroys a key that may be deleted.",
+        |e, c| Box::pin(keys::delete(e, c)),
+    ),
+    Route::new(
+        Op::Write,
+        "keys/{name}/config",
+        "Changes a key's settings.",
+        |e, c| Box::pin(tune::write(e, c)),
+    ),
+    Route::new(
+        Op::Write,
+        "keys/{name}/rotate",
+        "Makes a new version of a key.",
+        |e, c| Box::pin(keys::rotate(e, c)),
+    ),
+    Route::new(
+        Op::Write,
+        "encrypt/{name}",
+        "Encrypts, under a new key where none is there.",
+        |e, c| Box::pin(encrypt::run(e, c)),
+    )
     .exists(|e, c| Box::pin(encrypt::exists(e, c))),
-    Route::new(Op::Write, "decrypt/{name}", "Decrypts.", |e, c| Box::pin(decrypt::run(e, c))),
-    Route::new(Op::Write, "rewrap/{name}", "Encrypts anew under the newest version.", |e, c| {
-        Box::pin(rewrap::run(e, c))
+    Route::new(Op::Write, "decrypt/{name}", "Decrypts.", |e, c| {
+        Box::pin(decrypt::run(e, c))
     }),
-    Route::new(Op::Write, "datakey/{kind}/{name}", "Makes a DEK, wrapped under a key.", |e, c| {
-        Box::pin(datakey::run(e, c))
-    }),
-    Route::new(Op::Read, "config/keys", "Whether encrypt may create keys.", |e, c| {
-        Box::pin(upsert::read(e, c))
-    }),
-    Route::new(Op::Write, "config/keys", "Says whether encrypt may create keys.", |e, c| {
-        Box::pin(upsert::write(e, c))
-    }),
+    Route::new(
+        Op::Write,
+        "rewrap/{name}",
+        "Encrypts anew under the newest version.",
+        |e, c| Box::pin(rewrap::run(e, c)),
+    ),
+    Route::new(
+        Op::Write,
+        "datakey/{kind}/{name}",
+        "Makes a DEK, wrapped under a key.",
+        |e, c| Box::pin(datakey::run(e, c)),
+    ),
+    Route::new(
+        Op::Read,
+        "config/keys",
+        "Whether encrypt may create keys.",
+        |e, c| Box::pin(upsert::read(e, c)),
+    ),
+    Route::new(
+        Op::Write,
+        "config/keys",
+        "Says whether encrypt may create keys.",
+        |e, c| Box::pin(upsert::write(e, c)),
+    ),
 ];
 
 impl Engine for Transit {
@@ -134,7 +177,9 @@ fn key_name<'a>(call: &'a Call<'_>) -> Result<&'a str, Error> {
     let name = call.param("name");
     let word = |byte: Option<&u8>| byte.is_some_and(|b| b.is_ascii_alphanumeric() || *b == b'_');
     let bytes = name.as_bytes();
-    let inner = bytes.iter().all(|byte| matches!(byte, b'-' | b'.') || word(Some(byte)));
+    let inner = bytes
+        .iter()
+        .all(|byte| matches!(byte, b'-' | b'.') || word(Some(byte)));
     if inner && word(bytes.first()) && word(bytes.last()) {
         Ok(name)
     } else {

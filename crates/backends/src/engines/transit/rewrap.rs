@@ -23,7 +23,11 @@ use super::decrypt::open;
 use super::request::{Form, Request};
 use super::{Transit, key_name};
 
-const FORM: Form = Form { input: "ciphertext", key_version: true, creates: false };
+const FORM: Form = Form {
+    input: "ciphertext",
+    key_version: true,
+    creates: false,
+};
 
 #[derive(Serialize)]
 struct Rewrapped<'r> {
@@ -38,8 +42,9 @@ pub(super) async fn run(transit: &Transit, call: &Call<'_>) -> Result<Reply, Err
     let request = Request::parse(&text, &FORM)?;
     let work = Work::of(&request, &FORM, 200)?;
     let key = transit.key(name).await?;
-    let versions =
-        work.named_versions(&key.settings).chain(work.asked_versions(&key.settings));
+    let versions = work
+        .named_versions(&key.settings)
+        .chain(work.asked_versions(&key.settings));
     let mut ciphers = Ciphers::load(&transit.cache, &key, versions).await?;
     let results = work.run(&mut ciphers, rewrap).await?;
     work.reply(&key.settings, results)
@@ -51,9 +56,19 @@ fn rewrap<'r>(task: &Task<'r>, ciphers: &mut Ciphers<'_>) -> Result<Rewrapped<'r
     let (version, plaintext) = open(ciphers, &ciphertext, &context, &aad)?;
     let key_version = ciphers.settings().encryption_version(task.key_version()?)?;
     if version == key_version {
-        return Ok(Rewrapped { ciphertext, key_version, rewrapped: false });
+        return Ok(Rewrapped {
+            ciphertext,
+            key_version,
+            rewrapped: false,
+        });
     }
-    let sealed = ciphers.get(key_version, &context)?.encrypt(&aad, plaintext.expose())?;
+    let sealed = ciphers
+        .get(key_version, &context)?
+        .encrypt(&aad, plaintext.expose())?;
     let ciphertext = Ciphertext::format(key_version, &sealed).into();
-    Ok(Rewrapped { ciphertext, key_version, rewrapped: true })
+    Ok(Rewrapped {
+        ciphertext,
+        key_version,
+        rewrapped: true,
+    })
 }

@@ -5,9 +5,9 @@
 //! one record for a thousand versions, and so that a rotation writes 8 kB at most.
 
 use keyfold_core::barrier::View;
+use keyfold_core::clock::Time;
 use keyfold_core::error::Error;
 use keyfold_core::ports::storage::Batch;
-use keyfold_core::clock::Time;
 
 use super::key::Settings;
 
@@ -66,7 +66,10 @@ async fn load(view: &View, id: &str, page: u32, count: usize) -> Result<Vec<u8>,
 /// The page of a version and its index there.
 fn place(version: u32) -> (u32, usize) {
     let index = version.saturating_sub(1);
-    (index / PAGE, usize::try_from(index % PAGE).unwrap_or_default())
+    (
+        index / PAGE,
+        usize::try_from(index % PAGE).unwrap_or_default(),
+    )
 }
 
 fn page_key(id: &str, page: u32) -> String {
@@ -79,7 +82,12 @@ mod tests {
 
     #[test]
     fn places() {
-        for (version, at) in [(1, (0, 0)), (1024, (0, 1023)), (1025, (1, 0)), (3000, (2, 951))] {
+        for (version, at) in [
+            (1, (0, 0)),
+            (1024, (0, 1023)),
+            (1025, (1, 0)),
+            (3000, (2, 951)),
+        ] {
             assert_eq!(place(version), at);
         }
     }

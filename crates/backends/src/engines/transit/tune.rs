@@ -10,7 +10,7 @@ use keyfold_core::reply::Reply;
 use serde::Deserialize;
 
 use super::key::{Settings, policy_key};
-use super::{Transit, key_name, keys};
+use super::{Transit, key_name, keys, times};
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
@@ -32,20 +32,21 @@ struct Tune {
 pub(super) async fn write(transit: &Transit, call: &Call<'_>) -> Result<Reply, Error> {
     let name = key_name(call)?;
     let asked = call.decode::<Tune>()?;
-    let (settings, warnings) = retry(|| async {
+    let (settings, times, warnings) = retry(|| async {
         let stored = transit.stored(name).await?;
         let (old, revision) = stored
             .ok_or_else(|| Error::bad(format!("no existing key named {name} could be found")))?;
         let mut warnings = Vec::new();
         let new = apply(&old, &asked.value, &mut warnings)?;
+        let times = times::usable(&transit.view, &new).await?;
         if new != old {
             let batch = Batch::new().unchanged(policy_key(name), revision);
             transit.commit(name, new.put(name, batch)?).await?;
         }
-        Ok((new, warnings))
+        Ok((new, times, warnings))
     })
     .await?;
-    let mut reply = keys::show(transit, name, &settings).await?;
+    let mut reply = keys::show(name, &settings, times)?;
     reply.warnings.extend(unknown_parameters(&asked.unknown));
     reply.warnings.extend(warnings);
     Ok(reply)
@@ -56,8 +57,13 @@ pub(super) async fn write(transit: &Transit, call: &Call<'_>) -> Result<Reply, E
 pub(super) fn auto_rotate_period(asked: Option<Seconds>) -> Result<(), Error> {
     match asked.unwrap_or_default().0 {
         0 => Ok(()),
-        1..3600 => Err(Error::bad("auto rotate period must be 0 to disable or at least an hour")),
-        _ => Err(Error::field("auto_rotate_period", "automatic rotation is not supported by this server")),
+        1..3600 => Err(Error::bad(
+            "auto rotate period must be 0 to disable or at least an hour",
+        )),
+        _ => Err(Error::field(
+            "auto_rotate_period",
+            "automatic rotation is not supported by this server",
+        )),
     }
 }
 
@@ -85,7 +91,11 @@ fn apply(old: &Settings, asked: &Tune, warnings: &mut Vec<String>) -> Result<Set
     new.deletion_allowed = asked.deletion_allowed.unwrap_or(old.deletion_allowed);
     for (name, asked, flag) in [
         ("exportable", asked.exportable, &mut new.exportable),
-        ("allow_plaintext_backup", asked.allow_plaintext_backup, &mut new.allow_plaintext_backup),
+        (
+            "allow_plaintext_backup",
+            asked.allow_plaintext_backup,
+            &mut new.allow_plaintext_backup,
+        ),
     ] {
         if *flag && asked == Some(false) {
             warnings.push(format!("{name} can't be taken back and stays true"));
@@ -97,12 +107,17 @@ fn apply(old: &Settings, asked: &Tune, warnings: &mut Vec<String>) -> Result<Set
 
 fn known_version(settings: &Settings, version: i64, which: &str) -> Result<u32, Error> {
     if version < 0 {
-        return Err(Error::bad(format!("min {which} version cannot be negative")));
+        return Err(Error::bad(format!(
+            "min {which} version cannot be negative"
+        )));
     }
     let latest = settings.latest_version;
-    u32::try_from(version).ok().filter(|version| *version <= latest).ok_or_else(|| {
-        Error::bad(format!(
-            "cannot set min {which} version of {version}, latest key version is {latest}"
-        ))
-    })
+    u32::try_from(version)
+        .ok()
+        .filter(|version| *version <= latest)
+        .ok_or_else(|| {
+            Error::bad(format!(
+                "cannot set min {which} version of {version}, latest key version is {latest}"
+            ))
+        })
 }

@@ -59,7 +59,10 @@ impl NewKey {
             });
         }
         let kind = key_type(request.kind.text("type")?.as_deref())?;
-        let settings = Settings { derived: has_context, ..Settings::new(kind) };
+        let settings = Settings {
+            derived: has_context,
+            ..Settings::new(kind)
+        };
         let latest = Arc::new(ServiceKey::generate(kind));
         Ok(Self(LoadedKey { settings, latest }))
     }
@@ -76,7 +79,10 @@ impl NewKey {
 
     /// Stores it; `false` when another call has made a key of that name meanwhile.
     pub async fn commit(&self, transit: &Transit, name: &str, now: Time) -> Result<bool, Error> {
-        match transit.put_new(name, &self.0.settings, &self.0.latest, now).await {
+        match transit
+            .put_new(name, &self.0.settings, &self.0.latest, now)
+            .await
+        {
             Ok(()) => Ok(true),
             Err(error) if error.is_conflict() => Ok(false),
             Err(error) => Err(error),
@@ -97,7 +103,10 @@ pub(super) async fn write(transit: &Transit, call: &Call<'_>) -> Result<Reply, E
             None => (Switch::default(), Batch::new().absent(SWITCH)),
         };
         switch.disable_upsert = asked.value.disable_upsert.unwrap_or(switch.disable_upsert);
-        transit.view.commit(batch.put(SWITCH, json(&switch)?)).await?;
+        transit
+            .view
+            .commit(batch.put(SWITCH, json(&switch)?))
+            .await?;
         Ok(switch)
     })
     .await?;
