@@ -1,2 +1,101 @@
-//! The `keyfold` binary.
-fn main() {}
+//! The `keyfold` binary: the server, the commands that talk to one, and the data plane.
+//!
+//! ```text
+//! argv ──rewrite──→ Cli ──dispatch──→ a command ──Session──→ client · envelope · server
+//!                                         └→ Output (stdout, stderr), CliError → exit code
+//! ```
+//!
+//! Called as `vault` or `bao` it behaves the same; nothing depends on the name.
+#![forbid(unsafe_code)]
+
+mod args;
+mod argv;
+mod envelope;
+mod error;
+mod exit;
+mod kv;
+mod logical;
+mod login;
+mod operator;
+mod output;
+mod pairs;
+mod policy;
+mod prompt;
+mod secrets;
+mod server;
+mod session;
+mod status;
+mod token;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, FromArgMatches as _};
+
+use crate::args::{Cli, Command};
+use crate::error::CliError;
+use crate::exit::Exit;
+use crate::session::Session;
+
+#[global_allocator]
+static ALLOCATOR: keyfold_secret::WipingAllocator = keyfold_secret::WipingAllocator;
+
+fn main() -> ExitCode {
+    // Where the kernel refuses this, a short command has nobody to tell; the server warns.
+    let _ = keyfold_secret::harden();
+    match start(std::env::args_os().collect()) {
+        Ok(exit) => exit.into(),
+        Err(error) => {
+            output::report(&error);
+            error.exit().into()
+        }
+    }
+}
+
+fn start(argv: Vec<OsString>) -> Result<Exit, CliError> {
+    if asks_version(&argv) {
+        output::line(&format!("Keyfold v{}", env!("CARGO_PKG_VERSION")))?;
+        return Ok(Exit::OK);
+    }
+    let mut command = Cli::command();
+    // Names the flags that clap adds by itself, such as --help.
+    command.build();
+    let argv = argv::rewrite(&command, argv);
+    let matches = Cli::command().try_get_matches_from(argv);
+    match matches.and_then(|matches| Cli::from_arg_matches(&matches)) {
+        Ok(cli) => dispatch(cli),
+        Err(error) => output::usage(&error),
+    }
+}
+
+/// `keyfold -version`: one line whose second word is the version, which scripts look for.
+fn asks_version(argv: &[OsString]) -> bool {
+    let first = argv.get(1).and_then(|argument| argument.to_str());
+    matches!(first, Some("-version" | "--version" | "-v" | "version"))
+}
+
+fn dispatch(cli: Cli) -> Result<Exit, CliError> {
+    let session = Session::new(cli.global)?;
+    let session = &session;
+    let done = match cli.command {
+        Command::Server(args) => return Ok(server::run(args)),
+        Command::Status => return status::run(session),
+        Command::Operator(operator) => return operator::run(session, operator),
+        Command::Rewrap(args) => return envelope::rewrap::run(session, args),
+        Command::Census(args) => return envelope::census::run(session, &args),
+        Command::Login(args) => login::run(session, args),
+        Command::Secrets(secrets) => secrets::run(session, secrets),
+        Command::Policy(policy) => policy::run(session, policy),
+        Command::Token(token) => token::run(session, token),
+        Command::Kv(kv) => kv::run(session, kv),
+        Command::Read(args) => logical::read(session, &args),
+        Command::Write(args) => logical::write(session, &args),
+        Command::List(args) => logical::list(session, &args),
+        Command::Delete(args) => logical::delete(session, &args),
+        Command::Encrypt(args) => envelope::encrypt::run(session, args),
+        Command::Decrypt(args) => envelope::decrypt::run(session, args),
+        Command::Inspect(args) => envelope::inspect::run(session, &args),
+        Command::ExitCodes => output::raw(exit::table().as_bytes()),
+    };
+    done.map(|()| Exit::OK)
+}

@@ -1,0 +1,122 @@
+//! The command line as a type.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::output::Format;
+use crate::{envelope, exit, kv, logical, login, operator, policy, secrets, server, token};
+
+/// Keyfold: secrets and keys in a server, and files encrypted under them.
+#[derive(Parser)]
+#[command(
+    name = "keyfold",
+    disable_version_flag = true,
+    subcommand_required = true
+)]
+#[command(arg_required_else_help = true, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Flags of every command.
+#[derive(Args, Default)]
+#[command(next_help_heading = "Common options")]
+pub(crate) struct Global {
+    /// The server: https://HOST:PORT, http://HOST:PORT or unix:///PATH [env: VAULT_ADDR]
+    #[arg(long, global = true, value_name = "URL")]
+    pub(crate) address: Option<String>,
+    /// PEM file with the authorities to trust [env: VAULT_CACERT]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) ca_cert: Option<PathBuf>,
+    /// Folder with such files [env: VAULT_CAPATH]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) ca_path: Option<PathBuf>,
+    /// PEM file with this client's certificate [env: VAULT_CLIENT_CERT]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) client_cert: Option<PathBuf>,
+    /// PEM file with its key [env: VAULT_CLIENT_KEY]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) client_key: Option<PathBuf>,
+    /// Take any certificate: whoever sits in between reads everything [env: VAULT_SKIP_VERIFY]
+    #[arg(long, global = true)]
+    pub(crate) tls_skip_verify: bool,
+    /// The namespace [env: VAULT_NAMESPACE]
+    #[arg(long, global = true, visible_alias = "ns", value_name = "NAME")]
+    pub(crate) namespace: Option<String>,
+    /// How results are printed [env: VAULT_FORMAT]
+    #[arg(long, global = true, value_enum, value_name = "FORMAT")]
+    pub(crate) format: Option<Format>,
+    /// Print one member of the result alone
+    #[arg(long, global = true, value_name = "NAME")]
+    pub(crate) field: Option<String>,
+}
+
+/// The commands.
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Run a server
+    Server(server::ServerArgs),
+    /// Show whether the server is initialised and unsealed; exit code 2 when sealed
+    Status,
+    /// Initialise, unseal, seal, rotate
+    #[command(subcommand)]
+    Operator(operator::Operator),
+    /// Check a token and keep it for the next commands
+    Login(login::LoginArgs),
+    /// Mount and unmount secrets engines
+    #[command(subcommand)]
+    Secrets(secrets::Secrets),
+    /// Write, read, list and delete policies
+    #[command(subcommand)]
+    Policy(policy::Policy),
+    /// Create, look up, renew and revoke tokens
+    #[command(subcommand)]
+    Token(token::Token),
+    /// Key-value secrets
+    #[command(subcommand)]
+    Kv(kv::Kv),
+    /// Read any path of the API
+    Read(logical::ReadArgs),
+    /// Write to any path of the API
+    Write(logical::WriteArgs),
+    /// List any path of the API
+    List(logical::PathArgs),
+    /// Delete any path of the API
+    Delete(logical::PathArgs),
+    /// Encrypt a file or a stream under a key of the server's
+    Encrypt(envelope::encrypt::EncryptArgs),
+    /// Decrypt what `encrypt` made
+    Decrypt(envelope::decrypt::DecryptArgs),
+    /// Show an envelope's header; needs no key and no server
+    Inspect(envelope::inspect::InspectArgs),
+    /// Move envelopes to the newest version of their keys, without touching their payload
+    Rewrap(envelope::rewrap::RewrapArgs),
+    /// Count which key versions hold what; needs no key and no server
+    Census(envelope::census::CensusArgs),
+    /// What the exit codes mean
+    #[command(name = "exit-codes", long_about = exit::table())]
+    ExitCodes,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_tree_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn exit_codes_have_a_help_page() {
+        let shown = Cli::try_parse_from(["keyfold", "help", "exit-codes"])
+            .err()
+            .unwrap();
+        assert!(shown.to_string().contains("truncated"), "{shown}");
+    }
+}

@@ -1,0 +1,97 @@
+//! `keyfold census`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use keyfold_envelope::{Census, census};
+use serde_json::{Value, json};
+
+use super::progress::Bar;
+use super::{exit_of, hex, state_name};
+use crate::error::CliError;
+use crate::exit::{self, Exit};
+use crate::output::{self, Table};
+use crate::session::Session;
+
+/// Arguments of `census`.
+#[derive(Args)]
+pub(crate) struct CensusArgs {
+    /// Envelopes, and folders with envelopes
+    #[arg(required = true)]
+    paths: Vec<PathBuf>,
+}
+
+/// Counts which key versions hold what, and lists what could not be read on stderr.
+pub(crate) fn run(session: &Session, args: &CensusArgs) -> Result<Exit, CliError> {
+    let counted = census(&args.paths, &Bar::files("counting"));
+    for failure in &counted.unreadable {
+        output::note(&format!("{}: {}", failure.path.display(), failure.error));
+    }
+    session
+        .output
+        .result(&document(&counted), || text(&counted))?;
+    Ok(exit_of(&counted.unreadable))
+}
+
+fn document(counted: &Census) -> Value {
+    let rows = counted.rows.iter().map(|row| {
+        json!({
+            "key": row.locator.as_ref().map(|locator| locator.as_str()),
+            "kek_id": hex(&row.kek_id),
+            "version": row.version,
+            "state": state_name(row.state),
+            "files": row.files,
+            "bytes": row.bytes,
+        })
+    });
+    let unreadable = counted.unreadable.iter().map(|failure| {
+        json!({"path": failure.path.to_string_lossy(), "error": failure.error.to_string(),
+            "exit_code": exit::of_envelope(&failure.error).0})
+    });
+    json!({
+        "envelopes": counted.envelopes,
+        "bytes": counted.bytes,
+        "other_files": counted.other_files,
+        "with_damaged_slots": counted.with_damaged_slots,
+        "without_active_slot": counted.without_active_slot,
+        "versions": rows.collect::<Vec<_>>(),
+        "unreadable": unreadable.collect::<Vec<_>>(),
+    })
+}
+
+fn text(counted: &Census) -> String {
+    let rows = counted.rows.iter().map(|row| {
+        vec![
+            row.locator
+                .as_ref()
+                .map(ToString::to_string)
+                .unwrap_or_default(),
+            row.version.to_string(),
+            state_name(row.state).to_owned(),
+            row.files.to_string(),
+            row.bytes.to_string(),
+            hex(&row.kek_id),
+        ]
+    });
+    let headings = ["Key", "Version", "State", "Files", "Bytes", "KEK ID"];
+    let table = Table::new(&headings, rows.collect());
+    let mut text = format!(
+        "{table}\n{} envelopes, {} bytes; {} other files; {} unreadable\n",
+        counted.envelopes,
+        counted.bytes,
+        counted.other_files,
+        counted.unreadable.len()
+    );
+    for (count, what) in [
+        (
+            counted.with_damaged_slots,
+            "with a damaged slot: rewrap them",
+        ),
+        (counted.without_active_slot, "without an active slot"),
+    ] {
+        if count > 0 {
+            text.push_str(&format!("{count} {what}\n"));
+        }
+    }
+    text
+}

@@ -1,0 +1,112 @@
+//! `keyfold decrypt`.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use keyfold_envelope::{DecryptOptions, Opened, SUFFIX, decrypt_file, decrypt_stream};
+
+use super::progress::Bar;
+use super::{End, InOut, stdout};
+use crate::error::CliError;
+use crate::output::{self, Table};
+use crate::session::Session;
+
+/// Arguments of `decrypt`.
+#[derive(Args)]
+pub(crate) struct DecryptArgs {
+    #[command(flatten)]
+    ends: InOut,
+}
+
+/// Decrypts FILE.kf into FILE, or a stream into a stream. A file appears only when all of it is
+/// authentic; of a stream each chunk is released when it is.
+pub(crate) fn run(session: &Session, args: DecryptArgs) -> Result<(), CliError> {
+    let ends = args.ends;
+    let context = ends.context()?;
+    let target = match ends.named_output() {
+        Some(target) => target,
+        None => End::File(without_suffix(&ends.input).ok_or_else(|| {
+            CliError::Usage(format!(
+                "the input's name does not end with {SUFFIX}: name the output with -o"
+            ))
+        })?),
+    };
+    let options = DecryptOptions {
+        overwrite: ends.force,
+        workers: None,
+    };
+    let keys = session.keys()?;
+    let bar = Bar::bytes("decrypting");
+    let failed = CliError::envelope(ends.subject());
+    let (path, opened) = match target {
+        End::Pipe => {
+            let opened = decrypt_stream(&keys, &context, ends.reader()?, stdout()?, &options, &bar);
+            (None, opened.map_err(failed)?)
+        }
+        End::File(path) => {
+            let stdin = Path::new("/dev/stdin");
+            let input = if super::is_dash(&ends.input) {
+                stdin
+            } else {
+                &ends.input
+            };
+            let opened = decrypt_file(&keys, &context, input, &path, &options, &bar);
+            (Some(path), opened.map_err(failed)?)
+        }
+    };
+    drop(bar);
+    if opened.damaged_slots > 0 {
+        output::note(&format!(
+            "WARNING: {}: {} of its slots are damaged; another one opened it. Rewrap it.",
+            ends.subject().display(),
+            opened.damaged_slots
+        ));
+    }
+    path.map_or(Ok(()), |path| show(session, &path, &opened))
+}
+
+fn show(session: &Session, path: &Path, opened: &Opened) -> Result<(), CliError> {
+    let path = path.to_string_lossy();
+    let result = serde_json::json!({
+        "path": path, "key": opened.locator.as_str(), "version": opened.version,
+        "plaintext_bytes": opened.plaintext_len, "damaged_slots": opened.damaged_slots,
+    });
+    session.output.result(&result, || {
+        let row = |key: &str, value: String| (key.to_owned(), value);
+        Table::of_pairs([
+            row("Plaintext", path.to_string()),
+            row(
+                "Key",
+                format!("{} version {}", opened.locator, opened.version),
+            ),
+            row("Size", format!("{} bytes", opened.plaintext_len)),
+        ])
+        .to_string()
+    })
+}
+
+/// The name before `.kf`, if the name ends so.
+fn without_suffix(path: &Path) -> Option<PathBuf> {
+    let name = path.file_name().map(OsStr::as_bytes)?;
+    let name = name
+        .strip_suffix(SUFFIX.as_bytes())
+        .filter(|name| !name.is_empty())?;
+    Some(path.with_file_name(std::ffi::OsString::from_vec(name.to_vec())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_suffix_is_taken_away() {
+        assert_eq!(
+            without_suffix(Path::new("a/b.pdf.kf")),
+            Some(PathBuf::from("a/b.pdf"))
+        );
+        assert_eq!(without_suffix(Path::new("a/.kf")), None);
+        assert_eq!(without_suffix(Path::new("a/b.pdf")), None);
+    }
+}

@@ -1,0 +1,122 @@
+//! `keyfold encrypt`.
+
+use std::ffi::OsString;
+use std::io::{self, IsTerminal as _};
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use keyfold_envelope::{
+    EncryptOptions, Encrypted, Labels, Locator, SUFFIX, encrypt_file, encrypt_stream,
+};
+
+use super::progress::Bar;
+use super::{End, InOut, hex, stdout};
+use crate::error::CliError;
+use crate::output::Table;
+use crate::session::Session;
+
+/// Arguments of `encrypt`.
+#[derive(Args)]
+pub(crate) struct EncryptArgs {
+    /// The key of the server's that wraps the file's own: transit/payments
+    #[arg(long, value_name = "MOUNT/NAME")]
+    key: Locator,
+    /// Service that the data belongs to; stored in clear
+    #[arg(long, value_name = "TEXT")]
+    label_service: Option<String>,
+    /// Tenant that the data belongs to; stored in clear
+    #[arg(long, value_name = "TEXT")]
+    label_tenant: Option<String>,
+    /// What the data is for; stored in clear
+    #[arg(long, value_name = "TEXT")]
+    label_purpose: Option<String>,
+    #[command(flatten)]
+    ends: InOut,
+}
+
+/// Encrypts FILE into FILE.kf, or a stream into a stream.
+pub(crate) fn run(session: &Session, args: EncryptArgs) -> Result<(), CliError> {
+    let context = args.ends.context()?;
+    let target = args
+        .ends
+        .named_output()
+        .unwrap_or_else(|| End::File(with_suffix(&args.ends.input)));
+    if matches!(target, End::Pipe) && io::stdout().is_terminal() && !args.ends.force {
+        return Err(CliError::Usage(
+            "the output is binary and standard output is a terminal: give -o OUT".to_owned(),
+        ));
+    }
+    let options = EncryptOptions {
+        labels: Labels {
+            service: args.label_service,
+            tenant: args.label_tenant,
+            purpose: args.label_purpose,
+        },
+        overwrite: args.ends.force,
+        workers: None,
+    };
+    let keys = session.keys()?;
+    let bar = Bar::bytes("encrypting");
+    let failed = CliError::envelope(args.ends.subject());
+    let path = match target {
+        End::Pipe => {
+            let input = args.ends.reader()?;
+            encrypt_stream(&keys, &args.key, &context, input, stdout()?, &options, &bar)
+                .map_err(failed)?;
+            return Ok(());
+        }
+        End::File(path) => path,
+    };
+    let made = if super::is_dash(&args.ends.input) {
+        let input = Path::new("/dev/stdin");
+        encrypt_file(&keys, &args.key, &context, input, &path, &options, &bar)
+    } else {
+        encrypt_file(
+            &keys,
+            &args.key,
+            &context,
+            &args.ends.input,
+            &path,
+            &options,
+            &bar,
+        )
+    };
+    let made = made.map_err(failed)?;
+    drop(bar);
+    show(session, &args.key, &path, &made)
+}
+
+fn show(session: &Session, key: &Locator, path: &Path, made: &Encrypted) -> Result<(), CliError> {
+    let path = path.to_string_lossy();
+    let result = serde_json::json!({
+        "path": path, "key": key.as_str(), "version": made.version,
+        "plaintext_bytes": made.plaintext_len, "envelope_bytes": made.envelope_len,
+        "object_id": hex(&made.object_id),
+    });
+    session.output.result(&result, || {
+        let row = |key: &str, value: String| (key.to_owned(), value);
+        Table::of_pairs([
+            row("Envelope", path.to_string()),
+            row("Key", format!("{key} version {}", made.version)),
+            row("Plaintext", format!("{} bytes", made.plaintext_len)),
+            row("Size", format!("{} bytes", made.envelope_len)),
+        ])
+        .to_string()
+    })
+}
+
+fn with_suffix(path: &Path) -> PathBuf {
+    let mut name = OsString::from(path);
+    name.push(SUFFIX);
+    PathBuf::from(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_suffix_is_added_to_the_whole_name() {
+        assert_eq!(with_suffix(Path::new("a/b.pdf")), Path::new("a/b.pdf.kf"));
+    }
+}

@@ -1,0 +1,150 @@
+//! The data plane: `encrypt`, `decrypt`, `inspect`, `rewrap`, `census`.
+
+pub(crate) mod census;
+pub(crate) mod decrypt;
+pub(crate) mod encrypt;
+pub(crate) mod inspect;
+mod progress;
+pub(crate) mod rewrap;
+
+use std::fs::File;
+use std::io;
+use std::os::fd::AsFd as _;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use keyfold_envelope::Context;
+use keyfold_envelope::slot::SlotState;
+
+use crate::error::CliError;
+use crate::exit::{self, Exit};
+
+/// Where bytes come from and go to.
+#[derive(Args)]
+pub(crate) struct InOut {
+    /// The output; `-` is standard output
+    #[arg(short = 'o', long = "output", value_name = "OUT")]
+    output: Option<PathBuf>,
+    /// Replace an output that exists
+    #[arg(long, short = 'f')]
+    force: bool,
+    /// The encryption context: pairs that decrypting needs again; may be given several times
+    #[arg(long, value_name = "NAME=VALUE")]
+    context: Vec<String>,
+    /// The input; `-` is standard input
+    #[arg(value_name = "FILE|-")]
+    input: PathBuf,
+}
+
+/// An end of the data plane.
+pub(super) enum End {
+    /// A file, by its name.
+    File(PathBuf),
+    /// Standard input or output.
+    Pipe,
+}
+
+impl InOut {
+    fn context(&self) -> Result<Context, CliError> {
+        Context::from_pairs(&self.context).map_err(|error| CliError::Usage(error.to_string()))
+    }
+
+    /// The output that was named, or, for a pipe, standard output; `None` where the input's name
+    /// has to tell.
+    fn named_output(&self) -> Option<End> {
+        match &self.output {
+            Some(path) if is_dash(path) => Some(End::Pipe),
+            Some(path) => Some(End::File(path.clone())),
+            None if is_dash(&self.input) => Some(End::Pipe),
+            None => None,
+        }
+    }
+
+    /// The input, opened for reading as a stream.
+    fn reader(&self) -> Result<File, CliError> {
+        if is_dash(&self.input) {
+            let stdin = io::stdin().as_fd().try_clone_to_owned();
+            return stdin
+                .map(File::from)
+                .map_err(CliError::io("can't read standard input"));
+        }
+        File::open(&self.input)
+            .map_err(CliError::io(format!("can't read {}", self.input.display())))
+    }
+
+    /// What to call the input in an error.
+    fn subject(&self) -> &Path {
+        if is_dash(&self.input) {
+            Path::new("standard input")
+        } else {
+            &self.input
+        }
+    }
+}
+
+/// Standard output without a buffer: the data plane writes whole batches.
+fn stdout() -> Result<File, CliError> {
+    let stdout = io::stdout().as_fd().try_clone_to_owned();
+    stdout
+        .map(File::from)
+        .map_err(CliError::io("can't write the output"))
+}
+
+fn is_dash(path: &Path) -> bool {
+    path.as_os_str() == "-"
+}
+
+fn state_name(state: SlotState) -> &'static str {
+    match state {
+        SlotState::Active => "active",
+        SlotState::Pending => "pending",
+        SlotState::Retired => "retired",
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes
+        .iter()
+        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+            // Writing to a String does not fail.
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
+}
+
+/// The exit code of a run over many files: that of the failures' cause where they have one cause.
+fn exit_of(failures: &[keyfold_envelope::Unreadable]) -> Exit {
+    let mut codes = failures
+        .iter()
+        .map(|failure| exit::of_envelope(&failure.error));
+    match codes.next() {
+        None => Exit::OK,
+        Some(first) if codes.all(|code| code == first) => first,
+        Some(_) => Exit::PARTIAL,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use keyfold_envelope::{Error, Unreadable};
+
+    #[test]
+    fn one_cause_has_its_own_exit_code() {
+        let failed = |error| Unreadable {
+            path: PathBuf::from("f"),
+            error,
+        };
+        assert_eq!(exit_of(&[]), Exit::OK);
+        let same = [failed(Error::TornSlot), failed(Error::TornSlot)];
+        assert_eq!(exit_of(&same), Exit(22));
+        let different = [failed(Error::TornSlot), failed(Error::NotAnEnvelope)];
+        assert_eq!(exit_of(&different), Exit::PARTIAL);
+    }
+
+    #[test]
+    fn bytes_in_hex() {
+        assert_eq!(hex(&[0, 0x1f, 0xff]), "001fff");
+    }
+}

@@ -1,0 +1,131 @@
+//! [`CliError`]: why a command did not do what it was asked, and its exit code.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use keyfold_client::{ClientError, ConfigError};
+use keyfold_envelope::ServiceError;
+
+use crate::exit::{self, Exit};
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CliError {
+    /// The caller's arguments.
+    #[error("{0}")]
+    Usage(String),
+    /// A file, a pipe or a terminal of this machine.
+    #[error("{what}: {source}")]
+    Io { what: String, source: io::Error },
+    /// The client's configuration.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The server, or the way to it.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// The path has no value, or the list is empty.
+    #[error("No value found at {0}")]
+    NoValue(String),
+    /// The result has no member of the name that was asked for.
+    #[error("the result has no field {0:?}")]
+    NoField(String),
+    /// The server's answer lacks something.
+    #[error("the server's answer has no {0}")]
+    Answer(&'static str),
+    /// An envelope.
+    #[error("{}: {source}", subject.display())]
+    Envelope {
+        subject: PathBuf,
+        source: keyfold_envelope::Error,
+    },
+    /// The reader of the output went away.
+    #[error("the output was closed")]
+    Closed,
+}
+
+impl CliError {
+    /// For `map_err`: an error of reading or writing `what`.
+    pub(crate) fn io(what: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
+        let what = what.into();
+        move |source| match source.kind() {
+            io::ErrorKind::BrokenPipe => Self::Closed,
+            _ => Self::Io { what, source },
+        }
+    }
+
+    /// For `map_err`: an error about the envelope `subject`.
+    pub(crate) fn envelope(subject: &Path) -> impl FnOnce(keyfold_envelope::Error) -> Self {
+        let subject = subject.to_owned();
+        move |source| Self::Envelope { subject, source }
+    }
+
+    /// How the process ends.
+    pub(crate) fn exit(&self) -> Exit {
+        match self {
+            Self::Usage(_) | Self::Io { .. } | Self::Config(_) | Self::NoField(_) => Exit::LOCAL,
+            Self::Client(
+                ClientError::Config(_) | ClientError::Path { .. } | ClientError::Encode,
+            ) => Exit::LOCAL,
+            Self::Client(_) | Self::NoValue(_) | Self::Answer(_) => Exit::SERVER,
+            Self::Envelope { source, .. } => exit::of_envelope(source),
+            Self::Closed => Exit::CLOSED,
+        }
+    }
+
+    /// What to do next, where that is known.
+    pub(crate) fn hint(&self) -> Option<String> {
+        match self {
+            Self::Client(error) => error.hint(),
+            Self::Envelope { source, .. } => envelope_hint(source).map(str::to_owned),
+            _ => None,
+        }
+    }
+}
+
+/// What to do next about an envelope.
+pub(crate) fn envelope_hint(error: &keyfold_envelope::Error) -> Option<&'static str> {
+    use keyfold_envelope::Error;
+    Some(match error {
+        Error::OutputExists(_) => "Give another name with -o, or -force to replace it.",
+        Error::VersionBelowMinimum { .. } | Error::Service(ServiceError::BelowMinimum) => {
+            "Take a copy that was rewrapped, or have the key's min_decryption_version lowered."
+        }
+        Error::WrongKey => {
+            "`keyfold inspect` shows which key the header names; a copy of the header from a \
+             backup may help."
+        }
+        Error::Service(ServiceError::Denied) => {
+            "The token needs `update` on the key's encrypt, decrypt or rewrap path: see \
+             `keyfold token lookup`."
+        }
+        Error::Service(ServiceError::NotFound) => {
+            "Make the key first: `keyfold write -f transit/keys/NAME`."
+        }
+        Error::Service(ServiceError::Unreachable(_)) => {
+            "Is the server up, and is VAULT_ADDR or -address its address?"
+        }
+        Error::Service(ServiceError::Sealed) => "Give it its shares: `keyfold operator unseal`.",
+        Error::Busy | Error::SlotsChanged => "Run the command again.",
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exit_codes_are_those_of_existing_clients() {
+        let api = |status| ClientError::Api {
+            status,
+            errors: Vec::new(),
+        };
+        assert_eq!(CliError::Usage(String::new()).exit(), Exit(1));
+        assert_eq!(CliError::from(api(403)).exit(), Exit(2));
+        assert_eq!(CliError::NoValue(String::new()).exit(), Exit(2));
+        assert_eq!(CliError::NoField(String::new()).exit(), Exit(1));
+        assert_eq!(CliError::Config(ConfigError::HalfIdentity).exit(), Exit(1));
+        let closed = CliError::io("x")(io::ErrorKind::BrokenPipe.into());
+        assert_eq!(closed.exit(), Exit(141));
+    }
+}

@@ -1,0 +1,143 @@
+//! `keyfold kv`: key-value secrets, in mounts of version 1 and 2.
+
+mod place;
+mod put;
+
+use clap::{Args, Subcommand};
+use keyfold_client::Request;
+use serde_json::{Value, json};
+
+use crate::error::CliError;
+use crate::logical;
+use crate::output::{self, Table};
+use crate::session::Session;
+
+use place::Place;
+
+/// The commands of `kv`.
+#[derive(Subcommand)]
+pub(crate) enum Kv {
+    /// Write a secret; a new version where the mount keeps versions
+    Put(put::PutArgs),
+    /// Read a secret
+    Get(GetArgs),
+    /// List the secrets below a path
+    List(SecretArgs),
+    /// Delete the newest version of a secret, or those named
+    Delete(DeleteArgs),
+}
+
+/// Which secret.
+#[derive(Args)]
+pub(crate) struct SecretArgs {
+    /// The mount; without it, the path begins with the mount's
+    #[arg(long, value_name = "PATH")]
+    mount: Option<String>,
+    /// The secret's path
+    path: String,
+}
+
+/// Arguments of `kv get`.
+#[derive(Args)]
+pub(crate) struct GetArgs {
+    /// Which version; the newest when absent
+    #[arg(long, value_name = "N")]
+    version: Option<u64>,
+    #[command(flatten)]
+    secret: SecretArgs,
+}
+
+/// Arguments of `kv delete`.
+#[derive(Args)]
+pub(crate) struct DeleteArgs {
+    /// Which versions; the newest when absent
+    #[arg(long, value_delimiter = ',', value_name = "N")]
+    versions: Vec<u64>,
+    #[command(flatten)]
+    secret: SecretArgs,
+}
+
+/// Runs one of them.
+pub(crate) fn run(session: &Session, kv: Kv) -> Result<(), CliError> {
+    match kv {
+        Kv::Put(args) => put::run(session, &args),
+        Kv::Get(args) => get(session, &args),
+        Kv::List(secret) => {
+            let place = Place::find(session, &secret)?;
+            logical::names(session, &place.api_path("metadata"))
+        }
+        Kv::Delete(args) => delete(session, &args),
+    }
+}
+
+fn get(session: &Session, args: &GetArgs) -> Result<(), CliError> {
+    let place = Place::find(session, &args.secret)?;
+    let path = place.api_path("data");
+    let mut request = Request::read(&path);
+    match (place.is_versioned(), args.version) {
+        (true, Some(version)) => request = request.with_query("version", &version.to_string()),
+        (false, Some(_)) => return Err(unversioned("-version")),
+        _ => {}
+    }
+    let answer = logical::found(&session.send(&request)?, &path)?;
+    if !place.is_versioned() {
+        return session.output.answer(&answer);
+    }
+    if session.output.wants_field() {
+        let data = answer.datum("data").cloned().unwrap_or_default();
+        return session.output.result(&data, String::new);
+    }
+    if !session.output.is_table() {
+        return session.output.answer(&answer);
+    }
+    let mut text = path_text(&path);
+    if let Some(metadata) = answer.datum("metadata").filter(|value| value.is_object()) {
+        text.push_str(&Table::of_object(metadata).titled("Metadata"));
+    }
+    if let Some(data) = answer.datum("data").filter(|value| value.is_object()) {
+        text.push('\n');
+        text.push_str(&Table::of_object(data).titled("Data"));
+    }
+    output::raw(text.as_bytes())
+}
+
+fn delete(session: &Session, args: &DeleteArgs) -> Result<(), CliError> {
+    let place = Place::find(session, &args.secret)?;
+    let path = place.api_path("data");
+    let request = if args.versions.is_empty() {
+        Request::delete(&path)
+    } else if place.is_versioned() {
+        Request::write(
+            &place.api_path("delete"),
+            &json!({"versions": args.versions}),
+        )?
+    } else {
+        return Err(unversioned("-versions"));
+    };
+    session.call(&request)?;
+    session
+        .output
+        .done(&format!("Success! Data deleted (if it existed) at: {path}"))
+}
+
+/// The heading that tells where a versioned secret is.
+fn path_text(path: &str) -> String {
+    format!(
+        "{}\n{path}\n\n",
+        output::heading("Secret Path", path.chars().count())
+    )
+}
+
+fn metadata_text(path: &str, metadata: &Value) -> String {
+    format!(
+        "{}{}",
+        path_text(path),
+        Table::of_object(metadata).titled("Metadata")
+    )
+}
+
+fn unversioned(flag: &str) -> CliError {
+    CliError::Usage(format!(
+        "{flag} needs a mount that keeps versions (kv version 2)"
+    ))
+}

@@ -1,0 +1,164 @@
+//! `keyfold read`, `write`, `list`, `delete`: any path of the API.
+
+use std::io;
+
+use clap::Args;
+use keyfold_client::{Method, Request, Response};
+use serde_json::Value;
+
+use crate::error::CliError;
+use crate::output::{self, Answer};
+use crate::pairs;
+use crate::session::Session;
+
+/// Arguments of `read`.
+#[derive(Args)]
+pub(crate) struct ReadArgs {
+    /// The path below /v1/
+    path: String,
+    /// Parameters: name=value
+    parameters: Vec<String>,
+}
+
+/// Arguments of `write`.
+#[derive(Args)]
+pub(crate) struct WriteArgs {
+    /// Write without any data
+    #[arg(long, short = 'f')]
+    force: bool,
+    /// The path below /v1/
+    path: String,
+    /// name=value, name=@FILE, name=- (standard input), or a whole JSON object: @FILE, -
+    data: Vec<String>,
+}
+
+/// Arguments of `list` and `delete`.
+#[derive(Args)]
+pub(crate) struct PathArgs {
+    /// The path below /v1/
+    path: String,
+}
+
+/// Reads a path.
+pub(crate) fn read(session: &Session, args: &ReadArgs) -> Result<(), CliError> {
+    let mut request = Request::read(&args.path);
+    for (name, value) in &pairs::object(&args.parameters, &mut io::stdin())? {
+        request = request.with_query(name, value.as_str().unwrap_or_default());
+    }
+    session
+        .output
+        .answer(&found(&session.send(&request)?, &args.path)?)
+}
+
+/// Writes to a path.
+pub(crate) fn write(session: &Session, args: &WriteArgs) -> Result<(), CliError> {
+    if args.data.is_empty() && !args.force {
+        return Err(CliError::Usage(
+            "give data (name=value, name=@FILE, @FILE, -), or -force to write without any".into(),
+        ));
+    }
+    let data = pairs::object(&args.data, &mut io::stdin())?;
+    let response = session.call(&Request::write(&args.path, &data)?)?;
+    shown(
+        session,
+        &response,
+        &format!("Success! Data written to: {}", args.path),
+    )
+}
+
+/// Lists a path.
+pub(crate) fn list(session: &Session, args: &PathArgs) -> Result<(), CliError> {
+    names(session, &args.path)
+}
+
+/// Deletes a path.
+pub(crate) fn delete(session: &Session, args: &PathArgs) -> Result<(), CliError> {
+    let response = session.call(&Request::new(Method::Delete, &args.path))?;
+    let sentence = format!("Success! Data deleted (if it existed) at: {}", args.path);
+    shown(session, &response, &sentence)
+}
+
+/// Prints the names that a list call answers.
+pub(crate) fn names(session: &Session, path: &str) -> Result<(), CliError> {
+    let answer = found(&session.send(&Request::list(path))?, path)?;
+    let keys = answer.datum("keys").and_then(Value::as_array);
+    let names = keys.ok_or(CliError::Answer("keys"))?.iter();
+    let names: Vec<_> = names
+        .filter_map(|name| name.as_str().map(str::to_owned))
+        .collect();
+    session.output.names(&names)
+}
+
+/// A good answer, or one that says "nothing there" and has something to tell all the same: a
+/// deleted version of a secret has metadata.
+pub(crate) fn found(response: &Response, path: &str) -> Result<Answer, CliError> {
+    match response.status {
+        200 => Ok(Answer::of(response)?),
+        404 => {
+            let answer = Answer::of(response).unwrap_or_default();
+            // "No handler for that path" is more than "no value".
+            let silent = matches!(
+                response.error(),
+                keyfold_client::ClientError::Api { errors, .. } if errors.is_empty()
+            );
+            if answer.has_content() {
+                Ok(answer)
+            } else if silent {
+                Err(CliError::NoValue(path.to_owned()))
+            } else {
+                Err(response.error().into())
+            }
+        }
+        204 => Err(CliError::NoValue(path.to_owned())),
+        _ => Err(response.error().into()),
+    }
+}
+
+/// Prints the warnings of an answer to a request whose result is only that it was done.
+pub(crate) fn show_warnings(response: &Response) -> Result<(), CliError> {
+    if !response.is_empty() {
+        for warning in Answer::of(response)?.warnings() {
+            output::note(&format!("WARNING: {warning}"));
+        }
+    }
+    Ok(())
+}
+
+/// Prints the answer to a write, or `sentence` where it has none.
+fn shown(session: &Session, response: &Response, sentence: &str) -> Result<(), CliError> {
+    if response.is_empty() {
+        return session.output.done(sentence);
+    }
+    let answer = Answer::of(response)?;
+    if answer.has_data() {
+        return session.output.answer(&answer);
+    }
+    show_warnings(response)?;
+    session.output.done(sentence)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use keyfold_secret::Secret;
+
+    fn at(status: u16, body: &str) -> Result<Answer, CliError> {
+        let body = Secret::new(body.as_bytes().to_vec());
+        found(&Response { status, body }, "p")
+    }
+
+    #[test]
+    fn nothing_there_and_no_such_path_differ() {
+        assert!(matches!(
+            at(404, r#"{"errors":[]}"#),
+            Err(CliError::NoValue(_))
+        ));
+        assert!(matches!(
+            at(404, r#"{"errors":["no handler for route \"x\""]}"#),
+            Err(CliError::Client(_))
+        ));
+        let deleted = at(404, r#"{"data":{"data":null,"metadata":{"version":1}}}"#).unwrap();
+        assert!(deleted.datum("metadata").is_some());
+        assert!(at(403, r#"{"errors":["permission denied"]}"#).is_err());
+    }
+}

@@ -1,0 +1,40 @@
+//! `keyfold operator`: the seal and the keys below it.
+
+mod init;
+mod key_status;
+mod rotate;
+mod seal;
+mod unseal;
+
+use clap::Subcommand;
+
+use crate::error::CliError;
+use crate::exit::Exit;
+use crate::session::Session;
+
+/// The commands of `operator`.
+#[derive(Subcommand)]
+pub(crate) enum Operator {
+    /// Make the server's keys: shares of the unseal key, and the first root token
+    Init(init::InitArgs),
+    /// Give one share; the server unseals when it has enough
+    Unseal(unseal::UnsealArgs),
+    /// Forget all keys until the server is unsealed again
+    Seal,
+    /// Put a new KEK in place, under which all mount keys are wrapped anew
+    Rotate,
+    /// Show the KEK's term, its age and its use
+    KeyStatus,
+}
+
+/// Runs one of them.
+pub(crate) fn run(session: &Session, operator: Operator) -> Result<Exit, CliError> {
+    let done = match operator {
+        Operator::Init(args) => return init::run(session, &args),
+        Operator::Unseal(args) => unseal::run(session, args),
+        Operator::Seal => seal::run(session),
+        Operator::Rotate => rotate::run(session),
+        Operator::KeyStatus => key_status::run(session),
+    };
+    done.map(|()| Exit::OK)
+}

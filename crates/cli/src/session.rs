@@ -1,0 +1,122 @@
+//! [`Session`]: the common flags, and the server they lead to.
+
+use std::cell::OnceCell;
+
+use keyfold_client::{Client, ClientConfig, Request, Response, TokenFile, TransitKeys};
+use keyfold_secret::Secret;
+use tokio::runtime::{Builder, Runtime};
+
+use crate::args::Global;
+use crate::error::CliError;
+use crate::output::{self, Output};
+
+/// What every command is given. The server is not looked for before a command asks it something.
+pub(crate) struct Session {
+    /// How results are printed.
+    pub(crate) output: Output,
+    global: Global,
+    connection: OnceCell<Connection>,
+}
+
+struct Connection {
+    client: Client,
+    runtime: Runtime,
+}
+
+impl Session {
+    pub(crate) fn new(mut global: Global) -> Result<Self, CliError> {
+        let format = match global.format {
+            Some(format) => format,
+            None => output::format_of_env()?,
+        };
+        Ok(Self {
+            output: Output::new(format, global.field.take()),
+            global,
+            connection: OnceCell::new(),
+        })
+    }
+
+    /// Asks, and takes any answer.
+    pub(crate) fn send(&self, request: &Request) -> Result<Response, CliError> {
+        let connection = self.connection()?;
+        let answer = connection.runtime.block_on(connection.client.send(request));
+        Ok(answer?)
+    }
+
+    /// Asks, and takes only a good answer.
+    pub(crate) fn call(&self, request: &Request) -> Result<Response, CliError> {
+        Ok(self.send(request)?.success()?)
+    }
+
+    /// The transit keys of the server.
+    pub(crate) fn keys(&self) -> Result<TransitKeys, CliError> {
+        let client = Client::new(self.config()?)?;
+        TransitKeys::new(client).map_err(CliError::io("can't start a thread"))
+    }
+
+    /// A session with the same flags and another token.
+    pub(crate) fn with_token(&self, token: &Secret<String>) -> Result<Self, CliError> {
+        let mut config = self.config()?;
+        config.token = Some(Secret::new(token.expose().clone()));
+        let connection = OnceCell::new();
+        // The cell is new, so it takes the value.
+        let _ = connection.set(Connection::new(config)?);
+        Ok(Self {
+            output: self.output.clone(),
+            global: Global::default(),
+            connection,
+        })
+    }
+
+    /// Where a token is kept.
+    pub(crate) fn token_file() -> Result<TokenFile, CliError> {
+        ClientConfig::token_file()
+            .ok_or_else(|| CliError::Usage("HOME is not set: there is no place to keep it".into()))
+    }
+
+    fn connection(&self) -> Result<&Connection, CliError> {
+        if let Some(connection) = self.connection.get() {
+            return Ok(connection);
+        }
+        let connection = Connection::new(self.config()?)?;
+        Ok(self.connection.get_or_init(|| connection))
+    }
+
+    /// The environment, with the flags on top.
+    fn config(&self) -> Result<ClientConfig, CliError> {
+        let mut config = ClientConfig::from_env()?;
+        let flags = &self.global;
+        if let Some(address) = &flags.address {
+            config.address.clone_from(address);
+        }
+        for (flag, setting) in [
+            (&flags.ca_cert, &mut config.ca_cert),
+            (&flags.ca_path, &mut config.ca_path),
+            (&flags.client_cert, &mut config.client_cert),
+            (&flags.client_key, &mut config.client_key),
+        ] {
+            if flag.is_some() {
+                setting.clone_from(flag);
+            }
+        }
+        if flags.ca_path.is_some() && flags.ca_cert.is_none() {
+            config.ca_cert = None;
+        }
+        if flags.namespace.is_some() {
+            config.namespace.clone_from(&flags.namespace);
+        }
+        config.skip_verify |= flags.tls_skip_verify;
+        Ok(config)
+    }
+}
+
+impl Connection {
+    fn new(config: ClientConfig) -> Result<Self, CliError> {
+        let client = Client::new(config)?;
+        let runtime = Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(CliError::io("can't start a runtime"))?;
+        Ok(Self { client, runtime })
+    }
+}

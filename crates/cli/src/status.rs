@@ -1,0 +1,76 @@
+//! `keyfold status`: the state of the seal.
+
+use keyfold_client::Request;
+use serde_json::Value;
+
+use crate::error::CliError;
+use crate::exit::Exit;
+use crate::output::{Table, text_of};
+use crate::session::Session;
+
+/// Prints the state of the seal. Exit code 0 unsealed, 2 sealed, 1 where it can't be told.
+pub(crate) fn run(session: &Session) -> Result<Exit, CliError> {
+    let status: Value = match session.call(&Request::read("sys/seal-status")) {
+        Ok(response) => response.json()?,
+        // 2 means sealed, and that is not known.
+        Err(error) => {
+            crate::output::report(&error);
+            return Ok(Exit::LOCAL);
+        }
+    };
+    show(session, &status)?;
+    let sealed = status.get("sealed").and_then(Value::as_bool) != Some(false);
+    Ok(if sealed { Exit::SERVER } else { Exit::OK })
+}
+
+/// Prints a seal status: of `status`, and what `operator unseal` answers.
+pub(crate) fn show(session: &Session, status: &Value) -> Result<(), CliError> {
+    session.output.result(status, || table(status).to_string())
+}
+
+/// Members and what their rows are called.
+const ROWS: [(&str, &str); 9] = [
+    ("type", "Seal Type"),
+    ("initialized", "Initialized"),
+    ("sealed", "Sealed"),
+    ("n", "Total Shares"),
+    ("t", "Threshold"),
+    ("version", "Version"),
+    ("storage_type", "Storage Type"),
+    ("cluster_name", "Cluster Name"),
+    ("cluster_id", "Cluster ID"),
+];
+
+fn table(status: &Value) -> Table {
+    let is = |name: &str| status.get(name).and_then(Value::as_bool) == Some(true);
+    let text = |name: &str| status.get(name).map(text_of);
+    let mut rows = Vec::new();
+    for (member, key) in ROWS {
+        rows.extend(text(member).map(|value| (key.to_owned(), value)));
+        if member == "t" && is("sealed") {
+            let given = text("progress").unwrap_or_default();
+            let needed = text("t").unwrap_or_default();
+            rows.push(("Unseal Progress".to_owned(), format!("{given}/{needed}")));
+            rows.push(("Unseal Nonce".to_owned(), text("nonce").unwrap_or_default()));
+        }
+    }
+    Table::of_pairs(rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn progress_shows_while_sealed_only() {
+        let mut status = json!({"type": "shamir", "initialized": true, "sealed": true, "t": 3,
+            "n": 5, "progress": 2, "nonce": "abc", "version": "0.1.0", "storage_type": "redb"});
+        let text = table(&status).to_string();
+        assert!(text.contains("Unseal Progress    2/3") && text.contains("Unseal Nonce       abc"));
+        status["sealed"] = false.into();
+        let text = table(&status).to_string();
+        assert!(!text.contains("Progress"), "{text}");
+        assert!(text.contains("Sealed          false"), "{text}");
+    }
+}
