@@ -24,7 +24,8 @@ def transit(root, mount):
     return Calls()
 
 
-@pytest.mark.parametrize("kind", ["aes128-gcm96", "aes256-gcm96", "chacha20-poly1305"])
+# hvac itself refuses aes128-gcm96; the Go client does not.
+@pytest.mark.parametrize("kind", ["aes256-gcm96", "chacha20-poly1305"])
 def test_what_is_encrypted_decrypts(transit, kind):
     transit.create_key("k", key_type=kind)
     assert transit.read_key("k")["data"]["type"] == kind
