@@ -25,6 +25,7 @@ pub struct Site {
     /// Additional response headers.
     pub headers: Vec<ExtraHeader>,
     /// Held by whatever still works; the server waits for the last one when it stops.
+    #[expect(dead_code, reason = "it is there to be dropped")]
     pub busy: mpsc::Sender<()>,
 }
 
@@ -69,14 +70,9 @@ async fn handle(
         token: decode::token(&parts.headers),
         remote,
     };
-    let (core, busy) = (Arc::clone(&site.core), site.busy.clone());
-    let handled = Detached::new(async move {
-        let handled = core.handle(request).await;
-        drop(busy);
-        handled
-    })
-    .await;
-    match handled {
+    // The site goes along, so that a server that stops waits for this too.
+    let site = Arc::clone(site);
+    match Detached::new(async move { site.core.handle(request).await }).await {
         Ok(reply) => Ok(encode::reply(id, &reply)),
         Err(error) => Err(Failure::of(error, id)),
     }
