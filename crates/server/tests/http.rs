@@ -262,6 +262,27 @@ async fn a_stopped_server_hangs_up_and_takes_no_more() {
 }
 
 #[tokio::test]
+async fn clients_that_keep_it_waiting_are_let_go() {
+    let config = r#"
+        storage "inmem" {}
+        listener "tcp" {
+          address = "127.0.0.1:0"
+          tls_disable = true
+          http_idle_timeout = 1
+          http_read_timeout = 1
+        }"#;
+    let site = Site::start(config).await;
+    let body = "PUT /v1/sys/init HTTP/1.1\r\nHost: k\r\nContent-Length: 9\r\n\r\n{";
+    for (begun, answer) in [("", ""), ("GET /v1/sys/he", ""), (body, "HTTP/1.1 408 ")] {
+        let text = exchange(&site, begun).await;
+        assert!(
+            text.starts_with(answer) && answer.is_empty() == text.is_empty(),
+            "{text}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_taken_address_is_named() {
     let site = Site::start(PLAIN).await;
     let address = site.base.strip_prefix("http://").unwrap();
