@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use aws_lc_rs::digest;
+use crate::hash::sha256;
 
 /// Name and value pairs bound to an envelope. Only their hash is stored, so that a reader has to
 /// bring the same pairs; a wrong one is noticed before any key is asked for.
@@ -67,12 +67,11 @@ impl Context {
     /// SHA-256 of the canonical form, or 32 zero bytes without pairs.
     #[must_use]
     pub fn hash(&self) -> [u8; 32] {
-        let mut hash = [0u8; 32];
-        if !self.is_empty() {
-            let digest = digest::digest(&digest::SHA256, &self.canonical());
-            hash.copy_from_slice(digest.as_ref());
+        if self.is_empty() {
+            [0; 32]
+        } else {
+            sha256(&[&self.canonical()])
         }
-        hash
     }
 
     /// Each pair as `length of name | name | length of value | value`, lengths as u64 big-endian,

@@ -6,7 +6,7 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use aws_lc_rs::rand;
+use keyfold_keys::rng;
 use keyfold_secret::Protected;
 
 use crate::cobblestone::{PayloadKey, SALT_LEN};
@@ -130,14 +130,9 @@ pub(crate) fn seal_header(
     context: &Context,
     labels: &Labels,
 ) -> Result<SealedHeader, Error> {
-    let mut object_id = [0u8; 16];
-    let mut salt = [0u8; SALT_LEN];
-    rand::fill(&mut object_id).map_err(|_| Error::NoRandomness)?;
-    rand::fill(&mut salt).map_err(|_| Error::NoRandomness)?;
-    let dek =
-        Protected::<32>::try_init_with(|dek| rand::fill(dek)).map_err(|_| Error::NoRandomness)?;
-
-    let prelude = Prelude::new(object_id, context, labels)?;
+    let dek = Protected::<32>::init_with(|dek| rng::fill(dek));
+    let salt: [u8; SALT_LEN] = rng::bytes();
+    let prelude = Prelude::new(rng::bytes(), context, labels)?;
     let aad = service.binds_aad().then(|| prelude.aad());
     let wrapped = service.wrap(locator, &dek, aad.as_ref())?;
     let slot = Slot {

@@ -107,9 +107,6 @@ pub enum Error {
     /// What was written to a slot does not read back: the storage is at fault.
     #[error("a slot that was just written does not read back as written")]
     WriteLost,
-    /// The system's random number generator failed.
-    #[error("the system's random number generator failed")]
-    NoRandomness,
     /// The operating system refused a read or a write.
     #[error("{0}")]
     Io(#[from] io::Error),

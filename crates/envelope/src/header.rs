@@ -1,11 +1,10 @@
 //! The first 4 KiB of an envelope: prelude, slots, and the head of the payload.
 
-use aws_lc_rs::digest;
-
 use crate::cobblestone::{COMMITMENT_LEN, SALT_LEN};
 use crate::context::Context;
 use crate::error::Error;
 use crate::fields::{field, is_zero, put, span};
+use crate::hash::sha256;
 use crate::labels::{LABELS_LEN, Labels, LabelsError};
 use crate::slot::{SLOT_COUNT, SLOT_LEN, SlotTable};
 
@@ -140,9 +139,7 @@ impl Prelude {
     /// SHA-256 of the 512 bytes: the additional data of an AAD-bound wrap.
     #[must_use]
     pub fn aad(&self) -> [u8; 32] {
-        let mut hash = [0u8; 32];
-        hash.copy_from_slice(digest::digest(&digest::SHA256, &self.bytes).as_ref());
-        hash
+        sha256(&[&self.bytes])
     }
 
     /// The context that the payload's key is derived with.

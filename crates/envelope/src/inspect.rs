@@ -4,11 +4,10 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
-use aws_lc_rs::digest;
-
 use crate::cobblestone::{COMMITMENT_LEN, HEAD_LEN, SALT_LEN, plaintext_len};
 use crate::decrypt::read_header;
 use crate::error::Error;
+use crate::hash::Sha256;
 use crate::header::{HEADER_LEN, Header};
 use crate::labels::Labels;
 use crate::locator::Locator;
@@ -88,7 +87,7 @@ pub fn payload_sha256(path: &Path) -> Result<[u8; 32], Error> {
     let mut file = File::open(path)?;
     read_header(&mut file)?;
     file.seek(SeekFrom::Start((HEADER_LEN - HEAD_LEN) as u64))?;
-    let mut hash = digest::Context::new(&digest::SHA256);
+    let mut hash = Sha256::new();
     let mut buffer = vec![0u8; 1 << 18];
     loop {
         let len = file.read(&mut buffer)?;
@@ -97,9 +96,7 @@ pub fn payload_sha256(path: &Path) -> Result<[u8; 32], Error> {
         }
         hash.update(buffer.get(..len).unwrap_or_default());
     }
-    let mut out = [0u8; 32];
-    out.copy_from_slice(hash.finish().as_ref());
-    Ok(out)
+    Ok(hash.finish())
 }
 
 fn describe(header: &Header, file_len: Option<u64>) -> Inspection {
@@ -164,8 +161,10 @@ mod tests {
                 ..found
             }
         );
-        let expected = digest::digest(&digest::SHA256, &bytes[4040..]);
-        assert_eq!(payload_sha256(&path).unwrap(), expected.as_ref());
+        assert_eq!(
+            payload_sha256(&path).unwrap(),
+            crate::hash::sha256(&[&bytes[4040..]])
+        );
     }
 
     #[test]

@@ -34,6 +34,7 @@ mod encrypt;
 mod error;
 mod fields;
 mod file;
+mod hash;
 mod inspect;
 mod key_service;
 mod labels;

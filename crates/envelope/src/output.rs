@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use aws_lc_rs::rand;
+use keyfold_keys::rng;
 
 use crate::error::Error;
 
@@ -104,11 +104,12 @@ fn temporary_name(target: &Path) -> Result<PathBuf, Error> {
     let name = target
         .file_name()
         .ok_or_else(|| io::Error::new(ErrorKind::InvalidInput, "the output has no file name"))?;
-    let mut random = [0u8; 8];
-    rand::fill(&mut random).map_err(|_| Error::NoRandomness)?;
     // A name of up to 255 bytes keeps some of its start; the rest is cut to make room.
     let start: String = name.to_string_lossy().chars().take(48).collect();
-    Ok(parent(target).join(format!(".{start}.{:016x}.part", u64::from_be_bytes(random))))
+    Ok(parent(target).join(format!(
+        ".{start}.{:016x}.part",
+        u64::from_be_bytes(rng::bytes())
+    )))
 }
 
 fn parent(target: &Path) -> &Path {

@@ -1,9 +1,8 @@
 //! Slots: the wrapped DEKs of an envelope, one 512-byte sector each.
 
-use aws_lc_rs::digest;
-
 use crate::error::Error;
 use crate::fields::{field, is_zero, put, span};
+use crate::hash::sha256;
 use crate::locator::Locator;
 
 /// Bytes of a slot: one sector, which a disk writes whole or not at all.
@@ -167,14 +166,10 @@ impl Slot {
 /// SHA-256(`cluster id | 0 | mount | 0 | key name`).
 #[must_use]
 pub fn kek_id(cluster_id: &str, locator: &Locator) -> [u8; 16] {
-    let mut hash = digest::Context::new(&digest::SHA256);
-    for part in [cluster_id, "\0", locator.mount(), "\0", locator.key()] {
-        hash.update(part.as_bytes());
-    }
+    let parts = [cluster_id, "\0", locator.mount(), "\0", locator.key()].map(str::as_bytes);
+    let hash = sha256(&parts);
     let mut id = [0u8; 16];
-    if let Some(first) = hash.finish().as_ref().first_chunk::<16>() {
-        id = *first;
-    }
+    id.copy_from_slice(hash.first_chunk::<16>().unwrap_or(&[0; 16]));
     id
 }
 

@@ -26,7 +26,11 @@ pub(crate) fn unlock(
 ) -> Result<Unlocked, Error> {
     check_context(header, context)?;
     let mut first_error = None;
+    let mut refused = Vec::new();
     for (_, slot) in header.slots.candidates() {
+        if refused.contains(&slot.transit()) {
+            continue;
+        }
         match open_slot(service, header, slot) {
             Ok(unlocked) => return Ok(unlocked),
             // Nobody will answer for the other slots either.
@@ -34,6 +38,10 @@ pub(crate) fn unlock(
                 return Err(error);
             }
             Err(error) => {
+                // The policy is about the key, whatever the version.
+                if let Error::Service(ServiceError::Denied | ServiceError::NotFound) = error {
+                    refused.push(slot.transit());
+                }
                 first_error.get_or_insert(error);
             }
         }

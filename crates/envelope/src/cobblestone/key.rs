@@ -2,7 +2,7 @@
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use aws_lc_rs::constant_time::verify_slices_are_equal;
-use aws_lc_rs::hkdf;
+use keyfold_keys::kdf;
 use keyfold_secret::Protected;
 use zeroize::Zeroizing;
 
@@ -134,10 +134,7 @@ impl PayloadKey {
     reason = "76 bytes is far below HKDF's limit of 255 blocks"
 )]
 fn expand(dek: &Protected<KEY_LEN>, salt: &[u8; SALT_LEN], context: &[u8], out: &mut [u8]) {
-    let prk = hkdf::Prk::new_less_safe(hkdf::HKDF_SHA512, dek.expose());
-    prk.expand(&[LABEL, salt, context], DerivedLen)
-        .and_then(|okm| okm.fill(out))
-        .expect("HKDF gives 76 bytes");
+    kdf::expand_sha512(dek.expose(), &[LABEL, salt, context], out).expect("HKDF gives 76 bytes");
 }
 
 #[expect(
@@ -156,15 +153,6 @@ fn split_array<const N: usize>(bytes: &[u8]) -> (&[u8; N], &[u8]) {
     bytes
         .split_first_chunk::<N>()
         .expect("the derived bytes hold three fields")
-}
-
-/// Length of what HKDF gives, for its interface.
-struct DerivedLen;
-
-impl hkdf::KeyType for DerivedLen {
-    fn len(&self) -> usize {
-        DERIVED_LEN
-    }
 }
 
 #[cfg(test)]

@@ -3,8 +3,7 @@
 use keyfold_secret::Protected;
 
 use super::{
-    CHUNK_LEN, COMMITMENT_LEN, ChunkError, HEAD_LEN, PayloadKey, SALT_LEN, SEALED_CHUNK_LEN,
-    TAG_LEN,
+    CHUNK_LEN, COMMITMENT_LEN, ChunkError, PayloadKey, SALT_LEN, SEALED_CHUNK_LEN, TAG_LEN,
 };
 
 /// Why a message does not open.
@@ -58,7 +57,6 @@ pub fn open(
     let (commitment, chunks) = rest
         .split_first_chunk::<COMMITMENT_LEN>()
         .ok_or(MessageError::NoHead)?;
-    debug_assert_eq!(message.len(), HEAD_LEN.saturating_add(chunks.len()));
     let key = PayloadKey::derive(dek, salt, context);
     if !key.commits_to(commitment) {
         return Err(MessageError::Commitment);

@@ -81,7 +81,8 @@ pub struct RewrapReport {
     pub newest: BTreeMap<Locator, u32>,
     /// Envelopes that were left as they were.
     pub failures: Vec<FileFailure>,
-    /// Why the run ended early: the server cannot be reached or is sealed.
+    /// Why the run ended early: the server cannot be reached or is sealed. Envelopes that waited for
+    /// it are in no other count; a second run finds them.
     pub stopped: Option<ServiceError>,
 }
 
