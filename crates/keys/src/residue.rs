@@ -57,14 +57,12 @@ fn keys_in_use_leave_no_copy() {
             "copies of the second half of the {name}"
         );
     }
-}
 
-#[test]
-fn a_copy_would_be_found() {
-    let root_key = RootKey::generate();
-    let copy = root_key.as_bytes().to_vec();
-    assert!(copies(&root_key.as_bytes()[..16]) > 0);
-    assert!(copies(&root_key.as_bytes()[16..]) > 0);
+    // A copy would have been found. Not in a test of its own: that would read this one's memory at
+    // the same time, and the buffer it reads into be such a copy.
+    let copy = dek.as_bytes().to_vec();
+    assert!(copies(&dek.as_bytes()[..16]) > 0);
+    assert!(copies(&dek.as_bytes()[16..]) > 0);
     drop(copy);
 }
 

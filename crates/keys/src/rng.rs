@@ -61,4 +61,13 @@ mod tests {
             );
         }
     }
+
+    /// The remainder of a byte by 200 would be less than 56 in 112 of 256 cases.
+    #[test]
+    fn below_favours_no_number() {
+        let limit = NonZeroU8::new(200).unwrap();
+        let low = (0..20_000).filter(|_| below(limit) < 56).count();
+        // 5,600 are expected, with a deviation of 64; the remainder would give 8,750.
+        assert!((5000..6200).contains(&low), "{low}");
+    }
 }

@@ -78,28 +78,29 @@ mod tests {
     }
 
     /// What stands in freed memory: read with `process_vm_readv`, which fails where a plain read
-    /// would be undefined.
-    fn read_freed(block: *mut u8, len: usize) -> Option<Vec<u8>> {
-        let mut bytes = vec![0xFF_u8; len];
+    /// would be undefined. Into a buffer on the stack, as one on the heap would be given the very
+    /// block.
+    fn read_freed(block: *mut u8) -> Option<[u8; SIZE]> {
+        let mut bytes = [0xFF_u8; SIZE];
         let local = libc::iovec {
             iov_base: bytes.as_mut_ptr().cast(),
-            iov_len: len,
+            iov_len: SIZE,
         };
         let remote = libc::iovec {
             iov_base: block.cast(),
-            iov_len: len,
+            iov_len: SIZE,
         };
         // SAFETY: `local` describes our own buffer; the kernel checks `remote` itself.
         let read = unsafe {
             libc::process_vm_readv(libc::getpid(), &raw const local, 1, &raw const remote, 1, 0)
         };
-        (usize::try_from(read) == Ok(len)).then_some(bytes)
+        (usize::try_from(read) == Ok(SIZE)).then_some(bytes)
     }
 
     /// Each test fills with a byte of its own, as another one may be given the block meanwhile.
     fn assert_no_trace(block: *mut u8, fill: u8) {
         // An unmapped block shows nothing at all.
-        if let Some(bytes) = read_freed(block, SIZE) {
+        if let Some(bytes) = read_freed(block) {
             let kept = bytes[LIST_POINTERS..]
                 .iter()
                 .filter(|&&b| b == fill)
@@ -113,8 +114,8 @@ mod tests {
         let layout = Layout::from_size_align(SIZE, 16).unwrap();
         let block = filled(layout, 0xA5);
         assert_eq!(
-            read_freed(block, SIZE),
-            Some(vec![0xA5; SIZE]),
+            read_freed(block),
+            Some([0xA5; SIZE]),
             "the probe must be able to see"
         );
         // SAFETY: allocated above with this layout.
