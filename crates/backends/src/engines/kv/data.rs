@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use keyfold_api::weak;
+use keyfold_api::{body, weak};
 use keyfold_core::barrier::retry;
+use keyfold_core::clock::Time;
 use keyfold_core::error::Error;
 use keyfold_core::ports::engine::{Call, unknown_parameters};
-use keyfold_core::ports::storage::Batch;
+use keyfold_core::ports::storage::{Batch, StorageError};
 use keyfold_core::reply::{Json, Reply};
+use keyfold_secret::Secret as Protected;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -24,8 +26,9 @@ struct Read {
 struct Write {
     #[serde(default)]
     data: Option<Box<RawValue>>,
+    /// Decoded on its own, because a list would pass for an object here.
     #[serde(default)]
-    options: Option<Options>,
+    options: Option<Box<RawValue>>,
 }
 
 #[derive(Deserialize)]
@@ -38,6 +41,14 @@ struct Options {
 struct Data<'a> {
     data: Option<&'a RawValue>,
     metadata: Shown<'a>,
+}
+
+/// A version and, where it can be read, its data.
+struct Found {
+    secret: Secret,
+    number: u64,
+    version: Version,
+    data: Option<Protected<Vec<u8>>>,
 }
 
 /// What the wire shows of a version beside its data.
@@ -76,36 +87,63 @@ impl Kv {
         }
         let path = secret_path(call)?;
         let body = call.decode::<Read>()?;
-        let (secret, _) = self.secret(path).await?.ok_or(Error::NotFound)?;
-        let number = match body.value.version.unwrap_or(0) {
-            ..0 => return Err(Error::field("version", "cannot be negative")),
-            0 => secret.current,
-            n => u64::try_from(n).unwrap_or(0),
+        let asked = match body.value.version {
+            Some(..0) => return Err(Error::field("version", "cannot be negative")),
+            asked => asked.and_then(|n| u64::try_from(n).ok()).unwrap_or(0),
         };
-        let version = *secret.versions.get(&number).ok_or(Error::NotFound)?;
-        let metadata = show(&secret, number, version);
-        let warnings: Vec<_> = unknown_parameters(&body.unknown).into_iter().collect();
-        if !version.readable(call.now) {
-            let gone = Reply::data(&Data {
+        let found = self.find(path, asked, call.now).await?;
+        let metadata = show(&found.secret, found.number, found.version);
+        let warnings = unknown_parameters(&body.unknown).into_iter().collect();
+        let reply = match &found.data {
+            None => Reply::data(&Data {
                 data: None,
                 metadata,
             })?
-            .with_status(404);
-            return Ok(Reply { warnings, ..gone });
-        }
-        let key = version_key(path, number);
-        // Read after the metadata, so a destroy in between is seen as what it is.
-        let Some(stored) = self.view.get(&key).await? else {
-            return Err(Error::Contended);
+            .with_status(404),
+            Some(data) => {
+                let damaged = || Error::corrupt(version_key(path, found.number));
+                let data = serde_json::from_slice(data.expose()).map_err(|_| damaged())?;
+                Reply::raw(Json::of(&Data {
+                    data: Some(data),
+                    metadata,
+                })?)
+            }
         };
-        let damaged = || Error::corrupt(key.clone());
-        let text = std::str::from_utf8(stored.value.expose()).map_err(|_| damaged())?;
-        let data: &RawValue = serde_json::from_str(text).map_err(|_| damaged())?;
-        let reply = Reply::raw(Json::of(&Data {
-            data: Some(data),
-            metadata,
-        })?);
         Ok(Reply { warnings, ..reply })
+    }
+
+    /// A version (0: the newest) as it was at one moment, though metadata and data are two reads.
+    async fn find(&self, path: &str, asked: u64, now: Time) -> Result<Found, Error> {
+        retry(|| async {
+            let (secret, revision) = self.secret(path).await?.ok_or(Error::NotFound)?;
+            let number = if asked == 0 { secret.current } else { asked };
+            let version = *secret.versions.get(&number).ok_or(Error::NotFound)?;
+            let key = version_key(path, number);
+            let data = match version.readable(now) {
+                true => Some(self.view.get(&key).await?),
+                false => None,
+            };
+            let data = match data {
+                None => None,
+                // Written with this metadata or before: they belong together.
+                Some(Some(stored)) if stored.revision <= revision => Some(stored.value),
+                Some(missing) => {
+                    let again = self.secret(path).await?.map(|(_, again)| again);
+                    if missing.is_none() && again == Some(revision) {
+                        return Err(Error::corrupt(key));
+                    }
+                    // Pruned, destroyed or made anew between the reads.
+                    return Err(StorageError::Conflict(key).into());
+                }
+            };
+            Ok(Found {
+                secret,
+                number,
+                version,
+                data,
+            })
+        })
+        .await
     }
 
     pub(super) async fn data_write(&self, call: &Call<'_>) -> Result<Reply, Error> {
@@ -118,8 +156,17 @@ impl Kv {
         if !data.get().starts_with('{') {
             return Err(Error::field("data", "must be a JSON object"));
         }
-        let cas = body.value.options.and_then(|o| o.cas);
+        let cas = match &body.value.options {
+            Some(options) => {
+                body::decode::<Options>(options.get().as_bytes())
+                    .map_err(|error| Error::field("options", error))?
+                    .value
+                    .cas
+            }
+            None => None,
+        };
         let config = self.config().await?;
+        let _turn = self.turns.take(path).await;
         let (secret, version) = retry(|| async {
             let read = self.secret(path).await?;
             let revision = read.as_ref().map(|(_, revision)| *revision);

@@ -64,14 +64,19 @@ struct ShownVersion {
 
 impl Kv {
     pub(super) async fn metadata_list(&self, call: &Call<'_>) -> Result<Reply, Error> {
-        let folder = call.param("path").trim_end_matches('/');
-        if folder.split('/').any(str::is_empty) && !folder.is_empty() {
+        let given = call.param("path");
+        let folder = given.strip_suffix('/').unwrap_or(given);
+        if folder.split('/').any(str::is_empty) && !given.is_empty() {
             return Err(Error::NotFound);
         }
         let body = call.decode::<List>()?;
         let asked = usize::try_from(body.value.limit.unwrap_or(0)).unwrap_or(0);
         // A policy's bound holds for those who ask for no page, too.
-        let limit = if asked > 0 { asked } else { call.caller.page_limit.unwrap_or(0) };
+        let limit = if asked > 0 {
+            asked
+        } else {
+            call.caller.page_limit.unwrap_or(0)
+        };
         let after = body.value.after.unwrap_or_default();
         let folder = match folder {
             "" => "metadata/".to_owned(),
@@ -116,6 +121,7 @@ impl Kv {
         if let Some(custom) = &asked.custom_metadata {
             check_custom(custom)?;
         }
+        let _turn = self.turns.take(path).await;
         retry(|| async {
             let read = self.secret(path).await?;
             let revision = read.as_ref().map(|(_, revision)| *revision);
@@ -146,6 +152,7 @@ impl Kv {
 
     pub(super) async fn metadata_delete(&self, call: &Call<'_>) -> Result<Reply, Error> {
         let path = written_path(call)?;
+        let _turn = self.turns.take(path).await;
         retry(|| async {
             let Some((secret, revision)) = self.secret(path).await? else {
                 return Ok(());

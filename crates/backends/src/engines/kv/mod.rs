@@ -13,6 +13,9 @@ mod config;
 mod data;
 mod metadata;
 mod record;
+#[cfg(test)]
+mod tests;
+mod turns;
 mod versions;
 
 use std::sync::Arc;
@@ -24,6 +27,8 @@ use keyfold_core::ports::engine::{Call, Dispatch, Engine, EngineKind, MountConte
 use keyfold_core::reply::Reply;
 use keyfold_core::request::Op;
 
+use self::turns::Turns;
+
 /// `kv`, as `sys/mounts` calls it.
 pub const KIND: EngineKind = EngineKind { name: "kv", open };
 
@@ -34,14 +39,22 @@ const MAX_PATH: usize = 8 * 1024;
 struct Kv {
     view: View,
     clock: Arc<dyn Clock>,
+    turns: Turns,
+}
+
+impl Kv {
+    fn new(view: View, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            view,
+            clock,
+            turns: Turns::default(),
+        }
+    }
 }
 
 fn open(cx: MountContext) -> Result<Arc<dyn Dispatch>, Error> {
     match cx.options.get("version").map(String::as_str) {
-        Some("2") => Ok(Arc::new(Kv {
-            view: cx.view,
-            clock: cx.clock,
-        })),
+        Some("2") => Ok(Arc::new(Kv::new(cx.view, cx.clock))),
         Some("1") | None => Err(Error::field(
             "options.version",
             "KV version 1 is not offered by this version of the server; give version=2",
@@ -169,6 +182,9 @@ fn secret_path<'a>(call: &'a Call<'_>) -> Result<&'a str, Error> {
 /// The same for a write, where such a path is a mistake.
 fn written_path<'a>(call: &'a Call<'_>) -> Result<&'a str, Error> {
     secret_path(call).map_err(|error| match error {
+        Error::NotFound if call.path.ends_with('/') => {
+            Error::bad("cannot write to a path ending in '/'")
+        }
         Error::NotFound => Error::bad("a segment of the path is empty"),
         error => error,
     })

@@ -26,13 +26,14 @@ pub(super) struct Config {
 }
 
 /// A secret: its settings and its versions.
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Secret {
     pub versions: BTreeMap<u64, Version>,
     pub current: u64,
     /// The first version that pruning has left; zero while it has taken none.
     pub oldest: u64,
     pub created: Time,
+    /// Of the newest version or of the settings; deleting a version changes neither.
     pub updated: Time,
     /// Zero: as the mount.
     pub max_versions: u64,
@@ -44,7 +45,7 @@ pub(super) struct Secret {
 }
 
 /// What is known of a version.
-#[derive(Clone, Copy, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub(super) struct Version {
     pub created: Time,
     /// From when on it is deleted; may lie ahead.

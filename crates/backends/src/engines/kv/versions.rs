@@ -1,5 +1,7 @@
 //! `delete/`, `undelete/`, `destroy/`: versions by number. Unknown numbers are passed over.
 
+use std::collections::BTreeSet;
+
 use keyfold_api::weak;
 use keyfold_core::barrier::retry;
 use keyfold_core::clock::Time;
@@ -18,7 +20,8 @@ struct Versions {
     versions: Option<Vec<i64>>,
 }
 
-fn numbers(call: &Call<'_>, missing: &str) -> Result<Vec<u64>, Error> {
+/// The versions a call names, each once.
+fn numbers(call: &Call<'_>, missing: &str) -> Result<BTreeSet<u64>, Error> {
     let given = call
         .decode::<Versions>()?
         .value
@@ -83,19 +86,22 @@ impl Kv {
     }
 
     /// Changes a secret's versions; `change` says whose data goes. A secret that is not there is
-    /// no error.
+    /// no error, and one that stays as it is is not written.
     pub(super) async fn change(
         &self,
         path: &str,
         change: impl Fn(&mut Secret, Time) -> Vec<u64>,
     ) -> Result<Reply, Error> {
+        let _turn = self.turns.take(path).await;
         retry(|| async {
-            let Some((mut secret, revision)) = self.secret(path).await? else {
+            let Some((stored, revision)) = self.secret(path).await? else {
                 return Ok(());
             };
-            let now = self.clock.now();
-            let gone = change(&mut secret, now);
-            secret.updated = now;
+            let mut secret = stored.clone();
+            let gone = change(&mut secret, self.clock.now());
+            if secret == stored {
+                return Ok(());
+            }
             let deletes = gone.iter().map(|n| version_key(path, *n)).collect();
             let batch = Batch {
                 deletes,
