@@ -172,6 +172,17 @@ mod tests {
     }
 
     #[test]
+    fn the_published_table_is_this_one() {
+        let page = include_str!("../../../docs/exit-codes.md");
+        for (code, meaning) in TABLE {
+            assert!(
+                page.contains(&format!("| {code} | {meaning} |\n")),
+                "{code}"
+            );
+        }
+    }
+
+    #[test]
     fn a_closed_pipe_is_no_failure_of_the_envelope() {
         let closed = std::io::Error::from(std::io::ErrorKind::BrokenPipe);
         assert_eq!(of_envelope(&Error::Io(closed)), Exit::CLOSED);

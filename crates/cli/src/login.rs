@@ -89,7 +89,6 @@ fn as_auth(token: &Secret<String>, looked_up: &Answer) -> Map<String, Value> {
         ("policies", "policies"),
         ("policies", "token_policies"),
         ("ttl", "lease_duration"),
-        ("renewable", "renewable"),
         ("entity_id", "entity_id"),
         ("orphan", "orphan"),
         ("type", "token_type"),
@@ -98,5 +97,8 @@ fn as_auth(token: &Secret<String>, looked_up: &Answer) -> Map<String, Value> {
         let value = looked_up.datum(from).cloned().unwrap_or_default();
         auth.insert(to.to_owned(), value);
     }
+    // A token without end is looked up without this member.
+    let renewable = looked_up.datum("renewable").and_then(Value::as_bool);
+    auth.insert("renewable".to_owned(), renewable.unwrap_or(false).into());
     auth
 }

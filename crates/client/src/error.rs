@@ -122,7 +122,8 @@ impl ClientError {
 }
 
 fn unreachable_hint(address: &str, reason: &str) -> String {
-    if address.starts_with("https://") && reason.contains("corrupt message") {
+    let not_tls = reason.contains("corrupt message") || reason.contains("handshake eof");
+    if address.starts_with("https://") && not_tls {
         let plain = address.replacen("https://", "http://", 1);
         return format!("The server may speak plain HTTP: set VAULT_ADDR={plain}");
     }

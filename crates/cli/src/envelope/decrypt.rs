@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use keyfold_envelope::{DecryptOptions, Opened, SUFFIX, decrypt_file, decrypt_stream};
 
+use super::interrupt;
 use super::progress::Bar;
 use super::{End, InOut, stdout};
 use crate::error::CliError;
@@ -38,6 +39,7 @@ pub(crate) fn run(session: &Session, args: DecryptArgs) -> Result<(), CliError> 
         workers: None,
     };
     let keys = session.keys()?;
+    interrupt::remove_part_on_signal()?;
     let bar = Bar::bytes("decrypting");
     let failed = CliError::envelope(ends.subject());
     let (path, opened) = match target {

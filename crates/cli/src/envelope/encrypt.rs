@@ -9,6 +9,7 @@ use keyfold_envelope::{
     EncryptOptions, Encrypted, Labels, Locator, SUFFIX, encrypt_file, encrypt_stream,
 };
 
+use super::interrupt;
 use super::progress::Bar;
 use super::{End, InOut, hex, stdout};
 use crate::error::CliError;
@@ -56,6 +57,7 @@ pub(crate) fn run(session: &Session, args: EncryptArgs) -> Result<(), CliError> 
         workers: None,
     };
     let keys = session.keys()?;
+    interrupt::remove_part_on_signal()?;
     let bar = Bar::bytes("encrypting");
     let failed = CliError::envelope(args.ends.subject());
     let path = match target {

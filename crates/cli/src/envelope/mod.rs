@@ -4,6 +4,7 @@ pub(crate) mod census;
 pub(crate) mod decrypt;
 pub(crate) mod encrypt;
 pub(crate) mod inspect;
+mod interrupt;
 mod progress;
 pub(crate) mod rewrap;
 

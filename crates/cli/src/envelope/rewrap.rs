@@ -121,7 +121,7 @@ fn text(report: &RewrapReport, dry_run: bool) -> String {
         row("Envelopes", report.envelopes),
         row(rewrapped, report.rewrapped),
         row("Already Newest", report.already_newest),
-        row("Finished", report.finished),
+        row("Left-overs Retired", report.finished),
         row("Failed", report.failures.len() as u64),
         row("Other Files", report.other_files),
         row("Bytes Written", report.bytes_written),
