@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 pub use self::authorize::Authorized;
 use crate::audit::{Admitted, Entry, Outcome};
-use crate::error::Error;
+use crate::error::{Error, UnsupportedReason};
 use crate::lifecycle::{Core, Unsealed};
 use crate::mounts::{Mount, Target};
 use crate::ports::engine::{Access, Call, Dispatch, Found};
@@ -41,7 +41,14 @@ impl Core {
     async fn door(self: &Arc<Self>, request: &Request) -> Option<Result<Reply, Error>> {
         let path = request.path.strip_prefix("sys/")?;
         let doors = Doors(self.clone());
-        let found = doors.find(request.op, path).ok()?;
+        let found = match doors.find(request.op, path) {
+            Ok(found) => found,
+            // A door that is asked in another way is still one, in every state.
+            Err(Error::Unsupported(reason @ UnsupportedReason::Operation)) => {
+                return Some(Err(Error::Unsupported(reason)));
+            }
+            Err(_) => return None,
+        };
         let admitted = Admitted::door(&found)?;
         let caller = Caller::anonymous();
         let call = Call {
@@ -221,7 +228,7 @@ fn help(
     let mount = mount.ok_or_else(|| Error::NoHandler(request.path.clone()))?;
     let rows = engine(core, vault, mount).help(below);
     if rows.is_empty() {
-        return Err(Error::Unsupported(crate::error::UnsupportedReason::Path));
+        return Err(Error::Unsupported(UnsupportedReason::Path));
     }
     let help = rows.iter().fold(String::new(), |text, row| {
         let verb = format!("{:?}", row.op).to_uppercase();

@@ -275,10 +275,10 @@ fn aliased(
     kind: String,
     options: Option<BTreeMap<String, String>>,
 ) -> (String, Option<BTreeMap<String, String>>) {
-    if kind != "kv-v2" {
-        return (kind, options);
-    }
     let mut options = options.unwrap_or_default();
+    if kind != "kv-v2" {
+        return (kind, Some(options));
+    }
     options.insert("version".to_owned(), "2".to_owned());
     ("kv".to_owned(), Some(options))
 }

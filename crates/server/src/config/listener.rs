@@ -109,7 +109,9 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             body: 32 * 1024 * 1024,
-            json_strings: 1000,
+            // A batch of items with their references has many strings; the body's bound is what
+            // protects memory.
+            json_strings: 100_000,
             read_timeout: Duration::from_secs(30),
             idle_timeout: Duration::from_secs(300),
         }
