@@ -11,7 +11,7 @@ use std::thread;
 use zeroize::Zeroizing;
 
 use crate::cobblestone::{
-    CHUNK_LEN, Finding, PayloadKey, SEALED_CHUNK_LEN, TAG_LEN, diagnose, sealed_len,
+    CHUNK_LEN, Finding, PayloadKey, SEALED_CHUNK_LEN, TAG_LEN, diagnose, plaintext_len, sealed_len,
 };
 use crate::error::Error;
 use crate::header::HEADER_LEN;
@@ -65,6 +65,9 @@ pub(crate) fn decrypt(
     workers: usize,
     progress: &dyn Progress,
 ) -> Result<u64, Error> {
+    if let (Some(output), Some(len)) = (output, plaintext_len(sealed_len)) {
+        output.set_len(len)?;
+    }
     let batches = (sealed_len / BATCH_SEALED as u64).saturating_add(1);
     let total = AtomicU64::new(0);
     in_parallel(workers, batches, sealed_len, |batch, buffers| {
