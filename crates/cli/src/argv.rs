@@ -16,7 +16,7 @@ pub(crate) fn rewrite(command: &Command, argv: Vec<OsString>) -> Vec<OsString> {
     let mut rewritten = Vec::with_capacity(argv.len());
     // The name of the program.
     rewritten.extend(argv.next());
-    while let Some(argument) = argv.next() {
+    for argument in argv.by_ref() {
         if argument == "--" {
             rewritten.push(argument);
             break;

@@ -40,11 +40,16 @@ impl Server {
     /// With a store in the home folder; not initialised.
     pub fn stored() -> Self {
         let home = tempfile::tempdir().unwrap();
+        let listener = "listener \"tcp\" { address = \"127.0.0.1:0\" tls_disable = true }";
+        Self::listening(home, listener)
+    }
+
+    /// With a store in `home` and the listener that is given; not initialised.
+    pub fn listening(home: TempDir, listener: &str) -> Self {
         let config = home.path().join("config.hcl");
         let store = home.path().join("store");
         let text = format!(
-            "storage \"redb\" {{ path = \"{}\" }}\n\
-             listener \"tcp\" {{ address = \"127.0.0.1:0\" tls_disable = true }}\n",
+            "storage \"redb\" {{ path = \"{}\" }}\n{listener}\n",
             store.display()
         );
         fs::write(&config, text).unwrap();

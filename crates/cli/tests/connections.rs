@@ -1,0 +1,143 @@
+//! Ways to reach a server: TLS with an authority of one's own, client certificates, a unix socket.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    missing_docs
+)]
+#![allow(
+    dead_code,
+    reason = "each test binary uses its part of the support module"
+)]
+
+mod support;
+
+use std::fs;
+use std::path::Path;
+
+use support::Server;
+use tempfile::TempDir;
+
+/// A self-signed certificate and its key, as `NAME.pem` and `NAME.key`.
+fn certificate(folder: &Path, name: &str) {
+    let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
+    let made = rcgen::generate_simple_self_signed(names).unwrap();
+    fs::write(folder.join(format!("{name}.pem")), made.cert.pem()).unwrap();
+    fs::write(
+        folder.join(format!("{name}.key")),
+        made.signing_key.serialize_pem(),
+    )
+    .unwrap();
+}
+
+fn tls_server(home: TempDir, more: &str) -> Server {
+    certificate(home.path(), "server");
+    let folder = home.path().display();
+    let listener = format!(
+        "listener \"tcp\" {{\n address = \"127.0.0.1:0\"\n tls_cert_file = \"{folder}/server.pem\"\n \
+         tls_key_file = \"{folder}/server.key\"\n {more}\n}}"
+    );
+    Server::listening(home, &listener)
+}
+
+#[test]
+fn a_server_s_certificate_is_checked() {
+    let server = tls_server(tempfile::tempdir().unwrap(), "");
+    let trusted = server.run(&["operator", "init", "-status", "-ca-cert=server.pem"]);
+    assert_eq!(trusted.code, 2, "not initialised: {}", trusted.stderr);
+    assert!(
+        trusted.text().contains("not initialized"),
+        "{}",
+        trusted.stderr
+    );
+
+    fs::create_dir(server.path("authorities")).unwrap();
+    fs::copy(server.path("server.pem"), server.path("authorities/a.pem")).unwrap();
+    let folder = server.run(&["operator", "init", "-status", "-ca-path=authorities"]);
+    assert!(
+        folder.text().contains("not initialized"),
+        "{}",
+        folder.stderr
+    );
+
+    certificate(server.home.path(), "other");
+    let unknown = server.run(&["status", "-ca-cert=other.pem"]);
+    assert_eq!((unknown.code, unknown.text().as_str()), (1, ""));
+    assert!(
+        unknown.stderr.contains("certificate") && unknown.stderr.contains("-ca-cert"),
+        "{}",
+        unknown.stderr
+    );
+
+    let unchecked = server.run(&["operator", "init", "-status", "-tls-skip-verify"]);
+    assert!(
+        unchecked.text().contains("not initialized"),
+        "{}",
+        unchecked.stderr
+    );
+}
+
+#[test]
+fn a_client_shows_its_certificate_where_one_is_wanted() {
+    let home = tempfile::tempdir().unwrap();
+    certificate(home.path(), "client");
+    let more = format!(
+        "tls_client_ca_file = \"{}/client.pem\"\n tls_require_and_verify_client_cert = true",
+        home.path().display()
+    );
+    let server = tls_server(home, &more);
+    let bare = server.run(&["operator", "init", "-status", "-ca-cert=server.pem"]);
+    assert_eq!(
+        (bare.code, bare.text().as_str()),
+        (2, ""),
+        "{}",
+        bare.stderr
+    );
+    assert!(bare.stderr.contains("no answer"), "{}", bare.stderr);
+    let shown = [
+        "operator",
+        "init",
+        "-status",
+        "-ca-cert=server.pem",
+        "-client-cert=client.pem",
+        "-client-key=client.key",
+    ];
+    let shown = server.run(&shown);
+    assert!(shown.text().contains("not initialized"), "{}", shown.stderr);
+    let half = server.run(&["status", "-ca-cert=server.pem", "-client-cert=client.pem"]);
+    assert_eq!(half.code, 1);
+}
+
+#[test]
+fn plain_http_is_guessed_from_a_failed_handshake() {
+    let server = Server::dev();
+    let https = server.address.replace("http://", "https://");
+    let ran = server.run(&["status", "-tls-skip-verify", &format!("-address={https}")]);
+    assert_eq!(ran.code, 1);
+    assert!(
+        ran.stderr
+            .contains(&format!("VAULT_ADDR={}", server.address)),
+        "{}",
+        ran.stderr
+    );
+}
+
+#[test]
+fn a_unix_socket_is_an_address() {
+    let home = tempfile::tempdir().unwrap();
+    let socket = home.path().join("s").display().to_string();
+    let server = Server::listening(
+        home,
+        &format!("listener \"unix\" {{ address = \"{socket}\" }}"),
+    );
+    let made = server.json(&["operator", "init", "-key-shares=1", "-key-threshold=1"]);
+    let share = made["unseal_keys_b64"][0].as_str().unwrap();
+    server.ok(&[
+        "operator",
+        "unseal",
+        share,
+        &format!("-address=unix://{socket}"),
+    ]);
+    assert_eq!(server.run(&["status"]).code, 0);
+}
