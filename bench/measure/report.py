@@ -7,7 +7,7 @@ from datetime import date
 
 from measure import load
 
-# What was asked of the first version: a share of the ceiling, requests a second, MiB, or a ratio.
+# The share of the ceiling that was asked of the first version.
 GOALS = {"no audit": 0.45, "file audit": 0.30}
 
 
@@ -40,12 +40,10 @@ def server(results, writes, resident, after):
             done = load.middle(results[name][row])
             lines.append(figures("", name, done, f"{done.per_second / top.per_second:.2f}", f"≥ {goal:.2f}"))
     done, fdatasync = writes
-    # The goal is for a disk whose fdatasync takes 150 µs; on another it is scaled.
-    goal = 5000 * 150 / fdatasync
-    lines.append(figures("KV v2 write, durable", "no audit", done, "", f"≥ {goal:,.0f}/s"))
+    lines.append(figures("KV v2 write, durable", "no audit", done, "", "≥ 5,000/s at 150 µs"))
     lines += [
-        f"\nOne 4 KiB fdatasync on this disk: {fdatasync:.0f} µs (median); the goal for durable writes is 5,000/s at "
-        "150 µs.",
+        f"\nOne 4 KiB fdatasync on this disk: {fdatasync:.0f} µs (median of the probes between the rounds); the "
+        "goal for durable writes holds where it is 150 µs.",
         f"Resident memory after start and unseal: {resident:.1f} MiB (goal: under 40), after the load: {after:.1f} MiB.\n",
     ]
     return "\n".join(lines)
