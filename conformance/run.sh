@@ -23,6 +23,8 @@ if [ ! -e "$venv/ready" ]; then
     "$venv/bin/pip" install --quiet --disable-pip-version-check -r conformance/python/requirements.txt
     touch "$venv/ready"
 fi
-PYTHONDONTWRITEBYTECODE=1 "$venv/bin/python" -m pytest -p no:cacheprovider conformance/python
-
-(cd conformance/go && GOFLAGS=-mod=readonly go test -count=1 ./...)
+# Both run, whatever the first one says.
+failed=0
+PYTHONDONTWRITEBYTECODE=1 "$venv/bin/python" -m pytest -p no:cacheprovider conformance/python || failed=1
+(cd conformance/go && GOFLAGS=-mod=readonly go test -count=1 ./...) || failed=1
+exit "$failed"
