@@ -1,5 +1,7 @@
 //! One line of the audit log, in the shape that collectors of such logs know.
 
+use std::sync::Arc;
+
 use keyfold_keys::kdf::MacKey;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -11,6 +13,13 @@ use crate::mounts::MountRecord;
 use crate::reply::Reply;
 use crate::request::{Op, Request};
 use crate::tokens::Caller;
+
+/// What the lines of a request show hashed: made once for both.
+pub struct Hashed {
+    pub(super) token: Option<Arc<str>>,
+    pub(super) accessor: Option<Arc<str>>,
+    pub(super) data: Option<Box<RawValue>>,
+}
 
 /// A request, for its two lines.
 pub struct Entry<'a> {
@@ -24,6 +33,8 @@ pub struct Entry<'a> {
     pub creates: bool,
     /// When.
     pub now: Time,
+    /// What of it is hashed; absent where there is no device.
+    pub hashed: Option<&'a Hashed>,
 }
 
 /// How a request ended.
@@ -52,9 +63,9 @@ struct Line<'a> {
 #[derive(Serialize, Default)]
 struct AuthPart<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
-    client_token: Option<String>,
+    client_token: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    accessor: Option<String>,
+    accessor: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     display_name: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -89,13 +100,13 @@ struct RequestPart<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     mount_accessor: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    client_token: Option<String>,
+    client_token: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    client_token_accessor: Option<String>,
+    client_token_accessor: Option<&'a str>,
     namespace: Namespace,
     path: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    data: Option<Box<RawValue>>,
+    data: Option<&'a RawValue>,
     #[serde(skip_serializing_if = "Option::is_none")]
     remote_address: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -139,8 +150,8 @@ impl Entry<'_> {
             } else {
                 "response"
             },
-            auth: self.auth(mac, !refused),
-            request: self.request(mac),
+            auth: self.auth(!refused),
+            request: self.request(),
             response: match outcome {
                 Some(Outcome::Done(reply)) => Some(self.response(mac, reply)),
                 _ => None,
@@ -155,7 +166,7 @@ impl Entry<'_> {
         bytes
     }
 
-    fn auth(&self, mac: &MacKey, allowed: bool) -> AuthPart<'_> {
+    fn auth(&self, allowed: bool) -> AuthPart<'_> {
         let policy_results = PolicyResults { allowed };
         let Some(token) = &self.caller.token else {
             return AuthPart {
@@ -164,8 +175,8 @@ impl Entry<'_> {
             };
         };
         AuthPart {
-            client_token: self.caller.text.as_ref().map(|t| hash(mac, t.expose())),
-            accessor: Some(hash(mac, &token.accessor)),
+            client_token: self.hashed.and_then(|h| h.token.as_deref()),
+            accessor: self.hashed.and_then(|h| h.accessor.as_deref()),
             display_name: Some(&token.display_name),
             policies: Some(&token.policies),
             token_policies: Some(&token.policies),
@@ -175,22 +186,18 @@ impl Entry<'_> {
         }
     }
 
-    fn request(&self, mac: &MacKey) -> RequestPart<'_> {
-        let exempt = self
-            .mount
-            .map_or(&[][..], |m| &m.config.audit_non_hmac_request_keys);
-        let body = self.request.body.bytes();
+    fn request(&self) -> RequestPart<'_> {
         RequestPart {
             id: &self.request.id,
             operation: operation(self.request.op, self.creates),
             mount_point: self.mount.map(|m| m.path.as_str()),
             mount_type: self.mount.map(|m| m.kind.as_str()),
             mount_accessor: self.mount.map(|m| m.accessor.as_str()),
-            client_token: self.caller.text.as_ref().map(|t| hash(mac, t.expose())),
-            client_token_accessor: self.caller.token.as_ref().map(|t| hash(mac, &t.accessor)),
+            client_token: self.hashed.and_then(|h| h.token.as_deref()),
+            client_token_accessor: self.hashed.and_then(|h| h.accessor.as_deref()),
             namespace: Namespace { id: "root" },
             path: &self.request.path,
-            data: (!body.is_empty()).then(|| redact::object(mac, body, exempt)),
+            data: self.hashed.and_then(|h| h.data.as_deref()),
             remote_address: self.request.remote.map(|a| a.ip().to_string()),
             remote_port: self.request.remote.map(|a| a.port()),
         }

@@ -16,14 +16,18 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use keyfold_keys::kdf::MacKey;
+use quick_cache::sync::Cache;
 
-pub use self::entry::{Entry, Outcome};
+pub use self::entry::{Entry, Hashed, Outcome};
 use crate::barrier::View;
 use crate::error::Error;
+use crate::mounts::MountRecord;
 use crate::pipeline::Authorized;
 use crate::ports::audit::AuditDevice;
 use crate::ports::engine::{Access, Found};
 use crate::ports::storage::Batch;
+use crate::request::Request;
+use crate::tokens::{Caller, Hash, Token};
 
 const HMAC_KEY: &str = "audit/hmac-key";
 
@@ -56,7 +60,12 @@ impl Admitted {
 pub struct Broker {
     devices: Vec<AuditSetup>,
     mac: MacKey,
+    /// HMACs of tokens and accessors, which stand in every line: by the token's name.
+    callers: Cache<Hash, (Arc<str>, Arc<str>)>,
 }
+
+/// Callers whose HMACs are kept.
+const CALLERS: usize = 10_000;
 
 impl Broker {
     /// The batch that a new vault needs.
@@ -68,10 +77,51 @@ impl Broker {
     pub async fn open(view: &View, devices: Vec<AuditSetup>) -> Result<Self, Error> {
         let key = view.get(HMAC_KEY).await?;
         let key = key.ok_or_else(|| Error::corrupt(format!("sys/{HMAC_KEY}")))?;
+        let mac = MacKey::new(key.value.expose());
         Ok(Self {
             devices,
-            mac: MacKey::new(key.value.expose()),
+            mac,
+            callers: Cache::new(CALLERS),
         })
+    }
+
+    /// Hashes what the lines of a request show; nothing where there is no device.
+    pub fn hashed(
+        &self,
+        request: &Request,
+        caller: &Caller,
+        mount: Option<&MountRecord>,
+    ) -> Option<Hashed> {
+        if self.devices.is_empty() {
+            return None;
+        }
+        let (token, accessor) = match (&caller.token, &caller.text) {
+            (Some(token), Some(text)) => {
+                let (token, accessor) = self.caller(token, text.expose());
+                (Some(token), Some(accessor))
+            }
+            // One that is no token: its HMAC is not worth a place in the cache.
+            (None, Some(text)) => (Some(redact::hash(&self.mac, text.expose()).into()), None),
+            (_, None) => (None, None),
+        };
+        let exempt = mount.map_or(&[][..], |m| &m.config.audit_non_hmac_request_keys);
+        let body = request.body.bytes();
+        let data = (!body.is_empty()).then(|| redact::object(&self.mac, body, exempt));
+        Some(Hashed {
+            token,
+            accessor,
+            data,
+        })
+    }
+
+    fn caller(&self, token: &Token, text: &str) -> (Arc<str>, Arc<str>) {
+        if let Some(known) = self.callers.get(&token.hash) {
+            return known;
+        }
+        let hash = |text: &str| Arc::from(redact::hash(&self.mac, text));
+        let hashes = (hash(text), hash(&token.accessor));
+        self.callers.insert(token.hash.clone(), hashes.clone());
+        hashes
     }
 
     /// Records a request that may go on.

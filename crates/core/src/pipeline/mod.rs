@@ -26,15 +26,24 @@ use crate::tokens::{Caller, TokenAuth};
 
 impl Core {
     /// Answers a request.
-    pub async fn handle(self: &Arc<Self>, request: Request) -> Result<Reply, Error> {
+    pub async fn handle(self: &Arc<Self>, mut request: Request) -> Result<Reply, Error> {
         if let Some(reply) = self.door(&request).await {
             return reply;
         }
         let vault = self.unsealed()?;
-        let caller = vault.identify(&request).await?;
+        let caller = vault.identify(&mut request).await?;
         let reply = serve(self, &vault, request, caller).await;
         drop(vault);
         reply
+    }
+
+    /// Whether a path has an answer in the present state: [`Error::Sealed`] where it has none. The
+    /// edge asks before it reads a body, so that a sealed server judges no body.
+    pub fn serves(self: &Arc<Self>, path: &str) -> Result<(), Error> {
+        match self.unsealed() {
+            Err(error) if !Doors::has(path) => Err(error),
+            _ => Ok(()),
+        }
     }
 
     /// The seal's own calls, which work in every state and without a token.
@@ -93,36 +102,40 @@ async fn serve(
         _ => false,
     };
     let verdict = authorize::check(vault, &request, &caller, found.as_ref().ok(), creates).await;
-    let entry_mount = mount.as_deref().map(|m| &m.record);
-    let admitted = {
-        let entry = Entry {
-            request: &request,
-            caller: &caller,
-            mount: entry_mount,
-            creates,
-            now,
-        };
-        match verdict {
-            Ok((authorized, extent)) => {
-                let admitted = vault.audit.admit(authorized, &entry)?;
-                caller.sudo = extent.sudo;
-                caller.page_limit = extent.page_limit;
-                admitted
-            }
-            Err(error) => {
-                vault.audit.refuse(&entry, &error)?;
-                return Err(error);
-            }
+    let record = mount.as_deref().map(|m| &m.record);
+    let hashed = vault.audit.hashed(&request, &caller, record);
+    let (request, hashed) = (&request, hashed.as_ref());
+    let entry = Entry {
+        request,
+        caller: &caller,
+        mount: record,
+        creates,
+        now,
+        hashed,
+    };
+    let (admitted, extent) = match verdict {
+        Ok((authorized, extent)) => (vault.audit.admit(authorized, &entry)?, extent),
+        Err(error) => {
+            vault.audit.refuse(&entry, &error)?;
+            return Err(error);
         }
     };
-    let spent = take_use(vault, &mut caller).await?;
-    let result = match (&engine, found) {
-        (Some(engine), Ok(found)) => {
-            let call = call(&request, below, &found, &caller, creates, now);
-            engine.run(admitted, &found, &call).await
+    caller.sudo = extent.sudo;
+    caller.page_limit = extent.page_limit;
+    let open = is_open(found.as_ref().ok());
+    let used = if open {
+        Ok(None)
+    } else {
+        take_use(vault, &mut caller).await
+    };
+    let (spent, result) = match (used, &engine, found) {
+        (Err(error), ..) => (None, Err(error)),
+        (Ok(spent), Some(engine), Ok(found)) => {
+            let call = call(request, below, &found, &caller, creates, now);
+            (spent, engine.run(admitted, &found, &call).await)
         }
-        (_, Err(error)) => Err(error),
-        (None, Ok(_)) => Err(Error::Bug("a route without an engine")),
+        (Ok(spent), _, Err(error)) => (spent, Err(error)),
+        (Ok(spent), None, Ok(_)) => (spent, Err(Error::Bug("a route without an engine"))),
     };
     let outcome = match &result {
         Ok(reply) => Outcome::Done(reply),
@@ -130,11 +143,12 @@ async fn serve(
     };
     let now = vault.clock.now();
     let entry = Entry {
-        request: &request,
+        request,
         caller: &caller,
-        mount: entry_mount,
+        mount: record,
         creates,
         now,
+        hashed,
     };
     let recorded = vault.audit.answered(&entry, &outcome);
     if let Some(hash) = spent {
@@ -146,12 +160,11 @@ async fn serve(
 
 impl Unsealed {
     /// Who presents the token. A wrong or dead one is nobody, which only open routes take.
-    async fn identify(&self, request: &Request) -> Result<Caller, Error> {
-        let Some(text) = &request.token else {
+    async fn identify(&self, request: &mut Request) -> Result<Caller, Error> {
+        let Some(text) = request.token.take() else {
             return Ok(Caller::anonymous());
         };
         let token = self.tokens.find(text.expose(), self.clock.now()).await?;
-        let text = keyfold_secret::Secret::new(text.expose().clone());
         Ok(Caller {
             token,
             text: Some(text),

@@ -55,6 +55,14 @@ impl Engine for Doors {
     }
 }
 
+impl Doors {
+    /// Whether a path is a door, whatever is asked of it.
+    pub(crate) fn has(path: &str) -> bool {
+        let below = path.strip_prefix("sys/");
+        below.is_some_and(|below| Self::routes().iter().any(|row| row.pattern == below))
+    }
+}
+
 #[derive(Deserialize)]
 struct Init {
     #[serde(default)]

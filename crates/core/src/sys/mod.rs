@@ -153,7 +153,8 @@ impl Engine for System {
                 "internal/ui/mounts/{path...}",
                 "The mount of a path.",
                 |s, c| Box::pin(s.ui_mount(c)),
-            ),
+            )
+            .open(),
         ];
         ROUTES
     }

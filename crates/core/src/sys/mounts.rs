@@ -306,10 +306,13 @@ impl std::fmt::Display for BadTtl {
     }
 }
 
-/// Seconds of a duration's text; `system` and nothing leave it to the system.
+/// Seconds of a duration's text; `system` leaves it to the system, an empty text says nothing.
 fn seconds(text: Option<String>) -> Result<Option<u64>, BadTtl> {
     let Some(text) = text else { return Ok(None) };
-    if text.is_empty() || text == "system" {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    if text == "system" {
         return Ok(Some(0));
     }
     let bad = |cause: String| BadTtl {

@@ -128,7 +128,8 @@ impl Tokens {
             let mut batch = Batch::new()
                 .unchanged(key.clone(), revision)
                 .put(key, json(&new)?);
-            if old.expires != new.expires {
+            // Two ends in one second share a place in the order.
+            if old.expiry_key() != new.expiry_key() {
                 if let Some(key) = old.expiry_key() {
                     batch = batch.delete(format!("{EXPIRE}{key}"));
                 }
