@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::output::Format;
-use crate::{envelope, exit, kv, logical, login, operator, policy, secrets, server, token};
+use crate::{demo, envelope, exit, kv, logical, login, operator, policy, secrets, server, token};
 
 /// Keyfold: secrets and keys in a server, and files encrypted under them.
 #[derive(Parser)]
@@ -97,6 +97,8 @@ pub(crate) enum Command {
     Rewrap(envelope::rewrap::RewrapArgs),
     /// Count which key versions hold what; needs no key and no server
     Census(envelope::census::CensusArgs),
+    /// The whole story on one file, with a server of its own; leaves nothing behind
+    Demo(demo::DemoArgs),
     /// What the exit codes mean
     #[command(name = "exit-codes", long_about = exit::table())]
     ExitCodes,

@@ -10,6 +10,7 @@
 
 mod args;
 mod argv;
+mod demo;
 mod envelope;
 mod error;
 mod exit;
@@ -79,6 +80,7 @@ fn dispatch(cli: Cli) -> Result<Exit, CliError> {
     let session = &session;
     let done = match cli.command {
         Command::Server(args) => return Ok(server::run(args)),
+        Command::Demo(args) => return Ok(demo::run(&args)),
         Command::Status => return status::run(session),
         Command::Operator(operator) => return operator::run(session, operator),
         Command::Rewrap(args) => return envelope::rewrap::run(session, args),
