@@ -76,12 +76,12 @@ fn told(file: Option<&Path>) -> String {
 fn on_a_file_of_ones_own_which_is_only_read() {
     let home = tempfile::tempdir().unwrap();
     for len in [0, 1, 16_384, 300_000] {
-        let file = home.path().join(format!("report-{len}.pdf"));
+        let file = home.path().join(format!("résumé-{len}.pdf"));
         let bytes: Vec<u8> = (0..len).map(|n: u32| (n % 251) as u8).collect();
         fs::write(&file, &bytes).unwrap();
         let modified = fs::metadata(&file).unwrap().modified().unwrap();
         let said = told(Some(&file));
-        assert!(said.contains(&format!("DEK of report-{len}.pdf.kf  wrapped by version 2")));
+        assert!(said.contains(&format!("DEK of r?sum?-{len}.pdf.kf  wrapped by version 2")));
         assert_eq!(fs::read(&file).unwrap(), bytes);
         assert_eq!(fs::metadata(&file).unwrap().modified().unwrap(), modified);
     }

@@ -86,7 +86,7 @@ impl Page {
     }
 
     fn put(&self, line: &str) -> Result<(), DemoError> {
-        Ok(output::line(line)?)
+        Ok(output::line(&self.art.fit(line))?)
     }
 }
 

@@ -10,6 +10,14 @@ pub(super) enum Art {
 }
 
 impl Art {
+    /// A line without what can't be shown: files may be called anything.
+    pub(super) fn fit(self, line: &str) -> String {
+        match self {
+            Self::Lines => line.to_owned(),
+            Self::Ascii => line.replace(|c: char| !c.is_ascii(), "?"),
+        }
+    }
+
     /// The strokes for: a child, the last child, a level that goes on, one that does not.
     fn strokes(self) -> [&'static str; 4] {
         match self {
