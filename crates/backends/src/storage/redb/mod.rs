@@ -23,7 +23,7 @@ use async_trait::async_trait;
 use keyfold_core::ports::storage::{
     Batch, Change, Entry, LockGuard, Page, Revision, Storage, StorageError,
 };
-use redb::{ReadTransaction, ReadableDatabase};
+use redb::{AccessGuard, ReadTransaction, ReadableDatabase};
 use tokio::sync::broadcast;
 
 pub use self::open::{OpenError, Options};
@@ -93,17 +93,18 @@ impl Redb {
 #[async_trait]
 impl Storage for Redb {
     async fn get(&self, key: &str) -> Result<Option<Entry>, StorageError> {
+        let found = |entry: AccessGuard<'_, (u64, &'static [u8])>| {
+            let (revision, value) = entry.value();
+            Entry {
+                value: value.to_vec(),
+                revision: Revision(revision),
+            }
+        };
+        if let Some(latest) = self.slot.latest().as_deref() {
+            return self.read(|| Ok(latest.get(key)?.map(found)));
+        }
         let snapshot = self.snapshot()?;
-        self.read(|| {
-            let entry = snapshot.open_table(DATA)?.get(key)?;
-            Ok(entry.map(|entry| {
-                let (revision, value) = entry.value();
-                Entry {
-                    value: value.to_vec(),
-                    revision: Revision(revision),
-                }
-            }))
-        })
+        self.read(|| Ok(snapshot.open_table(DATA)?.get(key)?.map(found)))
     }
 
     async fn list(&self, prefix: &str, after: &str, limit: usize) -> Result<Page, StorageError> {

@@ -5,12 +5,15 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use arc_swap::ArcSwapOption;
+use arc_swap::{ArcSwapOption, Guard};
 use keyfold_core::ports::storage::StorageError;
-use redb::Database;
+use redb::{Database, ReadOnlyTable, ReadableDatabase};
 
 use super::disk::Health;
-use super::open::{self, OpenError, Options};
+use super::open::{self, DATA, OpenError, Options};
+
+/// The records as one commit left them.
+pub(super) type Data = ReadOnlyTable<&'static str, (u64, &'static [u8])>;
 
 /// Pause while a reader still has the closing database.
 const READER_PAUSE: Duration = Duration::from_millis(1);
@@ -21,6 +24,9 @@ pub(super) struct Slot {
     options: Options,
     health: Arc<Health>,
     database: ArcSwapOption<Database>,
+    /// The records as the last commit left them. Beginning a transaction takes locks and costs more
+    /// than the read itself, so one is begun for each group of commits, not for each read.
+    latest: ArcSwapOption<Data>,
 }
 
 impl Slot {
@@ -31,16 +37,31 @@ impl Slot {
         health: Arc<Health>,
     ) -> Result<(Self, u64), OpenError> {
         let (database, revision) = open::open_or_create(&path, options, &health)?;
-        let database = ArcSwapOption::from_pointee(database);
-        Ok((
-            Self {
-                path,
-                options,
-                health,
-                database,
-            },
-            revision,
-        ))
+        let slot = Self {
+            path,
+            options,
+            health,
+            database: ArcSwapOption::from_pointee(database),
+            latest: ArcSwapOption::empty(),
+        };
+        slot.refresh();
+        Ok((slot, revision))
+    }
+
+    /// The records as the last acknowledged commit left them; `None` while that is not at hand, and
+    /// a transaction has to be begun.
+    pub(super) fn latest(&self) -> Guard<Option<Arc<Data>>> {
+        self.latest.load()
+    }
+
+    /// Makes what was committed the latest. Only the writer's thread calls this, before it answers.
+    pub(super) fn refresh(&self) {
+        let table = self.database().and_then(|database| {
+            let table = super::sound(|| Ok(database.begin_read()?.open_table(DATA)?));
+            // A read finds out by itself what is wrong with the store.
+            table.ok().map(Arc::new)
+        });
+        self.latest.store(table);
     }
 
     /// The database, for one transaction.
@@ -59,6 +80,7 @@ impl Slot {
         let (database, revision) =
             opened.map_err(|error| StorageError::Failed(error.to_string()))?;
         self.database.store(Some(Arc::new(database)));
+        self.refresh();
         Ok(revision)
     }
 
@@ -76,17 +98,21 @@ impl Slot {
         })
     }
 
-    /// Readers hold the database only while they begin a transaction, so this waits microseconds.
+    /// Readers hold what they read from only for the read, so this waits microseconds.
     fn close(&self) {
-        let Some(mut database) = self.database.swap(None) else {
-            return;
-        };
-        loop {
-            match Arc::try_unwrap(database) {
-                Ok(database) => return drop(database),
-                Err(shared) => database = shared,
-            }
-            thread::sleep(READER_PAUSE);
+        drop_last(self.latest.swap(None));
+        drop_last(self.database.swap(None));
+    }
+}
+
+/// Waits until nobody else has it, then drops it.
+fn drop_last<T>(shared: Option<Arc<T>>) {
+    let Some(mut shared) = shared else { return };
+    loop {
+        match Arc::try_unwrap(shared) {
+            Ok(last) => return drop(last),
+            Err(other) => shared = other,
         }
+        thread::sleep(READER_PAUSE);
     }
 }

@@ -136,6 +136,7 @@ impl Worker {
     /// The group is on disk: tells the watchers, then the writers, so that a writer which reads
     /// again finds no cache that has not been told.
     fn settle(&mut self, group: &mut Vec<Job>, verdicts: Vec<Answer>) {
+        self.slot.refresh();
         let mut answers = Vec::with_capacity(group.len());
         for (job, verdict) in group.drain(..).zip(verdicts) {
             if let Ok(revision) = verdict {
