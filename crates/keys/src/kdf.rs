@@ -1,5 +1,6 @@
 //! Deriving keys and tagging: HKDF (RFC 5869) and HMAC (RFC 2104).
 
+use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::hkdf::{self, HKDF_SHA256, HKDF_SHA512, KeyType, Prk, Salt};
 use aws_lc_rs::hmac::{self, HMAC_SHA256};
 
@@ -61,14 +62,17 @@ impl MacKey {
 
     /// The tag of `data`.
     pub fn tag(&self, data: &[u8]) -> [u8; TAG_LEN] {
-        let tag = hmac::sign(&self.0, data);
+        let mut tag = [0; TAG_LEN];
+        // Not `hmac::sign`: it moves its context, and what it moved from, with the last block of the
+        // data in it, stays on the stack.
         #[expect(clippy::expect_used, reason = "a tag of HMAC-SHA-256 has 32 bytes")]
-        tag.as_ref().try_into().expect("32 bytes")
+        hmac::sign_to_buffer(&self.0, data, &mut tag).expect("room for 32 bytes");
+        tag
     }
 
     /// Whether `tag` is the tag of `data`; in constant time.
     pub fn verify(&self, data: &[u8], tag: &[u8]) -> bool {
-        hmac::verify(&self.0, data, tag).is_ok()
+        verify_slices_are_equal(&self.tag(data), tag).is_ok()
     }
 }
 
