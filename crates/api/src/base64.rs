@@ -1,8 +1,15 @@
-//! Base64 of the wire: the standard alphabet, padded, with line breaks allowed anywhere.
+//! Base64 of the wire: the standard alphabet, padded, with line breaks allowed anywhere and bits
+//! that the last character does not need ignored, as existing servers read it.
 
 use std::borrow::Cow;
 
-use ::base64::{DecodeError, Engine as _, engine::general_purpose::STANDARD};
+use ::base64::engine::general_purpose::{GeneralPurpose, PAD};
+use ::base64::{DecodeError, Engine as _, alphabet};
+
+const STANDARD: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    PAD.with_decode_allow_trailing_bits(true),
+);
 
 /// The caller's text is no base64. Holds where, not what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -57,6 +64,7 @@ mod tests {
             ("", &b""[..]),
             ("aGVsbG8=", b"hello"),
             ("aGVs\r\nbG8=\n", b"hello"),
+            ("YR==", b"a"),
         ] {
             assert_eq!(decode(text).as_deref(), Ok(bytes), "{text:?}");
         }

@@ -21,7 +21,8 @@ pub trait AuditDevice: Send + Sync + 'static {
 pub const WRITE_DEADLINE: Duration = Duration::from_secs(2);
 
 /// Checks the options and opens a device; the error names the option.
-pub type OpenDevice = fn(options: &BTreeMap<String, String>) -> Result<Arc<dyn AuditDevice>, String>;
+pub type OpenDevice =
+    fn(options: &BTreeMap<String, String>) -> Result<Arc<dyn AuditDevice>, String>;
 
 /// A kind of device: how the configuration calls it and how one is made.
 pub struct AuditKind {

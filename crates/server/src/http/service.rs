@@ -62,7 +62,9 @@ async fn handle(
     let (parts, incoming) = request.into_parts();
     let bytes = body::read(incoming, &site.limits).await?;
     let head = decode::head(&parts)?;
-    site.core.serves(&head.path).map_err(|error| Failure::of(error, id))?;
+    site.core
+        .serves(&head.path)
+        .map_err(|error| Failure::of(error, id))?;
     let request = keyfold_core::Request {
         id: id.to_owned(),
         op: head.op,
