@@ -31,7 +31,8 @@ pub struct Record {
 pub struct Policies {
     view: View,
     clock: Arc<dyn Clock>,
-    acls: Cache<Vec<String>, Arc<Acl>>,
+    /// Compiled sets, each with the generation it was read in.
+    acls: Cache<Vec<String>, (u64, Arc<Acl>)>,
     generation: AtomicU64,
 }
 
@@ -63,10 +64,13 @@ impl Policies {
 
     /// The compiled set of these policies. Names that are not there grant nothing.
     pub async fn acl(&self, names: &[String]) -> Result<Arc<Acl>, Error> {
-        if let Some(acl) = self.acls.get(names) {
+        // Before anything is read: a set that was overtaken by a change is never taken for a new one.
+        let generation = self.generation();
+        if let Some((compiled, acl)) = self.acls.get(names)
+            && compiled == generation
+        {
             return Ok(acl);
         }
-        let generation = self.generation();
         let mut policies = Vec::with_capacity(names.len());
         for name in names {
             if let Some(policy) = self.parsed(name).await? {
@@ -74,12 +78,7 @@ impl Policies {
             }
         }
         let acl = Arc::new(Acl::new(&policies));
-        self.acls.insert(names.to_vec(), acl.clone());
-        // A policy may have changed while they were read; whoever changed it may have cleared the
-        // cache before this set got in.
-        if self.generation() != generation {
-            self.acls.remove(names);
-        }
+        self.acls.insert(names.to_vec(), (generation, acl.clone()));
         Ok(acl)
     }
 

@@ -8,6 +8,7 @@
     missing_docs
 )]
 
+mod corners;
 mod crash;
 mod life;
 mod machine;

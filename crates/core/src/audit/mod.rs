@@ -27,7 +27,7 @@ use crate::ports::audit::AuditDevice;
 use crate::ports::engine::{Access, Found};
 use crate::ports::storage::Batch;
 use crate::request::Request;
-use crate::tokens::{Caller, Hash, Token};
+use crate::tokens::{Caller, Token};
 
 const HMAC_KEY: &str = "audit/hmac-key";
 
@@ -60,8 +60,9 @@ impl Admitted {
 pub struct Broker {
     devices: Vec<AuditSetup>,
     mac: MacKey,
-    /// HMACs of tokens and accessors, which stand in every line: by the token's name.
-    callers: Cache<Hash, (Arc<str>, Arc<str>)>,
+    /// HMACs of tokens and accessors, which stand in every line: by the accessor, which, unlike a
+    /// token's text, never comes twice.
+    callers: Cache<String, (Arc<str>, Arc<str>)>,
 }
 
 /// Callers whose HMACs are kept.
@@ -115,12 +116,12 @@ impl Broker {
     }
 
     fn caller(&self, token: &Token, text: &str) -> (Arc<str>, Arc<str>) {
-        if let Some(known) = self.callers.get(&token.hash) {
+        if let Some(known) = self.callers.get(&token.accessor) {
             return known;
         }
         let hash = |text: &str| Arc::from(redact::hash(&self.mac, text));
         let hashes = (hash(text), hash(&token.accessor));
-        self.callers.insert(token.hash.clone(), hashes.clone());
+        self.callers.insert(token.accessor.clone(), hashes.clone());
         hashes
     }
 

@@ -20,7 +20,7 @@ use keyfold_keys::{Dek, Keyring, RootKey, Wraps};
 pub use self::deks::MountDeks;
 pub use self::view::{Stored, View, json, retry};
 use crate::error::Error;
-use crate::ports::storage::{Batch, Storage};
+use crate::ports::storage::{Batch, Revision, Storage, StorageError};
 
 /// Where the wrapped keyring is stored.
 pub const KEYRING: &str = "core/keyring";
@@ -32,8 +32,15 @@ pub const SYSTEM: &str = "00000000-0000-0000-0000-000000000000";
 /// The open store of an unsealed server.
 pub struct Barrier {
     storage: Arc<dyn Storage>,
-    keyring: ArcSwap<Keyring>,
+    keyring: ArcSwap<Held>,
     deks: Mutex<HashMap<String, Arc<MountDeks>>>,
+}
+
+/// The keyring, and the commit that stored it. What wraps a dek demands that it still is the stored
+/// one: a dek under a term that somebody else has retired would never open again.
+struct Held {
+    keyring: Keyring,
+    revision: Revision,
 }
 
 /// What a rotation of the kek did.
@@ -46,8 +53,13 @@ pub struct Rotated {
 }
 
 impl Barrier {
-    /// Opens with a keyring that was read from [`KEYRING`], and unwraps every mount's deks.
-    pub async fn open(storage: Arc<dyn Storage>, keyring: Keyring) -> Result<Self, Error> {
+    /// Opens with a keyring that was read from [`KEYRING`] at a revision, and unwraps every mount's
+    /// deks.
+    pub async fn open(
+        storage: Arc<dyn Storage>,
+        keyring: Keyring,
+        revision: Revision,
+    ) -> Result<Self, Error> {
         let mut deks = HashMap::new();
         for uuid in storage.list(DEKS, "", 0).await?.names {
             let Some(uuid) = uuid.strip_suffix('/') else {
@@ -58,7 +70,7 @@ impl Barrier {
         }
         Ok(Self {
             storage,
-            keyring: ArcSwap::from_pointee(keyring),
+            keyring: ArcSwap::from_pointee(Held { keyring, revision }),
             deks: Mutex::new(deks),
         })
     }
@@ -75,13 +87,12 @@ impl Barrier {
     pub fn new_dek(&self, uuid: &str, batch: Batch) -> Result<(MountDeks, Batch), Error> {
         let dek = Dek::generate();
         let key = MountDeks::key(uuid, 1);
-        let wrapped = self
-            .keyring
-            .load()
-            .active()
-            .kek
-            .wrap(&dek, key.as_bytes())?;
-        let batch = batch.absent(key.clone()).put(key, wrapped.into_bytes());
+        let held = self.keyring.load();
+        let wrapped = held.keyring.active().kek.wrap(&dek, key.as_bytes())?;
+        let batch = batch
+            .unchanged(KEYRING, held.revision)
+            .absent(key.clone())
+            .put(key, wrapped.into_bytes());
         Ok((MountDeks::first(uuid, dek), batch))
     }
 
@@ -113,8 +124,8 @@ impl Barrier {
 
     /// Term, time of installation and count of deks under it, for `sys/key-status`.
     pub fn active_term(&self) -> (u32, String, usize) {
-        let keyring = self.keyring.load();
-        let active = keyring.active();
+        let held = self.keyring.load();
+        let active = held.keyring.active();
         let deks = self
             .table()
             .values()
@@ -129,16 +140,11 @@ impl Barrier {
     /// The caller holds the lock that also covers creating and removing mounts.
     pub async fn rotate(&self, root: &RootKey, created: &str) -> Result<Rotated, Error> {
         let old = self.keyring.load_full();
-        let old_term = old.active().term;
-        let new = old.rotate(created)?.retire(old_term)?;
+        let old_term = old.keyring.active().term;
+        let new = old.keyring.rotate(created)?.retire(old_term)?;
         let kek = &new.active().kek;
-        let stored = self
-            .storage
-            .get(KEYRING)
-            .await?
-            .ok_or_else(|| Error::corrupt(KEYRING))?;
         let mut batch = Batch::new()
-            .unchanged(KEYRING, stored.revision)
+            .unchanged(KEYRING, old.revision)
             .put(KEYRING, root.wrap(&new, KEYRING.as_bytes())?.into_bytes());
         let all: Vec<_> = self.table().values().cloned().collect();
         let mut count = 0;
@@ -150,9 +156,12 @@ impl Barrier {
                 count += 1;
             }
         }
-        self.storage.commit(batch).await?;
+        let revision = self.storage.commit(batch).await.map_err(overtaken)?;
         let term = new.active().term;
-        self.keyring.store(Arc::new(new));
+        self.keyring.store(Arc::new(Held {
+            keyring: new,
+            revision,
+        }));
         Ok(Rotated { term, deks: count })
     }
 
@@ -164,6 +173,14 @@ impl Barrier {
     fn table(&self) -> std::sync::MutexGuard<'_, HashMap<String, Arc<MountDeks>>> {
         // The table is whole after every operation, so a panic elsewhere does not spoil it.
         self.deks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The keyring that is held is not the stored one any more, so nothing was changed.
+pub(crate) fn overtaken(error: StorageError) -> Error {
+    match error {
+        StorageError::Conflict(_) => Error::Contended,
+        error => error.into(),
     }
 }
 

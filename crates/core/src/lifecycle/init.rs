@@ -138,7 +138,7 @@ impl Core {
         let keyring = root
             .unwrap(&wrapped, KEYRING.as_bytes())
             .map_err(|_| damaged())?;
-        let barrier = Barrier::open(self.storage.clone(), keyring).await?;
+        let barrier = Barrier::open(self.storage.clone(), keyring, entry.revision).await?;
         let vault = Unsealed::open(self, sealed.seal.clone(), root, barrier).await?;
         self.state.store(Arc::new(State::Unsealed(vault)));
         tracing::info!("vault is unsealed");

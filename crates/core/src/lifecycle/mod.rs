@@ -144,7 +144,8 @@ impl Core {
         let Ok(vault) = self.unsealed() else {
             return Ok(());
         };
-        let sealed = Sealed::new(seal::read(&*self.storage).await?);
+        // From memory: a store that does not answer must not keep a vault open.
+        let sealed = Sealed::new(vault.seal.clone());
         self.state.store(Arc::new(State::Sealed(Arc::new(sealed))));
         vault.stop();
         let gone = Arc::downgrade(&vault);

@@ -15,7 +15,7 @@ use crate::audit::Broker;
 use crate::barrier::{Barrier, Rotated, SYSTEM, View};
 use crate::clock::Clock;
 use crate::error::Error;
-use crate::mounts::Mounts;
+use crate::mounts::{self, Mounts};
 use crate::policies::Policies;
 use crate::ports::storage::{Batch, Change};
 use crate::tokens::{self, Tokens};
@@ -161,23 +161,29 @@ async fn sweep(vault: std::sync::Weak<Unsealed>) {
         if open.stopping.load(Ordering::Acquire) {
             return;
         }
+        let storage = open.barrier.storage().clone();
         let (name, ttl) = SWEEP_LOCK;
-        match open.barrier.storage().lock(name, ttl).await {
+        match storage.lock(name, ttl).await {
             Ok(Some(_lock)) => {
-                if !cleared {
-                    cleared = true;
-                    if let Err(error) = open.mounts.clear_noise().await {
-                        tracing::warn!(%error, "records of removed mounts remain");
-                    }
+                if let Err(error) = open.tokens.finish_revocations().await {
+                    tracing::warn!(%error, "trees of revoked tokens remain");
                 }
                 if let Err(error) = open.tokens.sweep().await {
                     tracing::warn!(%error, "expired tokens remain stored");
                 }
+                drop(open);
+                if !std::mem::replace(&mut cleared, true)
+                    && let Err(error) = mounts::clear_noise(&*storage).await
+                {
+                    tracing::warn!(%error, "records of removed mounts remain");
+                }
             }
-            Ok(None) => {}
-            Err(error) => tracing::warn!(%error, "no sweep of expired tokens"),
+            Ok(None) => drop(open),
+            Err(error) => {
+                drop(open);
+                tracing::warn!(%error, "no sweep of expired tokens");
+            }
         }
-        drop(open);
         // The notification only shortens the wait; the weak reference ends the task.
         tokio::time::sleep(tokens::expiry::EVERY).await;
     }

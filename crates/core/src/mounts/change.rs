@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::record::{MountConfig, MountRecord, Tune, accessor};
 use super::table::{Mount, Target};
 use super::{FOLDER, Mounts, engine, prefix};
-use crate::barrier::json;
+use crate::barrier::{DEKS, json, overtaken};
 use crate::error::Error;
 use crate::id;
 use crate::ports::storage::{Batch, Storage};
@@ -52,6 +52,7 @@ impl Mounts {
                 taken.record.path
             )));
         }
+        self.check_store(&new.path).await?;
         let uuid = id::uuid();
         let record = MountRecord {
             accessor: accessor(&new.kind),
@@ -71,7 +72,8 @@ impl Mounts {
         let view = self.barrier.view_of(deks.clone(), &prefix(&uuid));
         // Before the commit: an engine that does not take its options leaves no trace.
         let target = engine(&record.kind, view, self.kinds, &self.clock, &record)?;
-        self.barrier.storage().commit(batch).await?;
+        let storage = self.barrier.storage();
+        storage.commit(batch).await.map_err(overtaken)?;
         self.barrier.adopt(deks);
         self.table
             .store(Arc::new(self.table.load().with(Mount { record, target })));
@@ -136,27 +138,48 @@ impl Mounts {
             .await?;
         self.table.store(Arc::new(table.without(path)));
         self.barrier.forget(&uuid);
-        if let Some(me) = self.me.upgrade() {
-            tokio::spawn(async move {
-                if let Err(error) = clear(&**me.barrier.storage(), &prefix(&uuid)).await {
-                    tracing::warn!(%error, mount = %uuid, "records of a removed mount remain");
-                }
-            });
-        }
+        // The store alone goes along: this may outlast the vault, and must not keep its keys.
+        let storage = self.barrier.storage().clone();
+        tokio::spawn(async move {
+            if let Err(error) = clear(&*storage, &prefix(&uuid)).await {
+                tracing::warn!(%error, mount = %uuid, "records of a removed mount remain");
+            }
+        });
         Ok(())
     }
 
-    /// Clears what removed mounts left when a crash came before.
-    pub async fn clear_noise(&self) -> Result<(), Error> {
-        let storage = self.barrier.storage();
-        for name in storage.list("logical/", "", 0).await?.names {
-            let uuid = name.trim_end_matches('/');
-            if !self.table.load().iter().any(|m| m.record.uuid == uuid) {
-                clear(&**storage, &prefix(uuid)).await?;
+    /// A mount whose commit had an unknown end may be stored and not in the table. It is there from
+    /// the next unseal on; a second one at its path would hide one of the two.
+    async fn check_store(&self, path: &str) -> Result<(), Error> {
+        let table = self.table.load_full();
+        for uuid in self.view.list(FOLDER, "", 0).await?.names {
+            if table.iter().any(|m| m.record.uuid == uuid) {
+                continue;
+            }
+            let key = format!("{FOLDER}{uuid}");
+            if let Some((record, _)) = self.view.read::<MountRecord>(&key).await?
+                && (record.path.starts_with(path) || path.starts_with(&record.path))
+            {
+                return Err(Error::bad(format!(
+                    "path is already in use at {}",
+                    record.path
+                )));
             }
         }
         Ok(())
     }
+}
+
+/// Clears what removed mounts left when a crash came before: the records that no dek opens.
+pub async fn clear_noise(storage: &dyn Storage) -> Result<(), Error> {
+    for name in storage.list("logical/", "", 0).await?.names {
+        let uuid = name.trim_end_matches('/');
+        let deks = storage.list(&format!("{DEKS}{uuid}/"), "", 1).await?;
+        if deks.names.is_empty() {
+            clear(storage, &prefix(uuid)).await?;
+        }
+    }
+    Ok(())
 }
 
 /// Removes all records below a prefix, some at a time.

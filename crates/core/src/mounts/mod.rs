@@ -12,11 +12,11 @@ mod change;
 mod record;
 mod table;
 
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
-pub use self::change::NewMount;
+pub use self::change::{NewMount, clear_noise};
 pub use self::record::{MountConfig, MountRecord, Tune};
 pub use self::table::{Mount, Table, Target};
 use crate::barrier::{Barrier, View};
@@ -38,7 +38,6 @@ pub struct Mounts {
     table: ArcSwap<Table>,
     /// Held by whoever changes the table or rotates the kek.
     changing: tokio::sync::Mutex<()>,
-    me: Weak<Self>,
 }
 
 impl Mounts {
@@ -71,14 +70,13 @@ impl Mounts {
             mounts.push(Mount { record, target });
         }
         let table = ArcSwap::from_pointee(Table::new(mounts));
-        Ok(Arc::new_cyclic(|me| Self {
+        Ok(Arc::new(Self {
             view,
             barrier,
             kinds,
             clock,
             table,
             changing: tokio::sync::Mutex::new(()),
-            me: me.clone(),
         }))
     }
 

@@ -32,6 +32,10 @@ pub(super) async fn check(
         return Ok((Authorized(()), Extent::default()));
     }
     let token = caller.token()?;
+    // Help tells no data: a valid token is all it takes.
+    if request.op == Op::Help {
+        return Ok((Authorized(()), Extent::default()));
+    }
     let acl = vault.policies.acl(&token.policies).await?;
     let grant = acl
         .check(

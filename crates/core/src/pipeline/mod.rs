@@ -86,9 +86,6 @@ async fn serve(
         Some((mount, below)) => (Some(mount), below),
         None => (None, ""),
     };
-    if request.op == Op::Help {
-        return help(vault, core, &request, &caller, mount.as_deref(), below);
-    }
     let engine = mount.as_deref().map(|mount| engine(core, vault, mount));
     let found = match &engine {
         Some(engine) => engine.find(request.op, below),
@@ -97,11 +94,18 @@ async fn serve(
     let creates = match (&engine, &found) {
         (Some(engine), Ok(found)) if found.may_create && caller.token.is_some() => {
             let call = call(&request, below, found, &caller, false, now);
-            !engine.exists(found, &call).await?
+            engine.exists(found, &call).await.map(|exists| !exists)
         }
-        _ => false,
+        _ => Ok(false),
     };
-    let verdict = authorize::check(vault, &request, &caller, found.as_ref().ok(), creates).await;
+    let (creates, verdict) = match creates {
+        Ok(creates) => {
+            let found = found.as_ref().ok();
+            let verdict = authorize::check(vault, &request, &caller, found, creates).await;
+            (creates, verdict)
+        }
+        Err(error) => (false, Err(error)),
+    };
     let record = mount.as_deref().map(|m| &m.record);
     let hashed = vault.audit.hashed(&request, &caller, record);
     let (request, hashed) = (&request, hashed.as_ref());
@@ -130,6 +134,10 @@ async fn serve(
     };
     let (spent, result) = match (used, &engine, found) {
         (Err(error), ..) => (None, Err(error)),
+        (Ok(spent), engine, _) if request.op == Op::Help => {
+            let place = mount.as_deref().zip(engine.as_deref());
+            (spent, help(place, &request.path, below))
+        }
         (Ok(spent), Some(engine), Ok(found)) => {
             let call = call(request, below, &found, &caller, creates, now);
             (spent, engine.run(admitted, &found, &call).await)
@@ -222,24 +230,16 @@ fn engine(core: &Arc<Core>, vault: &Arc<Unsealed>, mount: &Mount) -> Arc<dyn Dis
     }
 }
 
-/// What a path is for. It tells no data, so a valid token is all it takes.
-fn help(
-    vault: &Arc<Unsealed>,
-    core: &Arc<Core>,
-    request: &Request,
-    caller: &Caller,
-    mount: Option<&Mount>,
-    below: &str,
-) -> Result<Reply, Error> {
+/// What a path is for.
+fn help(place: Option<(&Mount, &dyn Dispatch)>, path: &str, below: &str) -> Result<Reply, Error> {
     #[derive(serde::Serialize)]
     struct Help {
         help: String,
         see_also: Option<String>,
         openapi: Option<String>,
     }
-    caller.token()?;
-    let mount = mount.ok_or_else(|| Error::NoHandler(request.path.clone()))?;
-    let rows = engine(core, vault, mount).help(below);
+    let (mount, engine) = place.ok_or_else(|| Error::NoHandler(path.to_owned()))?;
+    let rows = engine.help(below);
     if rows.is_empty() {
         return Err(Error::Unsupported(UnsupportedReason::Path));
     }

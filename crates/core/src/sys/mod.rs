@@ -13,7 +13,8 @@ use std::sync::Arc;
 pub use self::doors::Doors;
 use crate::error::Error;
 use crate::lifecycle::{Core, Unsealed};
-use crate::ports::engine::{Engine, Route};
+use crate::policy::{JsonParams, Operation};
+use crate::ports::engine::{Call, Engine, Route};
 use crate::reply::Reply;
 use crate::request::Op;
 
@@ -26,6 +27,23 @@ pub struct System {
 }
 
 impl System {
+    /// Checks the path that is meant where it is not the one that was asked for: names that are
+    /// folded, slashes that are dropped. So no spelling gets around a rule.
+    async fn permit_meant(&self, call: &Call<'_>, path: &str) -> Result<(), Error> {
+        if call.full_path == path {
+            return Ok(());
+        }
+        let acl = self.vault.policies.acl(&call.caller.token()?.policies);
+        let operation = match call.op {
+            Op::Read | Op::List | Op::Help => Operation::Read,
+            Op::Write | Op::Patch => Operation::Update,
+            Op::Delete => Operation::Delete,
+        };
+        let params = JsonParams(call.body.bytes());
+        let checked = acl.await?.check(path, operation, &params);
+        checked.map(|_| ()).map_err(|_| Error::Denied)
+    }
+
     async fn seal(&self) -> Result<Reply, Error> {
         self.core.seal().await?;
         Ok(Reply::none())

@@ -232,6 +232,8 @@ impl System {
 
     pub(super) async fn mount_delete(&self, call: &Call<'_>) -> Result<Reply, Error> {
         let path = folder(call.param("path"));
+        let meant = call.full_path.trim_end_matches('/');
+        self.permit_meant(call, meant).await?;
         self.vault.mounts.unmount(&path).await?;
         Ok(Reply::none())
     }

@@ -11,6 +11,9 @@ use crate::policies::fold;
 use crate::ports::engine::{Call, unknown_parameters};
 use crate::reply::{self, Reply};
 
+/// Longest name of a policy, bytes.
+const MAX_NAME: usize = 2048;
+
 #[derive(Deserialize)]
 struct Write {
     #[serde(default, deserialize_with = "weak::string")]
@@ -59,7 +62,7 @@ impl System {
     }
 
     pub(super) async fn policy_read(&self, call: &Call<'_>) -> Result<Reply, Error> {
-        let name = fold(call.param("name"));
+        let name = self.policy_name(call).await?;
         let record = self
             .vault
             .policies
@@ -73,7 +76,7 @@ impl System {
     }
 
     pub(super) async fn policy_read_old(&self, call: &Call<'_>) -> Result<Reply, Error> {
-        let name = fold(call.param("name"));
+        let name = self.policy_name(call).await?;
         let record = self
             .vault
             .policies
@@ -88,9 +91,14 @@ impl System {
 
     pub(super) async fn policy_write(&self, call: &Call<'_>) -> Result<Reply, Error> {
         let given = call.param("name");
-        let name = fold(given);
+        let name = self.policy_name(call).await?;
         if name.is_empty() {
             return Err(Error::bad("'name' parameter not supplied or empty"));
+        }
+        if name.len() > MAX_NAME {
+            return Err(Error::bad(format!(
+                "the name is longer than {MAX_NAME} bytes"
+            )));
         }
         let body = call.decode::<Write>()?;
         let mut warnings: Vec<_> = unknown_parameters(&body.unknown).into_iter().collect();
@@ -116,11 +124,18 @@ impl System {
     }
 
     pub(super) async fn policy_delete(&self, call: &Call<'_>) -> Result<Reply, Error> {
-        self.vault
-            .policies
-            .delete(&fold(call.param("name")))
-            .await?;
+        let name = self.policy_name(call).await?;
+        self.vault.policies.delete(&name).await?;
         Ok(Reply::none())
+    }
+
+    /// The policy that a call means, which the caller's own policies have to permit by that name.
+    async fn policy_name(&self, call: &Call<'_>) -> Result<String, Error> {
+        let given = call.param("name");
+        let name = fold(given);
+        let folder = call.full_path.strip_suffix(given).unwrap_or_default();
+        self.permit_meant(call, &format!("{folder}{name}")).await?;
+        Ok(name)
     }
 }
 

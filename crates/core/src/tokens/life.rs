@@ -42,18 +42,13 @@ impl Limits {
             Wish { ttl: 1.., .. } => wish.ttl,
             _ => self.default_ttl,
         };
-        // A periodic token lives on as long as it is renewed; only its own bound ends it.
-        let max = match (wish.period > 0, wish.explicit_max_ttl) {
-            (true, 0) => {
-                return Granted {
-                    ttl: asked,
-                    warning: None,
-                };
-            }
-            (true, explicit) => explicit,
-            (false, 0) => self.max_ttl,
-            (false, explicit) => explicit.min(self.max_ttl),
+        let max = match wish.explicit_max_ttl {
+            0 => self.max_ttl,
+            explicit => explicit.min(self.max_ttl),
         };
+        if wish.period > 0 {
+            return Self::periodic(wish, max, age);
+        }
         let left = max.saturating_sub(age);
         if asked <= left {
             return Granted {
@@ -61,7 +56,7 @@ impl Limits {
                 warning: None,
             };
         }
-        let warning = (wish.period == 0 && asked > max).then(|| {
+        let warning = (asked > max).then(|| {
             format!(
                 "TTL of \"{}\" exceeded the effective max_ttl of \"{}\"; TTL value is capped \
                  accordingly",
@@ -70,6 +65,27 @@ impl Limits {
             )
         });
         Granted { ttl: left, warning }
+    }
+
+    /// A periodic token lives on as long as it is renewed; only its own bound ends it. No period is
+    /// longer than `max`.
+    fn periodic(wish: Wish, max: u64, age: u64) -> Granted {
+        let warning = (wish.period > max).then(|| {
+            format!(
+                "period of \"{}\" exceeded the effective max_ttl of \"{}\"; period value is capped \
+                 accordingly",
+                compact(wish.period),
+                compact(max)
+            )
+        });
+        let left = match wish.explicit_max_ttl {
+            0 => u64::MAX,
+            explicit => explicit.saturating_sub(age),
+        };
+        Granted {
+            ttl: wish.period.min(max).min(left),
+            warning,
+        }
     }
 }
 
@@ -171,6 +187,15 @@ mod tests {
                 warning: None
             }
         );
+        let long = LIMITS.grant(
+            Wish {
+                period: 1000 * 3600,
+                ..Wish::default()
+            },
+            10_000_000,
+        );
+        assert_eq!(long.ttl, 768 * 3600);
+        assert!(long.warning.unwrap().starts_with("period of \"1000h\""));
         let wish = Wish {
             explicit_max_ttl: 900,
             ..wish

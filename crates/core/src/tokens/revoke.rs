@@ -34,8 +34,11 @@ impl Tokens {
             let page = self.view.list(&folder, "", BATCH).await?;
             for child in &page.names {
                 self.update(&Hash(child.clone()), |token| {
-                    token.parent = None;
-                    Ok(true)
+                    let mine = token.parent.as_ref() == Some(hash);
+                    if mine {
+                        token.parent = None;
+                    }
+                    Ok(mine)
                 })
                 .await?;
                 self.view
@@ -101,17 +104,23 @@ impl Tokens {
             let mut deeper = None;
             for name in page.names {
                 let child = Hash(name);
-                let below = format!("{PARENT}{}/", child.0);
-                if self.view.list(&below, "", 1).await?.names.is_empty()
-                    && self.condemned(&child).await?
-                {
-                    batch = self.removal(&child, batch).await?;
-                    batch = batch.delete(format!("{folder}{}", child.0));
-                    gone.push(child);
-                } else {
-                    deeper = Some(child);
-                    break;
+                let place = format!("{folder}{}", child.0);
+                match self.load(&child).await? {
+                    // It has left this tree: only its place here is left.
+                    Some((token, _)) if token.parent.as_ref() != Some(&top) => {
+                        batch = batch.delete(place);
+                    }
+                    // Dead first, childless then: a dead one gets no more children.
+                    Some((token, _)) if token.spent && self.is_childless(&child).await? => {
+                        batch = self.removal(&token, batch);
+                    }
+                    None if self.is_childless(&child).await? => batch = batch.delete(place),
+                    _ => {
+                        deeper = Some(child);
+                        break;
+                    }
                 }
+                gone.push(child);
             }
             if !gone.is_empty() {
                 self.view.commit(batch).await?;
@@ -125,10 +134,6 @@ impl Tokens {
                 None if gone.is_empty() => {
                     self.remove(&top).await?;
                     path.pop();
-                    if let Some(parent) = path.last() {
-                        let key = format!("{PARENT}{}/{}", parent.0, top.0);
-                        self.view.commit(Batch::new().delete(key)).await?;
-                    }
                 }
                 None => {}
             }
@@ -136,32 +141,34 @@ impl Tokens {
         Ok(())
     }
 
-    /// A child may go with its siblings once it can get no children of its own.
-    async fn condemned(&self, hash: &Hash) -> Result<bool, Error> {
-        Ok(self.load(hash).await?.is_none_or(|(token, _)| token.spent))
+    async fn is_childless(&self, hash: &Hash) -> Result<bool, Error> {
+        let below = format!("{PARENT}{}/", hash.0);
+        Ok(self.view.list(&below, "", 1).await?.names.is_empty())
     }
 
     /// Removes one token, and the note about its tree.
     async fn remove(&self, hash: &Hash) -> Result<(), Error> {
-        let batch = self.removal(hash, Batch::new()).await?;
-        self.view
-            .commit(batch.delete(format!("{REVOKING}{}", hash.0)))
-            .await?;
+        let mut batch = Batch::new().delete(format!("{REVOKING}{}", hash.0));
+        if let Some((token, _)) = self.load(hash).await? {
+            batch = self.removal(&token, batch);
+        }
+        self.view.commit(batch).await?;
         self.forget(hash);
         Ok(())
     }
 
-    /// Adds to a batch what removes one token.
-    async fn removal(&self, hash: &Hash, batch: Batch) -> Result<Batch, Error> {
-        let Some((token, _)) = self.load(hash).await? else {
-            return Ok(batch);
-        };
+    /// Adds to a batch what removes one token: its record and its place in each index.
+    fn removal(&self, token: &Token, batch: Batch) -> Batch {
+        let hash = &token.hash.0;
         let mut batch = batch
-            .delete(format!("{ID}{}", hash.0))
+            .delete(format!("{ID}{hash}"))
             .delete(format!("{ACCESSOR}{}", self.hash(&token.accessor).0));
+        if let Some(parent) = &token.parent {
+            batch = batch.delete(format!("{PARENT}{}/{hash}", parent.0));
+        }
         if let Some(key) = token.expiry_key() {
             batch = batch.delete(format!("{EXPIRE}{key}"));
         }
-        Ok(batch)
+        batch
     }
 }

@@ -321,6 +321,10 @@ impl TokenAuth {
         }
         let limits = self.0.mounts.limits("auth/token/", &self.0.settings);
         let granted = token.renewal(limits, increment, call.now);
+        // The bound was lowered below its age; to renew it must not end it.
+        if granted.ttl == 0 {
+            return Err(Error::bad("past the max TTL, cannot renew"));
+        }
         let renewed = self
             .0
             .tokens
@@ -369,9 +373,10 @@ impl TokenAuth {
 
     async fn revoke_accessor(&self, call: &Call<'_>) -> Result<Reply, Error> {
         let accessor = missing_accessor(call.decode::<ByAccessor>()?.value.accessor)?;
-        match self.0.tokens.by_accessor(&accessor).await? {
-            Some(token) => {
-                self.0.tokens.revoke(&token.hash).await?;
+        // A dead one too: its revocation may have failed halfway, and is asked for again.
+        match self.0.tokens.named_by(&accessor).await? {
+            Some(hash) => {
+                self.0.tokens.revoke(&hash).await?;
                 Ok(Reply::none())
             }
             None => Ok(Reply::none().warn("No token found with this accessor")),
@@ -434,16 +439,15 @@ fn choose_policies(
     if let Some(name) = asked.iter().find(|name| policies::is_unassignable(name)) {
         return Err(Error::bad(format!("cannot assign policy \"{name}\"")));
     }
+    // `default` comes by itself only where that gives nothing that the parent has not.
+    let parents = parent.policies.iter().any(|p| p == "default");
+    let adds_default = !no_default && !asked.is_empty() && (privileged || parents);
     let mut chosen = if asked.is_empty() {
         parent.policies.clone()
     } else {
         asked
     };
-    if !privileged
-        && chosen
-            .iter()
-            .any(|p| p != "default" && !parent.policies.contains(p))
-    {
+    if !privileged && chosen.iter().any(|p| !parent.policies.contains(p)) {
         return Err(Error::bad("child policies must be subset of parent"));
     }
     if chosen.iter().any(|p| p == "root") {
@@ -456,7 +460,7 @@ fn choose_policies(
     }
     if no_default {
         chosen.retain(|p| p != "default");
-    } else {
+    } else if adds_default {
         chosen.push("default".to_owned());
     }
     chosen.sort();

@@ -68,10 +68,15 @@ impl Tokens {
         Ok(token.filter(|t| t.alive(now)))
     }
 
+    /// The name of the token of an accessor, dead or alive.
+    pub async fn named_by(&self, accessor: &str) -> Result<Option<Hash>, Error> {
+        let key = format!("{ACCESSOR}{}", self.hash(accessor).0);
+        Ok(self.view.read::<Hash>(&key).await?.map(|(hash, _)| hash))
+    }
+
     /// The live token of an accessor.
     pub async fn by_accessor(&self, accessor: &str) -> Result<Option<Arc<Token>>, Error> {
-        let key = format!("{ACCESSOR}{}", self.hash(accessor).0);
-        let Some((hash, _)) = self.view.read::<Hash>(&key).await? else {
+        let Some(hash) = self.named_by(accessor).await? else {
             return Ok(None);
         };
         let now = self.clock.now();
