@@ -14,7 +14,7 @@ use crate::{demo, envelope, exit, kv, logical, login, operator, policy, secrets,
     disable_version_flag = true,
     subcommand_required = true
 )]
-#[command(arg_required_else_help = true, max_term_width = 100)]
+#[command(arg_required_else_help = true, max_term_width = 100, after_help = ENVIRONMENT)]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) global: Global,
@@ -22,9 +22,16 @@ pub(crate) struct Cli {
     pub(crate) command: Command,
 }
 
+/// The end of the first help page.
+const ENVIRONMENT: &str = "\
+Environment:
+  Where a VAULT_ variable is named, KEYFOLD_ and BAO_ forms are read too: KEYFOLD_ADDR wins over
+  BAO_ADDR, and that over VAULT_ADDR. VAULT_TOKEN is the token; without it, that of ~/.vault-token,
+  where `keyfold login` keeps one. VAULT_CLIENT_TIMEOUT and VAULT_MAX_RETRIES have no flag.";
+
 /// Flags of every command.
 #[derive(Args, Default)]
-#[command(next_help_heading = "Common options")]
+#[command(next_help_heading = "Common options (VAULT_X is read as KEYFOLD_X and BAO_X too)")]
 pub(crate) struct Global {
     /// The server: https://HOST:PORT, http://HOST:PORT or unix:///PATH [env: VAULT_ADDR]
     #[arg(long, global = true, value_name = "URL")]

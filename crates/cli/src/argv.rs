@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 
 use clap::Command;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 /// `argv` with each `-name` of a known long flag written `--name`. A switch may say `=true`, which
 /// is dropped, or `=false`, which drops the switch. Everything after `--`, and whatever is no known
@@ -25,6 +26,65 @@ pub(crate) fn rewrite(command: &Command, argv: Vec<OsString>) -> Vec<OsString> {
     }
     rewritten.extend(argv);
     rewritten
+}
+
+/// A refusal of an unknown flag under the name that was typed: clap takes `-bogus` for `-b`, which
+/// nobody wrote. `parse` tells what clap says to another command line.
+pub(crate) fn as_typed(
+    error: clap::Error,
+    argv: &[OsString],
+    parse: impl FnOnce(&[OsString]) -> Option<clap::Error>,
+) -> clap::Error {
+    let Some((at, name)) = misread(&error, argv) else {
+        return error;
+    };
+    let long = format!("-{name}");
+    let mut argv = argv.to_vec();
+    if let Some(argument) = argv.get_mut(at) {
+        *argument = OsString::from(&long);
+    }
+    // As a long name, it gets clap's advice about names alike.
+    let error = match parse(&argv) {
+        Some(again) if invalid_argument(&again) == Some(long.as_str()) => again,
+        _ => error,
+    };
+    renamed(error, name)
+}
+
+/// The argument that clap read as a heap of short flags, one of which is unknown: where it is, and
+/// its name with one dash.
+fn misread(error: &clap::Error, argv: &[OsString]) -> Option<(usize, String)> {
+    let letter = match error.kind() {
+        ErrorKind::UnknownArgument => invalid_argument(error)?.strip_prefix('-')?,
+        _ => return None,
+    };
+    let candidates = argv
+        .iter()
+        .enumerate()
+        .skip(1)
+        .take_while(|(_, argument)| *argument != "--");
+    let mut found = candidates.filter_map(|(at, argument)| {
+        let text = argument.to_str()?;
+        let name = text.split_once('=').map_or(text, |(name, _)| name);
+        let short = name.strip_prefix('-')?;
+        let heap = !short.starts_with('-') && short.chars().count() > 1;
+        (heap && short.contains(letter)).then(|| (at, name.to_owned()))
+    });
+    found.next()
+}
+
+fn invalid_argument(error: &clap::Error) -> Option<&str> {
+    match error.get(ContextKind::InvalidArg)? {
+        ContextValue::String(name) => Some(name),
+        _ => None,
+    }
+}
+
+fn renamed(mut error: clap::Error, name: String) -> clap::Error {
+    error.insert(ContextKind::InvalidArg, ContextValue::String(name));
+    // It quotes the misread name.
+    error.remove(ContextKind::Suggested);
+    error
 }
 
 /// Each long flag of the command tree, and whether it takes a value.
@@ -120,6 +180,30 @@ mod tests {
             let argv = rewritten(&arguments.replace("  ", " "));
             let argv = std::iter::once("keyfold").chain(argv.split(' '));
             assert!(Cli::try_parse_from(argv).is_ok(), "{arguments}");
+        }
+    }
+    #[test]
+    fn an_unknown_flag_is_refused_as_typed() {
+        let parse = |argv: &[OsString]| Cli::try_parse_from(argv).err();
+        for (given, named) in [
+            ("read -bogus a", "'-bogus'"),
+            ("read -bogus=x a", "'-bogus'"),
+            ("write -fromat=json a b=c", "'-fromat'"),
+            ("status --bogus", "'--bogus'"),
+            ("status -b", "'-b'"),
+            ("-bogus", "'-bogus'"),
+        ] {
+            let argv: Vec<_> = std::iter::once("keyfold")
+                .chain(given.split(' '))
+                .map(OsString::from)
+                .collect();
+            let error = as_typed(parse(&argv).unwrap(), &argv, parse).to_string();
+            let line = error.lines().next().unwrap();
+            assert!(
+                line.contains(&format!("argument {named} found")),
+                "{given}: {error}"
+            );
+            assert!(!error.contains("'-- "), "{error}");
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use keyfold_client::{ClientError, ConfigError};
+use keyfold_client::{ClientError, ConfigError, Setup};
 use keyfold_envelope::ServiceError;
 
 use crate::exit::{self, Exit};
@@ -23,9 +23,12 @@ pub(crate) enum CliError {
     /// The server, or the way to it.
     #[error(transparent)]
     Client(#[from] ClientError),
-    /// The path has no value, or the list is empty.
-    #[error("No value found at {0}")]
-    NoValue(String),
+    /// The server does not take the token that a login was given.
+    #[error(transparent)]
+    Login(ClientError),
+    /// The path has no value, or the list is empty. `see` is the command that lists what there is.
+    #[error("No value found at {path}")]
+    NoValue { path: String, see: String },
     /// The result has no member of the name that was asked for.
     #[error("the result has no field {0:?}")]
     NoField(String),
@@ -66,26 +69,34 @@ impl CliError {
             Self::Client(
                 ClientError::Config(_) | ClientError::Path { .. } | ClientError::Encode,
             ) => Exit::LOCAL,
-            Self::Client(_) | Self::NoValue(_) | Self::Answer(_) => Exit::SERVER,
+            Self::Client(_) | Self::Login(_) | Self::NoValue { .. } | Self::Answer(_) => {
+                Exit::SERVER
+            }
             Self::Envelope { source, .. } => exit::of_envelope(source),
             Self::Closed => Exit::CLOSED,
         }
     }
 
-    /// What to do next, where that is known.
-    pub(crate) fn hint(&self) -> Option<String> {
+    /// What to do next, where that is known, for a client that was set up so.
+    pub(crate) fn hint(&self, setup: &Setup) -> Option<String> {
         match self {
-            Self::Client(error) => error.hint(),
-            Self::Envelope { source, .. } => envelope_hint(source).map(str::to_owned),
+            Self::Client(error) => setup.next_step(error),
+            Self::Login(_) => Some(
+                "The token given is not valid here: it is wrong, has expired or was revoked. \
+                 Nothing was kept of it."
+                    .to_owned(),
+            ),
+            Self::NoValue { see, .. } => Some(format!("`{see}` shows what there is.")),
+            Self::Envelope { source, .. } => envelope_hint(source, setup),
             _ => None,
         }
     }
 }
 
 /// What to do next about an envelope.
-pub(crate) fn envelope_hint(error: &keyfold_envelope::Error) -> Option<&'static str> {
+pub(crate) fn envelope_hint(error: &keyfold_envelope::Error, setup: &Setup) -> Option<String> {
     use keyfold_envelope::Error;
-    Some(match error {
+    let step = match error {
         Error::OutputExists(_) => "Give another name with -o, or -force to replace it.",
         Error::VersionBelowMinimum { .. } | Error::Service(ServiceError::BelowMinimum) => {
             "Take a copy that was rewrapped, or have the key's min_decryption_version lowered."
@@ -94,6 +105,7 @@ pub(crate) fn envelope_hint(error: &keyfold_envelope::Error) -> Option<&'static 
             "`keyfold inspect` shows which key the header names; a copy of the header from a \
              backup may help."
         }
+        Error::Service(ServiceError::Denied) if !setup.token => return Some(setup.refused_token()),
         Error::Service(ServiceError::Denied) => {
             "The token needs `update` on the key's encrypt, decrypt or rewrap path: see \
              `keyfold token lookup`."
@@ -101,13 +113,14 @@ pub(crate) fn envelope_hint(error: &keyfold_envelope::Error) -> Option<&'static 
         Error::Service(ServiceError::NotFound) => {
             "Make the key first: `keyfold write -f transit/keys/NAME`."
         }
-        Error::Service(ServiceError::Unreachable(_)) => {
-            "Is the server up, and is VAULT_ADDR or -address its address?"
+        Error::Service(ServiceError::Unreachable(reason)) => {
+            return Some(setup.unreachable(reason));
         }
         Error::Service(ServiceError::Sealed) => "Give it its shares: `keyfold operator unseal`.",
         Error::Busy | Error::SlotsChanged => "Run the command again.",
         _ => return None,
-    })
+    };
+    Some(step.to_owned())
 }
 
 #[cfg(test)]
@@ -122,10 +135,25 @@ mod tests {
         };
         assert_eq!(CliError::Usage(String::new()).exit(), Exit(1));
         assert_eq!(CliError::from(api(403)).exit(), Exit(2));
-        assert_eq!(CliError::NoValue(String::new()).exit(), Exit(2));
+        assert_eq!(CliError::Login(api(403)).exit(), Exit(2));
+        let none = CliError::NoValue {
+            path: String::new(),
+            see: String::new(),
+        };
+        assert_eq!(none.exit(), Exit(2));
         assert_eq!(CliError::NoField(String::new()).exit(), Exit(1));
         assert_eq!(CliError::Config(ConfigError::HalfIdentity).exit(), Exit(1));
         let closed = CliError::io("x")(io::ErrorKind::BrokenPipe.into());
         assert_eq!(closed.exit(), Exit(141));
+    }
+    #[test]
+    fn a_denied_key_without_a_token_is_about_the_token() {
+        let denied = keyfold_envelope::Error::Service(ServiceError::Denied);
+        let mut setup = Setup::default();
+        let hint = envelope_hint(&denied, &setup).unwrap();
+        assert!(hint.starts_with("No token is given"), "{hint}");
+        setup.token = true;
+        let hint = envelope_hint(&denied, &setup).unwrap();
+        assert!(hint.contains("`update`"), "{hint}");
     }
 }

@@ -45,9 +45,11 @@ pub(crate) fn read(session: &Session, args: &ReadArgs) -> Result<(), CliError> {
     for (name, value) in &pairs::object(&args.parameters, &mut io::stdin())? {
         request = request.with_query(name, value.as_str().unwrap_or_default());
     }
-    session
-        .output
-        .answer(&found(&session.send(&request)?, &args.path)?)
+    session.output.answer(&found(
+        &session.send(&request)?,
+        &args.path,
+        above(&args.path),
+    )?)
 }
 
 /// Writes to a path.
@@ -68,7 +70,8 @@ pub(crate) fn write(session: &Session, args: &WriteArgs) -> Result<(), CliError>
 
 /// Lists a path.
 pub(crate) fn list(session: &Session, args: &PathArgs) -> Result<(), CliError> {
-    names(session, &args.path)
+    let names = names(session, &args.path, above(&args.path))?;
+    session.output.names(&names)
 }
 
 /// Deletes a path.
@@ -78,20 +81,20 @@ pub(crate) fn delete(session: &Session, args: &PathArgs) -> Result<(), CliError>
     shown(session, &response, &sentence)
 }
 
-/// Prints the names that a list call answers.
-pub(crate) fn names(session: &Session, path: &str) -> Result<(), CliError> {
-    let answer = found(&session.send(&Request::list(path))?, path)?;
+/// The names that a list call answers. `see` is the command to name where there are none.
+pub(crate) fn names(session: &Session, path: &str, see: String) -> Result<Vec<String>, CliError> {
+    let answer = found(&session.send(&Request::list(path))?, path, see)?;
     let keys = answer.datum("keys").and_then(Value::as_array);
     let names = keys.ok_or(CliError::Answer("keys"))?.iter();
-    let names: Vec<_> = names
+    Ok(names
         .filter_map(|name| name.as_str().map(str::to_owned))
-        .collect();
-    session.output.names(&names)
+        .collect())
 }
 
 /// A good answer, or one that says "nothing there" and has something to tell all the same: a
-/// deleted version of a secret has metadata.
-pub(crate) fn found(response: &Response, path: &str) -> Result<Answer, CliError> {
+/// deleted version of a secret has metadata. `see` is the command to name where it has not.
+pub(crate) fn found(response: &Response, path: &str, see: String) -> Result<Answer, CliError> {
+    let path = path.to_owned();
     match response.status {
         200 => Ok(Answer::of(response)?),
         404 => {
@@ -104,13 +107,21 @@ pub(crate) fn found(response: &Response, path: &str) -> Result<Answer, CliError>
             if answer.has_content() {
                 Ok(answer)
             } else if silent {
-                Err(CliError::NoValue(path.to_owned()))
+                Err(CliError::NoValue { path, see })
             } else {
                 Err(response.error().into())
             }
         }
-        204 => Err(CliError::NoValue(path.to_owned())),
+        204 => Err(CliError::NoValue { path, see }),
         _ => Err(response.error().into()),
+    }
+}
+
+/// The command that lists what is beside `path`.
+fn above(path: &str) -> String {
+    match path.trim_matches('/').rsplit_once('/') {
+        Some((folder, _)) => format!("keyfold list {folder}"),
+        None => "keyfold secrets list".to_owned(),
     }
 }
 
@@ -144,14 +155,14 @@ mod tests {
 
     fn at(status: u16, body: &str) -> Result<Answer, CliError> {
         let body = Secret::new(body.as_bytes().to_vec());
-        found(&Response { status, body }, "p")
+        found(&Response { status, body }, "p", above("p"))
     }
 
     #[test]
     fn nothing_there_and_no_such_path_differ() {
         assert!(matches!(
             at(404, r#"{"errors":[]}"#),
-            Err(CliError::NoValue(_))
+            Err(CliError::NoValue { .. })
         ));
         assert!(matches!(
             at(404, r#"{"errors":["no handler for route \"x\""]}"#),
@@ -160,5 +171,11 @@ mod tests {
         let deleted = at(404, r#"{"data":{"data":null,"metadata":{"version":1}}}"#).unwrap();
         assert!(deleted.datum("metadata").is_some());
         assert!(at(403, r#"{"errors":["permission denied"]}"#).is_err());
+    }
+    #[test]
+    fn what_is_beside_a_path_can_be_listed() {
+        assert_eq!(above("transit/keys/k"), "keyfold list transit/keys");
+        assert_eq!(above("/kv/a/"), "keyfold list kv");
+        assert_eq!(above("kv"), "keyfold secrets list");
     }
 }

@@ -1,7 +1,7 @@
 //! `keyfold login`: the token method.
 
 use clap::Args;
-use keyfold_client::Request;
+use keyfold_client::{ClientError, Request};
 use keyfold_secret::Secret;
 use serde_json::{Map, Value};
 
@@ -41,17 +41,19 @@ pub(crate) fn run(session: &Session, args: LoginArgs) -> Result<(), CliError> {
         return Err(CliError::Usage("the token is empty".to_owned()));
     }
     let session = session.with_token(&token)?;
-    let looked_up = Answer::of(&session.call(&Request::read("auth/token/lookup-self"))?)?;
+    let looked_up = look_up(&session)?;
     if args.token_only {
         return output::raw(token.expose().as_bytes());
     }
+    if !args.no_print {
+        let auth = as_auth(&token, &looked_up);
+        session.output.answer(&Answer::of_auth(auth))?;
+    }
+    // Last: a login that fails, in whatever, keeps nothing.
     if !args.no_store {
         keep(&token)?;
     }
-    if args.no_print {
-        return Ok(());
-    }
-    if session.output.is_table() {
+    if session.output.is_table() && !args.no_print {
         let kept = if args.no_store {
             ""
         } else {
@@ -59,9 +61,23 @@ pub(crate) fn run(session: &Session, args: LoginArgs) -> Result<(), CliError> {
         };
         output::note(&format!("Success! You are now authenticated.{kept}"));
     }
-    session
-        .output
-        .answer(&Answer::of_auth(as_auth(&token, &looked_up)))
+    Ok(())
+}
+
+/// What the server knows of the session's token.
+fn look_up(session: &Session) -> Result<Answer, CliError> {
+    let response = session.send(&Request::read("auth/token/lookup-self"))?;
+    let answer = response.success().map_err(|error| match error {
+        ClientError::Api { status: 403, .. } => CliError::Login(error),
+        error => error.into(),
+    })?;
+    let answer = Answer::of(&answer)?;
+    // Whoever says yes to everything has looked nothing up.
+    if answer.has_data() {
+        Ok(answer)
+    } else {
+        Err(CliError::Answer("data"))
+    }
 }
 
 fn keep(token: &Secret<String>) -> Result<(), CliError> {

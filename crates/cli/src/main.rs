@@ -32,6 +32,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, FromArgMatches as _};
+use keyfold_client::Setup;
 
 use crate::args::{Cli, Command};
 use crate::error::CliError;
@@ -47,7 +48,7 @@ fn main() -> ExitCode {
     match start(std::env::args_os().collect()) {
         Ok(exit) => exit.into(),
         Err(error) => {
-            output::report(&error);
+            output::report(&error, &Setup::default());
             error.exit().into()
         }
     }
@@ -62,11 +63,15 @@ fn start(argv: Vec<OsString>) -> Result<Exit, CliError> {
     // Names the flags that clap adds by itself, such as --help.
     command.build();
     let argv = argv::rewrite(&command, argv);
-    let matches = Cli::command().try_get_matches_from(argv);
-    match matches.and_then(|matches| Cli::from_arg_matches(&matches)) {
+    match parse(&argv) {
         Ok(cli) => dispatch(cli),
-        Err(error) => output::usage(&error),
+        Err(error) => output::usage(&argv::as_typed(error, &argv, |argv| parse(argv).err())),
     }
+}
+
+fn parse(argv: &[OsString]) -> Result<Cli, clap::Error> {
+    let matches = Cli::command().try_get_matches_from(argv)?;
+    Cli::from_arg_matches(&matches)
 }
 
 /// `keyfold -version`: one line whose second word is the version, which scripts look for.
@@ -77,8 +82,14 @@ fn asks_version(argv: &[OsString]) -> bool {
 
 fn dispatch(cli: Cli) -> Result<Exit, CliError> {
     let session = Session::new(cli.global)?;
-    let session = &session;
-    let done = match cli.command {
+    run(&session, cli.command).or_else(|error| {
+        output::report(&error, &session.setup());
+        Ok(error.exit())
+    })
+}
+
+fn run(session: &Session, command: Command) -> Result<Exit, CliError> {
+    let done = match command {
         Command::Server(args) => return Ok(server::run(args)),
         Command::Demo(args) => return Ok(demo::run(&args)),
         Command::Status => return status::run(session),

@@ -41,7 +41,11 @@ pub(crate) fn run(session: &Session, policy: Policy) -> Result<(), CliError> {
     match policy {
         Policy::Write { name, file } => write(session, &name, &file),
         Policy::Read { name } => read(session, &name),
-        Policy::List => logical::names(session, "sys/policies/acl"),
+        Policy::List => {
+            let see = "keyfold secrets list".to_owned();
+            let names = logical::names(session, "sys/policies/acl", see)?;
+            session.output.bare_names(&names)
+        }
         Policy::Delete { name } => {
             session.call(&Request::delete(&path(&name)))?;
             session
@@ -70,7 +74,10 @@ fn write(session: &Session, name: &str, file: &str) -> Result<(), CliError> {
 fn read(session: &Session, name: &str) -> Result<(), CliError> {
     let answer = match session.send(&Request::read(&path(name)))? {
         missing if missing.status == 404 => {
-            return Err(CliError::NoValue(format!("policy {name}")));
+            return Err(CliError::NoValue {
+                path: format!("policy {name}"),
+                see: "keyfold policy list".to_owned(),
+            });
         }
         answer => Answer::of(&answer.success()?)?,
     };

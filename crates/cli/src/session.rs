@@ -2,7 +2,7 @@
 
 use std::cell::OnceCell;
 
-use keyfold_client::{Client, ClientConfig, Request, Response, TokenFile, TransitKeys};
+use keyfold_client::{Client, ClientConfig, Request, Response, Setup, TokenFile, TransitKeys};
 use keyfold_secret::Secret;
 use tokio::runtime::{Builder, Runtime};
 
@@ -68,6 +68,13 @@ impl Session {
         })
     }
 
+    /// How it was set up, for hints; nothing is known where that failed.
+    pub(crate) fn setup(&self) -> Setup {
+        self.config()
+            .map(|config| config.setup())
+            .unwrap_or_default()
+    }
+
     /// Where a token is kept.
     pub(crate) fn token_file() -> Result<TokenFile, CliError> {
         ClientConfig::token_file()
@@ -88,6 +95,7 @@ impl Session {
         let flags = &self.global;
         if let Some(address) = &flags.address {
             config.address.clone_from(address);
+            config.address_from = Some("-address".to_owned());
         }
         for (flag, setting) in [
             (&flags.ca_cert, &mut config.ca_cert),

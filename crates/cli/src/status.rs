@@ -14,7 +14,7 @@ pub(crate) fn run(session: &Session) -> Result<Exit, CliError> {
         Ok(response) => response.json()?,
         // 2 means sealed, and that is not known.
         Err(error) => {
-            crate::output::report(&error);
+            crate::output::report(&error, &session.setup());
             return Ok(Exit::LOCAL);
         }
     };

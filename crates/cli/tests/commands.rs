@@ -26,7 +26,14 @@ fn the_version_is_the_second_word_under_any_name() {
         let path = home.path().join(name);
         symlink(KEYFOLD, &path).unwrap();
         for argument in ["-version", "--version", "version"] {
-            let ran = Ran::of(Command::new(&path).arg(argument).output().unwrap());
+            let ran = Ran::of(
+                Command::new(&path)
+                    .env_clear()
+                    .env("HOME", home.path())
+                    .arg(argument)
+                    .output()
+                    .unwrap(),
+            );
             let text = ran.text();
             assert_eq!(text.lines().count(), 1);
             let version = text.split_whitespace().nth(1).unwrap();
@@ -180,6 +187,12 @@ fn kv_versions_lists_and_absences() {
         server.json(&["kv", "list", "secret/"]),
         serde_json::json!(["a"])
     );
+    for arguments in [
+        &["kv", "list", "-mount=secret"][..],
+        &["kv", "list", "-mount=secret/", "/"],
+    ] {
+        assert_eq!(server.ok(arguments), "Keys\n----\na\n", "{arguments:?}");
+    }
 
     let absent = server.run(&["kv", "get", "secret/none"]);
     assert_eq!(absent.code, 2);
@@ -209,6 +222,7 @@ fn policies_and_tokens() {
         names.as_array().unwrap().contains(&"team".into()),
         "{names}"
     );
+    assert_eq!(server.ok(&["policy", "list"]), "default\nteam\nroot\n");
     let bad = server.piped(&["policy", "write", "bad", "-"], b"path {");
     assert_eq!(bad.code, 2);
 
@@ -308,16 +322,29 @@ fn mistakes_and_absent_servers() {
         page.text()
     );
 
-    let closed = [("BAO_ADDR", "http://127.0.0.1:1")];
-    let away = run(&["status"], &closed);
-    assert_eq!(away.code, 1, "2 would say that it is sealed");
-    assert!(away.stderr.contains("http://127.0.0.1:1") && away.stderr.contains("VAULT_ADDR"));
-    assert_eq!(run(&["secrets", "list"], &closed).code, 2);
-    let flag = run(&["status", "-address=http://127.0.0.1:2"], &closed);
-    assert!(flag.stderr.contains("127.0.0.1:2"), "{}", flag.stderr);
     assert_eq!(run(&["status"], &[("VAULT_ADDR", "not a url")]).code, 1);
     assert_eq!(
         run(&["status"], &[("VAULT_CACERT", "/no/such/file")]).code,
         1
     );
+}
+
+#[test]
+fn the_environment_chooses_a_format_and_the_flag_overrules_it() {
+    let server = Server::dev();
+    let first = |variables: &[(&str, &str)], arguments: &[&str]| {
+        let mut command = server.command("root");
+        command.envs(variables.iter().copied()).args(arguments);
+        let ran = Ran::of(command.output().unwrap());
+        (ran.code, ran.text().lines().next().unwrap_or("").to_owned())
+    };
+    let list = ["list", "sys/policies/acl"];
+    for name in ["VAULT_FORMAT", "BAO_FORMAT", "KEYFOLD_FORMAT"] {
+        assert_eq!(first(&[(name, "json")], &list), (0, "[".to_owned()));
+        let yaml = first(&[(name, "json")], &["list", "-format=yaml", list[1]]);
+        assert_eq!(yaml, (0, "- default".to_owned()));
+        assert_eq!(first(&[(name, "xml")], &list).0, 1);
+    }
+    let both = [("VAULT_FORMAT", "json"), ("KEYFOLD_FORMAT", "table")];
+    assert_eq!(first(&both, &list), (0, "Keys".to_owned()));
 }

@@ -16,7 +16,7 @@ mod support;
 use std::fs;
 use std::path::Path;
 
-use support::Server;
+use support::{Ran, Server};
 use tempfile::TempDir;
 
 /// A self-signed certificate and its key, as `NAME.pem` and `NAME.key`.
@@ -31,8 +31,24 @@ fn certificate(folder: &Path, name: &str) {
     .unwrap();
 }
 
+/// A self-signed certificate that says whether it is an authority's.
+fn certificate_of(folder: &Path, name: &str, authority: rcgen::IsCa) {
+    let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
+    let mut wanted = rcgen::CertificateParams::new(names).unwrap();
+    wanted.is_ca = authority;
+    let key = rcgen::KeyPair::generate().unwrap();
+    let made = wanted.self_signed(&key).unwrap();
+    fs::write(folder.join(format!("{name}.pem")), made.pem()).unwrap();
+    fs::write(folder.join(format!("{name}.key")), key.serialize_pem()).unwrap();
+}
+
 fn tls_server(home: TempDir, more: &str) -> Server {
     certificate(home.path(), "server");
+    listening(home, more)
+}
+
+/// A server with the `server` certificate of its home folder.
+fn listening(home: TempDir, more: &str) -> Server {
     let folder = home.path().display();
     let listener = format!(
         "listener \"tcp\" {{\n address = \"127.0.0.1:0\"\n tls_cert_file = \"{folder}/server.pem\"\n \
@@ -79,6 +95,27 @@ fn a_server_s_certificate_is_checked() {
 }
 
 #[test]
+fn a_certificate_that_says_it_is_an_authority_is_no_server_s() {
+    let status = ["operator", "init", "-status", "-ca-cert=server.pem"];
+    let home = tempfile::tempdir().unwrap();
+    let any = rcgen::BasicConstraints::Unconstrained;
+    certificate_of(home.path(), "server", rcgen::IsCa::Ca(any));
+    let refused = listening(home, "").run(&status);
+    assert_eq!((refused.code, refused.text().as_str()), (2, ""));
+    assert!(
+        refused.stderr.contains("CA:TRUE") && refused.stderr.contains("CA:FALSE"),
+        "{}",
+        refused.stderr
+    );
+
+    // What the hint says to make instead is taken.
+    let home = tempfile::tempdir().unwrap();
+    certificate_of(home.path(), "server", rcgen::IsCa::ExplicitNoCa);
+    let taken = listening(home, "").run(&status);
+    assert!(taken.text().contains("not initialized"), "{}", taken.stderr);
+}
+
+#[test]
 fn a_client_shows_its_certificate_where_one_is_wanted() {
     let home = tempfile::tempdir().unwrap();
     certificate(home.path(), "client");
@@ -94,7 +131,12 @@ fn a_client_shows_its_certificate_where_one_is_wanted() {
         "{}",
         bare.stderr
     );
-    assert!(bare.stderr.contains("no answer"), "{}", bare.stderr);
+    assert!(
+        bare.stderr.contains("no answer") && bare.stderr.contains("VAULT_CLIENT_CERT"),
+        "{}",
+        bare.stderr
+    );
+    assert!(!bare.stderr.contains("Is the server up"), "{}", bare.stderr);
     let shown = [
         "operator",
         "init",
@@ -105,8 +147,47 @@ fn a_client_shows_its_certificate_where_one_is_wanted() {
     ];
     let shown = server.run(&shown);
     assert!(shown.text().contains("not initialized"), "{}", shown.stderr);
+    a_secret_comes_back(&server);
+    // Another certificate than the listener's authority made.
+    certificate(server.home.path(), "other");
+    let other = server.run(&[
+        "status",
+        "-ca-cert=server.pem",
+        "-client-cert=other.pem",
+        "-client-key=other.key",
+    ]);
+    assert_eq!(other.code, 1);
+    assert!(
+        other.stderr.contains("tls_client_ca_file"),
+        "{}",
+        other.stderr
+    );
     let half = server.run(&["status", "-ca-cert=server.pem", "-client-cert=client.pem"]);
     assert_eq!(half.code, 1);
+}
+
+/// From init to reading a secret, with the certificates that the variables name.
+fn a_secret_comes_back(server: &Server) {
+    let run = |token: &str, arguments: &[&str]| {
+        let mut command = server.command(token);
+        command
+            .env("VAULT_CACERT", "server.pem")
+            .env("VAULT_CLIENT_CERT", "client.pem")
+            .env("VAULT_CLIENT_KEY", "client.key")
+            .args(arguments);
+        let ran = Ran::of(command.output().unwrap());
+        assert_eq!(ran.code, 0, "{arguments:?}: {}", ran.stderr);
+        ran.text()
+    };
+    let init = ["operator", "init", "-key-shares=1", "-key-threshold=1"];
+    let made = run("", &[&init[..], &["-format=json"]].concat());
+    let made: serde_json::Value = serde_json::from_str(&made).unwrap();
+    let share = made["unseal_keys_b64"][0].as_str().unwrap();
+    run("", &["operator", "unseal", share]);
+    let root = made["root_token"].as_str().unwrap();
+    run(root, &["secrets", "enable", "-path=kv", "kv-v2"]);
+    run(root, &["kv", "put", "-mount=kv", "a", "x=1"]);
+    assert_eq!(run(root, &["kv", "get", "-mount=kv", "-field=x", "a"]), "1");
 }
 
 #[test]
@@ -116,8 +197,7 @@ fn plain_http_is_guessed_from_a_failed_handshake() {
     let ran = server.run(&["status", "-tls-skip-verify", &format!("-address={https}")]);
     assert_eq!(ran.code, 1);
     assert!(
-        ran.stderr
-            .contains(&format!("VAULT_ADDR={}", server.address)),
+        ran.stderr.contains(&format!("-address={}", server.address)),
         "{}",
         ran.stderr
     );

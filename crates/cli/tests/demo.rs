@@ -17,7 +17,10 @@ use tempfile::TempDir;
 /// The program, with a folder for temporary files of its own.
 fn demo(temp: &TempDir) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_keyfold"));
-    command.arg("demo").env("TMPDIR", temp.path());
+    command
+        .arg("demo")
+        .env("TMPDIR", temp.path())
+        .env("HOME", temp.path());
     command
 }
 

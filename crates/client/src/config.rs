@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use keyfold_secret::Secret;
 
-use crate::TokenFile;
+use crate::{Setup, TokenFile};
 
 /// Where a server listens unless told otherwise, as existing clients have it.
 const ADDRESS: &str = "https://127.0.0.1:8200";
@@ -18,8 +18,12 @@ const PREFIXES: [&str; 3] = ["KEYFOLD", "BAO", "VAULT"];
 pub struct ClientConfig {
     /// `https://…`, `http://…` or `unix://…`.
     pub address: String,
+    /// The variable or flag that named the address, for hints; `None` for the default.
+    pub address_from: Option<String>,
     /// Sent with every request, where there is one.
     pub token: Option<Secret<String>>,
+    /// The variable or file that gave the token, for hints, where that is known.
+    pub token_from: Option<String>,
     /// Sent with every request, where it is not empty.
     pub namespace: Option<String>,
     /// PEM file with the authorities to trust in place of the system's.
@@ -44,7 +48,9 @@ impl Default for ClientConfig {
     fn default() -> Self {
         Self {
             address: ADDRESS.to_owned(),
+            address_from: None,
             token: None,
+            token_from: None,
             namespace: None,
             ca_cert: None,
             ca_path: None,
@@ -78,13 +84,15 @@ impl ClientConfig {
     pub fn from_lookup(lookup: impl Fn(&str) -> Option<OsString>) -> Result<Self, ConfigError> {
         let env = Environment { lookup };
         let mut config = Self::default();
-        if let Some((_, address)) = env.text("ADDR")? {
+        if let Some((name, address)) = env.text("ADDR")? {
             config.address = address;
+            config.address_from = Some(name);
         }
-        config.token = match env.text("TOKEN")? {
-            Some((_, token)) => Some(Secret::new(token.trim().to_owned())),
+        let token = match env.text("TOKEN")? {
+            Some((name, token)) => Some((name, Secret::new(token.trim().to_owned()))),
             None => env.kept_token()?,
         };
+        (config.token_from, config.token) = token.unzip();
         config.namespace = env.text("NAMESPACE")?.map(|(_, value)| value);
         config.ca_cert = env.path("CACERT");
         config.ca_path = env.path("CAPATH");
@@ -113,6 +121,17 @@ impl ClientConfig {
             })?;
         }
         Ok(config)
+    }
+
+    /// What hints need to know of it.
+    pub fn setup(&self) -> Setup {
+        Setup {
+            address: self.address.clone(),
+            address_from: self.address_from.clone(),
+            token: self.token.is_some(),
+            token_from: self.token_from.clone(),
+            client_certificate: self.client_cert.is_some(),
+        }
     }
 
     /// The file that keeps a token between two commands, below `$HOME`.
@@ -202,15 +221,17 @@ impl<F: Fn(&str) -> Option<OsString>> Environment<F> {
         self.variable(name).map(|(_, value)| PathBuf::from(value))
     }
 
-    fn kept_token(&self) -> Result<Option<Secret<String>>, ConfigError> {
+    /// The token of the home folder, and where it is.
+    fn kept_token(&self) -> Result<Option<(String, Secret<String>)>, ConfigError> {
         let Some(home) = (self.lookup)("HOME").filter(|home| !home.is_empty()) else {
             return Ok(None);
         };
         let file = TokenFile::in_home(PathBuf::from(home).as_path());
-        file.read().map_err(|source| ConfigError::File {
+        let kept = file.read().map_err(|source| ConfigError::File {
             path: file.path().to_owned(),
             source,
-        })
+        })?;
+        Ok(kept.map(|token| (file.path().display().to_string(), token)))
     }
 }
 
@@ -247,10 +268,16 @@ mod tests {
         ];
         let config = from(&all).unwrap();
         assert_eq!(config.address, "http://keyfold");
+        assert_eq!(config.address_from.as_deref(), Some("KEYFOLD_ADDR"));
+        assert_eq!(config.token_from.as_deref(), Some("BAO_TOKEN"));
         assert!(config.token.unwrap().ct_eq(b"hvs.b"));
         assert_eq!(config.namespace.as_deref(), Some("team"), "empty is unset");
         assert_eq!(from(&all[..2]).unwrap().address, "http://bao");
-        assert_eq!(from(&[]).unwrap().address, ADDRESS);
+        let unset = from(&[]).unwrap();
+        assert_eq!(
+            (unset.address.as_str(), unset.address_from),
+            (ADDRESS, None)
+        );
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! [`ClientError`]: what went wrong, whose fault it is, and what to do next.
+//! [`ClientError`]: what went wrong, and whose fault it is.
 
 use std::fmt::Write as _;
 
@@ -76,60 +76,6 @@ impl ClientError {
         };
         errors.iter().any(|e| e.to_lowercase().contains(text))
     }
-
-    /// What to do next, where that is known: one or two sentences.
-    pub fn hint(&self) -> Option<String> {
-        let text = match self {
-            Self::Config(_) | Self::Path { .. } | Self::Encode => return None,
-            Self::Unreachable { reason, .. } if reason.contains("certificate") => {
-                "The server's certificate is not trusted here: name its authority with -ca-cert \
-                 or VAULT_CACERT."
-            }
-            Self::Unreachable { address, reason } => {
-                return Some(unreachable_hint(address, reason));
-            }
-            Self::Api { .. } if self.is_sealed() => {
-                "Give it its shares: `keyfold operator unseal`."
-            }
-            Self::Api { .. }
-                if self.says("not initialized") || self.says("not yet initialized") =>
-            {
-                "Make its keys: `keyfold operator init`."
-            }
-            Self::Api { .. } if self.says("missing client token") => {
-                "No token was sent: `keyfold login`, or set VAULT_TOKEN."
-            }
-            Self::Api { status: 403, .. } => {
-                "See whether the token is valid (`keyfold token lookup`) and which policies it \
-                 has (`keyfold policy read NAME`)."
-            }
-            Self::Api { .. } if self.says("no handler for route") => {
-                "Nothing is mounted there: `keyfold secrets list` shows what is."
-            }
-            Self::Api {
-                status: 502..=504,
-                errors,
-            } if errors.is_empty() => {
-                "The answer looks like that of a proxy: see whether the server behind it runs."
-            }
-            Self::Decode { .. } | Self::TooLong { .. } => {
-                "Is it a Vault-compatible server? VAULT_ADDR or -address says where."
-            }
-            Self::Api { .. } => return None,
-        };
-        Some(text.to_owned())
-    }
-}
-
-fn unreachable_hint(address: &str, reason: &str) -> String {
-    let not_tls = reason.contains("corrupt message") || reason.contains("handshake eof");
-    if address.starts_with("https://") && not_tls {
-        let plain = address.replacen("https://", "http://", 1);
-        return format!("The server may speak plain HTTP: set VAULT_ADDR={plain}");
-    }
-    "Is the server up, and is this its address? VAULT_ADDR or -address says where to look; \
-     `keyfold server -dev` starts one."
-        .to_owned()
 }
 
 fn api_text(status: u16, errors: &[String]) -> String {
@@ -160,43 +106,6 @@ mod tests {
             status,
             errors: vec![text.to_owned()],
         }
-    }
-
-    #[test]
-    fn an_error_tells_the_next_step() {
-        let refused = |address: &str, reason: &str| ClientError::Unreachable {
-            address: address.to_owned(),
-            reason: reason.to_owned(),
-        };
-        for (error, step) in [
-            (api(503, "Vault is sealed"), "operator unseal"),
-            (api(400, "server is not initialized"), "operator init"),
-            (api(400, "missing client token"), "keyfold login"),
-            (
-                api(403, "1 error occurred:\n\t* permission denied\n\n"),
-                "token lookup",
-            ),
-            (
-                api(404, "no handler for route \"x\". route entry not found."),
-                "secrets list",
-            ),
-            (refused("http://h:1", "connection refused"), "VAULT_ADDR"),
-            (
-                refused(
-                    "https://h:1",
-                    "received corrupt message of type InvalidContentType",
-                ),
-                "VAULT_ADDR=http://h:1",
-            ),
-            (
-                refused("https://h:1", "invalid peer certificate: UnknownIssuer"),
-                "VAULT_CACERT",
-            ),
-        ] {
-            let hint = error.hint().unwrap_or_default();
-            assert!(hint.contains(step), "{error}: {hint}");
-        }
-        assert!(api(400, "no").hint().is_none());
     }
 
     #[test]

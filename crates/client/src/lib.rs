@@ -1,8 +1,8 @@
 //! Talks to any Vault-compatible server, and wraps DEKs with its transit engine.
 //!
 //! ```text
-//! ClientConfig (flags, KEYFOLD_* · BAO_* · VAULT_*, ~/.vault-token)
-//!      └→ Client ──request──→ Response | ClientError ──hint──→ the next step
+//! ClientConfig (flags, KEYFOLD_* · BAO_* · VAULT_*, ~/.vault-token) ──→ Setup
+//!      └→ Client ──request──→ Response | ClientError ──Setup──→ the next step
 //!            └→ TransitKeys: the envelope's KeyService
 //! ```
 //!
@@ -15,6 +15,7 @@ mod blocking;
 mod client;
 mod config;
 mod error;
+mod hint;
 mod request;
 mod response;
 mod retry;
@@ -28,6 +29,7 @@ pub use address::Address;
 pub use client::Client;
 pub use config::{ClientConfig, ConfigError};
 pub use error::ClientError;
+pub use hint::Setup;
 pub use request::{Method, Request};
 pub use response::Response;
 pub use token_file::TokenFile;

@@ -66,7 +66,7 @@ pub(crate) fn run(session: &Session, args: RewrapArgs) -> Result<Exit, CliError>
     if let Some(hint) = report
         .failures
         .first()
-        .and_then(|failure| envelope_hint(&failure.error))
+        .and_then(|failure| envelope_hint(&failure.error, &session.setup()))
     {
         output::note(&format!("  {hint}"));
     }

@@ -22,7 +22,7 @@ pub(crate) enum Kv {
     /// Read a secret
     Get(GetArgs),
     /// List the secrets below a path
-    List(SecretArgs),
+    List(ListArgs),
     /// Delete the newest version of a secret, or those named
     Delete(DeleteArgs),
 }
@@ -31,10 +31,20 @@ pub(crate) enum Kv {
 #[derive(Args)]
 pub(crate) struct SecretArgs {
     /// The mount; without it, the path begins with the mount's
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "MOUNT")]
     mount: Option<String>,
     /// The secret's path
     path: String,
+}
+
+/// Arguments of `kv list`.
+#[derive(Args)]
+pub(crate) struct ListArgs {
+    /// The mount; without it, the path begins with the mount's
+    #[arg(long, value_name = "MOUNT")]
+    mount: Option<String>,
+    /// The path; the mount's root when absent
+    path: Option<String>,
 }
 
 /// Arguments of `kv get`.
@@ -57,21 +67,34 @@ pub(crate) struct DeleteArgs {
     secret: SecretArgs,
 }
 
+impl SecretArgs {
+    fn place(&self, session: &Session) -> Result<Place, CliError> {
+        Place::find(session, self.mount.as_deref(), &self.path)
+    }
+}
+
 /// Runs one of them.
 pub(crate) fn run(session: &Session, kv: Kv) -> Result<(), CliError> {
     match kv {
         Kv::Put(args) => put::run(session, &args),
         Kv::Get(args) => get(session, &args),
-        Kv::List(secret) => {
-            let place = Place::find(session, &secret)?;
-            logical::names(session, &place.api_path("metadata"))
-        }
+        Kv::List(args) => list(session, &args),
         Kv::Delete(args) => delete(session, &args),
     }
 }
 
+fn list(session: &Session, args: &ListArgs) -> Result<(), CliError> {
+    if args.mount.is_none() && args.path.is_none() {
+        return Err(CliError::Usage("name a path, or a -mount".to_owned()));
+    }
+    let path = args.path.as_deref().unwrap_or_default();
+    let place = Place::find(session, args.mount.as_deref(), path)?;
+    let names = logical::names(session, &place.api_path("metadata"), place.above())?;
+    session.output.names(&names)
+}
+
 fn get(session: &Session, args: &GetArgs) -> Result<(), CliError> {
-    let place = Place::find(session, &args.secret)?;
+    let place = args.secret.place(session)?;
     let path = place.api_path("data");
     let mut request = Request::read(&path);
     match (place.is_versioned(), args.version) {
@@ -79,7 +102,7 @@ fn get(session: &Session, args: &GetArgs) -> Result<(), CliError> {
         (false, Some(_)) => return Err(unversioned("-version")),
         _ => {}
     }
-    let answer = logical::found(&session.send(&request)?, &path)?;
+    let answer = logical::found(&session.send(&request)?, &path, place.above())?;
     if !place.is_versioned() {
         return session.output.answer(&answer);
     }
@@ -102,7 +125,7 @@ fn get(session: &Session, args: &GetArgs) -> Result<(), CliError> {
 }
 
 fn delete(session: &Session, args: &DeleteArgs) -> Result<(), CliError> {
-    let place = Place::find(session, &args.secret)?;
+    let place = args.secret.place(session)?;
     let path = place.api_path("data");
     let request = if args.versions.is_empty() {
         Request::delete(&path)

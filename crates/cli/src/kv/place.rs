@@ -3,7 +3,6 @@
 use keyfold_client::Request;
 use serde_json::Value;
 
-use super::SecretArgs;
 use crate::error::CliError;
 use crate::output::Answer;
 use crate::session::Session;
@@ -19,15 +18,19 @@ pub(super) struct Place {
 impl Place {
     /// Asks the server which mount the path belongs to. Where it does not know that call (old
     /// servers), the whole path is taken as it is, in a mount without versions.
-    pub(super) fn find(session: &Session, secret: &SecretArgs) -> Result<Self, CliError> {
-        let path = match &secret.mount {
+    pub(super) fn find(
+        session: &Session,
+        named: Option<&str>,
+        path: &str,
+    ) -> Result<Self, CliError> {
+        let within = match named {
             Some(mount) => mount.trim_matches('/'),
-            None => secret.path.trim_start_matches('/'),
+            None => path.trim_start_matches('/'),
         };
-        let asked = format!("sys/internal/ui/mounts/{path}");
+        let asked = format!("sys/internal/ui/mounts/{within}");
         let response = session.send(&Request::read(&asked))?;
         if response.status == 404 {
-            return Ok(Self::of(secret, "", false));
+            return Ok(Self::of(named, path, "", false));
         }
         let answer = Answer::of(&response.success()?)?;
         let mount = answer.datum("path").and_then(Value::as_str);
@@ -36,16 +39,16 @@ impl Place {
             .datum("options")
             .and_then(|options| options.get("version"));
         let versioned = version.is_some_and(|version| version == "2" || version == 2);
-        Ok(Self::of(secret, mount, versioned))
+        Ok(Self::of(named, path, mount, versioned))
     }
 
-    fn of(secret: &SecretArgs, mount: &str, versioned: bool) -> Self {
-        let path = secret.path.trim_start_matches('/');
-        let mount = match &secret.mount {
+    fn of(named: Option<&str>, path: &str, mount: &str, versioned: bool) -> Self {
+        let path = path.trim_start_matches('/');
+        let mount = match named {
             Some(named) if mount.is_empty() => named.trim_matches('/'),
             _ => mount.trim_matches('/'),
         };
-        let inside = match &secret.mount {
+        let inside = match named {
             Some(_) => path,
             // The path may be the mount itself, without its slash.
             None => path
@@ -77,6 +80,17 @@ impl Place {
             format!("{}{}", self.mount, self.inside)
         }
     }
+
+    /// The command that lists what is beside the secret.
+    pub(super) fn above(&self) -> String {
+        match self.inside.trim_end_matches('/').rsplit_once('/') {
+            Some((folder, _)) => format!("keyfold kv list {}{folder}/", self.mount),
+            None if self.inside.is_empty() || self.mount.is_empty() => {
+                "keyfold secrets list".to_owned()
+            }
+            None => format!("keyfold kv list {}", self.mount),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -84,11 +98,7 @@ mod tests {
     use super::*;
 
     fn path(mount: Option<&str>, path: &str, found: &str, versioned: bool) -> String {
-        let secret = SecretArgs {
-            mount: mount.map(str::to_owned),
-            path: path.to_owned(),
-        };
-        Place::of(&secret, found, versioned).api_path("data")
+        Place::of(mount, path, found, versioned).api_path("data")
     }
 
     #[test]
@@ -101,11 +111,19 @@ mod tests {
             (Some("a/b"), "c", "a/b/", "a/b/data/c"),
             (Some("a/"), "c", "a/", "a/data/c"),
             (Some("a"), "a/c", "a/", "a/data/a/c"),
+            (Some("a"), "", "a/", "a/data/"),
         ] {
             assert_eq!(path(mount, given, found, true), expected);
         }
         assert_eq!(path(None, "kv1/a", "kv1/", false), "kv1/a");
         assert_eq!(path(None, "old/a", "", false), "old/a");
         assert_eq!(path(Some("old"), "a", "", false), "old/a");
+    }
+    #[test]
+    fn what_is_beside_a_secret_can_be_listed() {
+        let above = |path| Place::of(None, path, "secret/", true).above();
+        assert_eq!(above("secret/a/b"), "keyfold kv list secret/a/");
+        assert_eq!(above("secret/a"), "keyfold kv list secret/");
+        assert_eq!(above("secret/"), "keyfold secrets list");
     }
 }

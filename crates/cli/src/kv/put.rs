@@ -6,7 +6,6 @@ use clap::Args;
 use keyfold_client::Request;
 use serde_json::{Value, json};
 
-use super::place::Place;
 use super::{SecretArgs, metadata_text, unversioned};
 use crate::error::CliError;
 use crate::output::{self, Answer};
@@ -29,7 +28,7 @@ pub(crate) struct PutArgs {
 /// Writes a secret, and prints its new version's metadata.
 pub(crate) fn run(session: &Session, args: &PutArgs) -> Result<(), CliError> {
     let data = Value::Object(pairs::object(&args.data, &mut io::stdin())?);
-    let place = Place::find(session, &args.secret)?;
+    let place = args.secret.place(session)?;
     let path = place.api_path("data");
     if !place.is_versioned() {
         if args.cas.is_some() {

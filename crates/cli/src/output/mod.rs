@@ -8,6 +8,7 @@ use std::io::{self, IsTerminal as _, Write as _};
 
 use clap::ValueEnum;
 use clap::error::ErrorKind;
+use keyfold_client::Setup;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -90,6 +91,13 @@ impl Output {
         })
     }
 
+    /// Prints names without a heading, where existing clients do so.
+    pub(crate) fn bare_names(&self, names: &[String]) -> Result<(), CliError> {
+        self.result(names, || {
+            names.iter().map(|name| format!("{name}\n")).collect()
+        })
+    }
+
     /// Says what was done. Where programs read stdout, it goes to stderr: it is no document.
     pub(crate) fn done(&self, sentence: &str) -> Result<(), CliError> {
         if self.is_table() {
@@ -162,13 +170,13 @@ pub(crate) fn note(text: &str) {
     let _ = writeln!(io::stderr(), "{text}");
 }
 
-/// Prints an error and the next step on stderr.
-pub(crate) fn report(error: &CliError) {
+/// Prints an error and the next step, for a client that was set up so, on stderr.
+pub(crate) fn report(error: &CliError, setup: &Setup) {
     if matches!(error.exit(), Exit::CLOSED) {
         return;
     }
     note(&format!("keyfold: {error}"));
-    if let Some(hint) = error.hint() {
+    if let Some(hint) = error.hint(setup) {
         note(&format!("  {hint}"));
     }
 }

@@ -57,7 +57,7 @@ impl Server {
     }
 
     fn start(home: TempDir, arguments: &[String]) -> Self {
-        let mut child = Command::new(KEYFOLD)
+        let mut child = bare(home.path())
             .arg("server")
             .args(arguments)
             .stdout(Stdio::piped())
