@@ -1,6 +1,8 @@
 //! Request bodies: from bytes to a type, with the names that the type does not know and, when
 //! that fails, the name of the field at fault.
 
+use std::collections::HashMap;
+
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::json;
@@ -50,10 +52,14 @@ pub fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<Decoded<T>, BodyError>
 /// often a list of strings.
 pub fn from_query(parameters: &[(String, String)]) -> Vec<u8> {
     let mut members: Vec<(&str, Vec<&str>)> = Vec::new();
+    let mut places: HashMap<&str, usize> = HashMap::new();
     for (name, value) in parameters {
-        match members.iter_mut().find(|(known, _)| known == name) {
-            Some((_, values)) => values.push(value),
-            None => members.push((name, vec![value])),
+        let place = *places.entry(name).or_insert_with(|| {
+            members.push((name, Vec::new()));
+            members.len() - 1
+        });
+        if let Some((_, values)) = members.get_mut(place) {
+            values.push(value);
         }
     }
     let mut out = vec![b'{'];

@@ -6,7 +6,6 @@ use keyfold_api::body::BodyError;
 use keyfold_keys::Error as KeyError;
 
 use crate::ports::storage::StorageError;
-use crate::reply::Json;
 
 /// Why a request was not done. An error changes nothing, in memory or on disk.
 #[derive(Debug, thiserror::Error)]
@@ -41,20 +40,18 @@ pub enum Error {
     /// The server is sealed or not initialised.
     #[error("Vault is sealed")]
     Sealed,
-    /// The caller's mistake, with a body that clients read all the same (status, `data`).
-    #[error("request refused")]
-    Refused {
-        /// 4xx.
-        status: u16,
-        /// The `data` member.
-        data: Json,
-    },
+    /// The caller's mistake, of which the wire says no more than that.
+    #[error("bad request")]
+    BadSilently,
     /// Another request changed the same thing again and again.
     #[error("the record was changed by another request, try again")]
     Contended,
     /// No audit device could write the entry, so nothing was done.
     #[error("no audit device could record the request")]
     Audit,
+    /// No audit device could write the answer, so it is kept back; what was asked for was done.
+    #[error("the request was carried out, but no audit device could record its answer")]
+    Unrecorded,
     /// The store's fault.
     #[error(transparent)]
     Storage(#[from] StorageError),

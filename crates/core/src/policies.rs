@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use quick_cache::sync::Cache;
 use serde::{Deserialize, Serialize};
 
-use crate::barrier::{View, json, retry};
+use crate::barrier::{View, json};
 use crate::clock::{Clock, Time};
 use crate::error::Error;
 use crate::policy::{Acl, Policy, builtin};
@@ -111,7 +111,7 @@ impl Policies {
         let (_, warnings) = Policy::parse(name, text)
             .map_err(|error| Error::bad(format!("failed to parse policy: {error}")))?;
         let key = format!("{FOLDER}{}", encode(name));
-        retry(|| async {
+        let change = || async {
             let old = self.view.read::<Record>(&key).await?;
             let version = old.as_ref().map_or(0, |(r, _)| r.version) + 1;
             let record = Record {
@@ -125,8 +125,8 @@ impl Policies {
                 None => batch.absent(key.clone()),
             };
             self.view.commit(batch).await
-        })
-        .await?;
+        };
+        self.view.change(&key, change).await?;
         self.changed();
         Ok(warnings.iter().map(ToString::to_string).collect())
     }

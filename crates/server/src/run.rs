@@ -9,6 +9,7 @@ use keyfold_secret::Secret;
 
 use crate::config::ConfigError;
 use crate::config::{Config, Format, Level, Log};
+use crate::http::listener::Address;
 use crate::logging::{self, Control};
 use crate::server::{Server, StartError};
 use crate::signals::{Signals, Wish};
@@ -82,6 +83,13 @@ async fn main(
             "key pages are not locked into memory and may be swapped out: \
              raise the limit of locked memory (ulimit -l)"
         );
+    }
+    for address in server.addresses() {
+        if let Address::Tcp { socket, tls: false } = address
+            && !socket.ip().is_loopback()
+        {
+            tracing::warn!("{address} has no TLS: tokens and secrets cross the network in clear");
+        }
     }
     banner(&server, &summary);
     if args.dev {

@@ -31,13 +31,16 @@ pub fn storage(config: &Placed<config::Storage>) -> Result<Arc<dyn Storage>, Con
             Ok(Arc::new(Memory::new()))
         }
         "redb" => {
-            known(config, &["path", "cache_size"])?;
+            known(config, &["path", "cache_size", "verify"])?;
             let Some(path) = settings.get("path").filter(|path| !path.value.is_empty()) else {
                 return Err(config.wrong("storage \"redb\" needs a \"path\""));
             };
             let mut options = Options::default();
             if let Some(bytes) = number(settings, "cache_size")? {
                 options.cache_bytes = bytes;
+            }
+            if let Some(verify) = flag(settings, "verify")? {
+                options.verify = verify;
             }
             let store = Redb::open_with(&path.value, options)
                 .map_err(|error| path.wrong(error.to_string()))?;
@@ -86,6 +89,17 @@ fn number(settings: &Settings, name: &str) -> Result<Option<usize>, ConfigError>
     };
     let wrong = || text.wrong(format!("\"{name}\" has to be a number of bytes"));
     text.value.parse().map(Some).map_err(|_| wrong())
+}
+
+fn flag(settings: &Settings, name: &str) -> Result<Option<bool>, ConfigError> {
+    let Some(text) = settings.get(name) else {
+        return Ok(None);
+    };
+    match text.value.as_str() {
+        "true" | "1" => Ok(Some(true)),
+        "false" | "0" => Ok(Some(false)),
+        _ => Err(text.wrong(format!("\"{name}\" has to be true or false"))),
+    }
 }
 
 #[cfg(test)]

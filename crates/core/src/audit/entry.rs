@@ -33,15 +33,15 @@ pub struct Entry<'a> {
     pub creates: bool,
     /// When.
     pub now: Time,
+    /// It may go on.
+    pub allowed: bool,
     /// What of it is hashed; absent where there is no device.
     pub hashed: Option<&'a Hashed>,
 }
 
 /// How a request ended.
 pub enum Outcome<'a> {
-    /// Not allowed.
-    Refused(&'a Error),
-    /// Allowed, and failed.
+    /// Not allowed, or failed.
     Failed(&'a Error),
     /// Done.
     Done(&'a Reply),
@@ -139,25 +139,24 @@ struct ResponseAuth<'a> {
 }
 
 impl Entry<'_> {
-    /// The line, with its newline.
-    pub(super) fn line(&self, mac: &MacKey, outcome: Option<&Outcome<'_>>) -> Vec<u8> {
-        let refused = matches!(outcome, Some(Outcome::Refused(_)));
+    /// The `request` or the `response` line, with its newline.
+    pub(super) fn line(
+        &self,
+        mac: &MacKey,
+        kind: &'static str,
+        outcome: Option<&Outcome<'_>>,
+    ) -> Vec<u8> {
         let line = Line {
             time: self.now.rfc3339(),
-            // A request that was refused has its error on its request line: nothing answers it.
-            kind: if outcome.is_none() || refused {
-                "request"
-            } else {
-                "response"
-            },
-            auth: self.auth(!refused),
+            kind,
+            auth: self.auth(),
             request: self.request(),
             response: match outcome {
                 Some(Outcome::Done(reply)) => Some(self.response(mac, reply)),
                 _ => None,
             },
             error: match outcome {
-                Some(Outcome::Refused(error) | Outcome::Failed(error)) => Some(error.to_string()),
+                Some(Outcome::Failed(error)) => Some(error.to_string()),
                 _ => None,
             },
         };
@@ -166,8 +165,10 @@ impl Entry<'_> {
         bytes
     }
 
-    fn auth(&self, allowed: bool) -> AuthPart<'_> {
-        let policy_results = PolicyResults { allowed };
+    fn auth(&self) -> AuthPart<'_> {
+        let policy_results = PolicyResults {
+            allowed: self.allowed,
+        };
         let Some(token) = &self.caller.token else {
             return AuthPart {
                 policy_results,

@@ -30,6 +30,9 @@ use crate::request::Request;
 use crate::tokens::{Caller, Token};
 
 const HMAC_KEY: &str = "audit/hmac-key";
+/// The two kinds of line.
+const REQUEST: &str = "request";
+const RESPONSE: &str = "response";
 
 /// A device of the configuration.
 #[derive(Clone)]
@@ -127,18 +130,22 @@ impl Broker {
 
     /// Records a request that may go on.
     pub fn admit(&self, _: Authorized, entry: &Entry<'_>) -> Result<Admitted, Error> {
-        self.record(entry, None)?;
+        self.record(entry, REQUEST, None)?;
         Ok(Admitted(()))
     }
 
-    /// Records a request that may not go on.
+    /// Records a request that may not go on, and its answer.
     pub fn refuse(&self, entry: &Entry<'_>, error: &Error) -> Result<(), Error> {
-        self.record(entry, Some(&Outcome::Refused(error)))
+        // The error stands on both lines: whoever reads only requests sees what was denied.
+        let outcome = Outcome::Failed(error);
+        self.record(entry, REQUEST, Some(&outcome))?;
+        self.record(entry, RESPONSE, Some(&outcome))
     }
 
     /// Records an answer. Where that fails the answer must not go out.
     pub fn answered(&self, entry: &Entry<'_>, outcome: &Outcome<'_>) -> Result<(), Error> {
-        self.record(entry, Some(outcome))
+        self.record(entry, RESPONSE, Some(outcome))
+            .map_err(|_| Error::Unrecorded)
     }
 
     /// HMAC of a text as it stands in the lines.
@@ -146,11 +153,16 @@ impl Broker {
         redact::hash(&self.mac, text)
     }
 
-    fn record(&self, entry: &Entry<'_>, outcome: Option<&Outcome<'_>>) -> Result<(), Error> {
+    fn record(
+        &self,
+        entry: &Entry<'_>,
+        kind: &'static str,
+        outcome: Option<&Outcome<'_>>,
+    ) -> Result<(), Error> {
         if self.devices.is_empty() {
             return Ok(());
         }
-        let line = entry.line(&self.mac, outcome);
+        let line = entry.line(&self.mac, kind, outcome);
         let mut kept = false;
         for setup in &self.devices {
             match setup.device.write(&line) {

@@ -9,6 +9,7 @@
 //! Nothing above this module sees a key; nothing below it sees plaintext.
 
 mod deks;
+mod turns;
 mod view;
 
 use std::collections::HashMap;

@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::MountDeks;
+use super::turns::Turns;
 use crate::error::Error;
 use crate::ports::storage::{Batch, Check, Page, Revision, Storage};
 
@@ -25,6 +26,7 @@ pub struct View {
     storage: Arc<dyn Storage>,
     deks: Arc<MountDeks>,
     prefix: Arc<str>,
+    turns: Arc<Turns>,
 }
 
 impl View {
@@ -33,6 +35,7 @@ impl View {
             storage,
             deks,
             prefix: prefix.into(),
+            turns: Arc::default(),
         }
     }
 
@@ -95,14 +98,15 @@ impl View {
         Ok(sealed)
     }
 
-    /// A view of a folder below this one (`name` ends in `/`).
-    pub fn below(&self, name: &str) -> Self {
-        let prefix = format!("{}{name}", self.prefix).into();
-        Self {
-            storage: self.storage.clone(),
-            deks: self.deks.clone(),
-            prefix,
-        }
+    /// Runs an optimistic read-and-commit of the record that `name` stands for, again when another
+    /// node was faster, a few times. Within this process those of one name take turns, so that each
+    /// of many gets its own.
+    pub async fn change<T, F>(&self, name: &str, attempt: impl FnMut() -> F) -> Result<T, Error>
+    where
+        F: Future<Output = Result<T, Error>>,
+    {
+        let _turn = self.turns.take(name).await;
+        retry(attempt).await
     }
 
     /// The key of the view that a storage key stands for, if it lies in here.
@@ -123,7 +127,8 @@ pub fn json<T: Serialize>(record: &T) -> Result<Vec<u8>, Error> {
 /// How often an optimistic writer tries again before it gives up.
 pub const TRIES: usize = 16;
 
-/// Runs an optimistic read-and-commit until it meets no conflict, a few times.
+/// Runs an optimistic read until it meets no conflict, a few times: for what takes several records
+/// of one moment. What writes goes through [`View::change`].
 pub async fn retry<T, F>(mut attempt: impl FnMut() -> F) -> Result<T, Error>
 where
     F: Future<Output = Result<T, Error>>,

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use keyfold_keys::RootKey;
 use serde::{Deserialize, Serialize};
+use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::{Notify, broadcast};
 
 use super::seal::ShamirSeal;
 use super::{Core, Settings};
@@ -50,7 +50,6 @@ pub struct Unsealed {
     pub cluster: Cluster,
     root: RootKey,
     stopping: AtomicBool,
-    stop: Notify,
 }
 
 /// The cluster's name and id, made at init.
@@ -101,7 +100,6 @@ impl Unsealed {
             cluster,
             root,
             stopping: AtomicBool::new(false),
-            stop: Notify::new(),
         });
         tokio::spawn(follow(Arc::downgrade(&vault), changes));
         tokio::spawn(sweep(Arc::downgrade(&vault)));
@@ -119,7 +117,6 @@ impl Unsealed {
     /// Ends the background tasks.
     pub(super) fn stop(&self) {
         self.stopping.store(true, Ordering::Release);
-        self.stop.notify_waiters();
     }
 
     fn heard(&self, change: &Change) {
@@ -184,7 +181,8 @@ async fn sweep(vault: std::sync::Weak<Unsealed>) {
                 tracing::warn!(%error, "no sweep of expired tokens");
             }
         }
-        // The notification only shortens the wait; the weak reference ends the task.
+        // Neither the vault nor its store may be held for the time of a nap.
+        drop(storage);
         tokio::time::sleep(tokens::expiry::EVERY).await;
     }
 }

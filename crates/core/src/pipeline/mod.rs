@@ -18,7 +18,7 @@ use crate::audit::{Admitted, Entry, Outcome};
 use crate::error::{Error, UnsupportedReason};
 use crate::lifecycle::{Core, Unsealed};
 use crate::mounts::{Mount, Target};
-use crate::ports::engine::{Access, Call, Dispatch, Found};
+use crate::ports::engine::{Access, Call, Dispatch, Found, Unknown};
 use crate::reply::Reply;
 use crate::request::{Op, Request};
 use crate::sys::{Doors, System};
@@ -69,6 +69,7 @@ impl Core {
             caller: &caller,
             creates: false,
             now: self.clock().now(),
+            unknown: Unknown::default(),
         };
         Some(doors.run(admitted, &found, &call).await)
     }
@@ -107,6 +108,7 @@ async fn serve(
         Err(error) => (false, Err(error)),
     };
     let record = mount.as_deref().map(|m| &m.record);
+    let allowed = verdict.is_ok();
     let hashed = vault.audit.hashed(&request, &caller, record);
     let (request, hashed) = (&request, hashed.as_ref());
     let entry = Entry {
@@ -115,6 +117,7 @@ async fn serve(
         mount: record,
         creates,
         now,
+        allowed,
         hashed,
     };
     let (admitted, extent) = match verdict {
@@ -156,6 +159,7 @@ async fn serve(
         mount: record,
         creates,
         now,
+        allowed,
         hashed,
     };
     let recorded = vault.audit.answered(&entry, &outcome);
@@ -215,6 +219,7 @@ fn call<'a>(
         caller,
         creates,
         now,
+        unknown: Unknown::default(),
     }
 }
 

@@ -12,7 +12,7 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use keyfold_api::body::Decoded;
 use serde::de::DeserializeOwned;
@@ -21,7 +21,7 @@ use crate::audit::Admitted;
 use crate::barrier::View;
 use crate::clock::{Clock, Time};
 use crate::error::Error;
-use crate::reply::Reply;
+use crate::reply::{Form, Reply};
 use crate::request::{Body, Op};
 use crate::tokens::Caller;
 
@@ -121,7 +121,14 @@ pub struct Call<'a> {
     pub creates: bool,
     /// When it came in.
     pub now: Time,
+    /// What the handler found in the body and has no use for.
+    pub unknown: Unknown,
 }
+
+/// Members of a body that a call has no use for: noted by whoever reads the body, told in the
+/// answer's warnings. A body that nobody reads is unknown as a whole.
+#[derive(Default)]
+pub struct Unknown(OnceLock<Vec<String>>);
 
 impl Call<'_> {
     /// What a name of the pattern stands for; empty where the pattern has no such name.
@@ -133,15 +140,47 @@ impl Call<'_> {
             .map_or("", |(_, v)| v)
     }
 
-    /// The members as what the handler takes; names that it does not know become warnings through
-    /// [`unknown_parameters`].
-    pub fn decode<T: DeserializeOwned>(&self) -> Result<Decoded<T>, Error> {
-        self.body.decode()
+    /// The members as what the handler takes; names that it does not know are noted.
+    pub fn decode<T: DeserializeOwned>(&self) -> Result<T, Error> {
+        let Decoded { value, unknown } = self.body.decode()?;
+        self.note_unknown(unknown);
+        Ok(value)
+    }
+
+    /// For handlers that read the body's bytes themselves: the names that they do not know.
+    pub fn note_unknown(&self, names: Vec<String>) {
+        // The first to read the body has said it all.
+        let _ = self.unknown.0.set(names);
+    }
+
+    /// The answer with its warning about members without effect; [`Dispatch::run`] does it.
+    pub fn warned(&self, mut reply: Reply) -> Reply {
+        #[derive(serde::Deserialize)]
+        struct Nothing {}
+        if reply.form == Form::Bare {
+            return reply;
+        }
+        let unread = || match self.body.bytes() {
+            b"" => Vec::new(),
+            // What can't be parsed and was not read had no effect either; it has no names.
+            _ => self
+                .body
+                .decode::<Nothing>()
+                .map(|d| d.unknown)
+                .unwrap_or_default(),
+        };
+        let warning = unknown_parameters(self.unknown.0.get_or_init(unread));
+        reply.warnings.splice(0..0, warning);
+        reply
     }
 }
 
+/// Names that a warning tells at most: a body may have very many.
+const TOLD: usize = 64;
+
 /// The warning for members that a call has no use for, or none.
-pub fn unknown_parameters(names: &[String]) -> Option<String> {
+fn unknown_parameters(names: &[String]) -> Option<String> {
+    let names = names.get(..TOLD).unwrap_or(names);
     (!names.is_empty()).then(|| {
         format!(
             "Endpoint ignored these unrecognized parameters: [{}]",
@@ -252,7 +291,7 @@ impl<E: Engine> Dispatch for E {
         call: &'a Call<'a>,
     ) -> Future_<'a, Result<Reply, Error>> {
         match E::routes().get(found.index) {
-            Some(row) => (row.run)(self, call),
+            Some(row) => Box::pin(async move { Ok(call.warned((row.run)(self, call).await?)) }),
             None => Box::pin(async { Err(Error::Bug("a route of another engine")) }),
         }
     }

@@ -23,7 +23,7 @@ struct Paths {
 
 impl System {
     pub(super) async fn capabilities_self(&self, call: &Call<'_>) -> Result<Reply, Error> {
-        let asked = call.decode::<Paths>()?.value;
+        let asked = call.decode::<Paths>()?;
         let paths = asked
             .paths
             .filter(|p| !p.is_empty())

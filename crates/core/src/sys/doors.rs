@@ -193,11 +193,10 @@ impl Doors {
 /// These bodies are typed strictly, and say so in words that clients know.
 fn decode<T: serde::de::DeserializeOwned>(call: &Call<'_>) -> Result<T, Error> {
     match call.decode::<T>() {
-        Ok(decoded) => Ok(decoded.value),
         Err(Error::BadRequest(text)) => {
             Err(Error::bad(format!("failed to decode JSON input: {text}")))
         }
-        Err(error) => Err(error),
+        decoded => decoded,
     }
 }
 

@@ -7,7 +7,7 @@ use super::Doors;
 use crate::error::Error;
 use crate::lifecycle::{Core, State};
 use crate::ports::engine::Call;
-use crate::reply::{Json, Reply};
+use crate::reply::Reply;
 
 /// Codes for states that this server has; those of others are taken and have no effect.
 #[derive(Deserialize)]
@@ -48,12 +48,7 @@ struct Health {
 
 impl Doors {
     pub(super) async fn health(&self, call: &Call<'_>) -> Result<Reply, Error> {
-        // The wire says no more than the status.
-        let bad_code = || Error::Refused {
-            status: 400,
-            data: Json::raw(Vec::new()),
-        };
-        let query = call.decode::<Query>().map_err(|_| bad_code())?.value;
+        let query = call.decode::<Query>().map_err(|_| Error::BadSilently)?;
         let others = [
             query.standbycode,
             query.drsecondarycode,
@@ -69,10 +64,10 @@ impl Doors {
                 .ok_or(()),
         };
         for other in others {
-            code(other, 0).map_err(|()| bad_code())?;
+            code(other, 0).map_err(|()| Error::BadSilently)?;
         }
         let (health, wished, usual) = describe(&self.0, &query);
-        let status = code(wished, usual).map_err(|()| bad_code())?;
+        let status = code(wished, usual).map_err(|()| Error::BadSilently)?;
         Ok(Reply::bare(&health)?.with_status(status))
     }
 }

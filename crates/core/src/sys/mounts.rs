@@ -7,9 +7,9 @@ use keyfold_api::weak;
 use serde::{Deserialize, Serialize};
 
 use super::System;
-use crate::error::Error;
+use crate::error::{Error, UnsupportedReason};
 use crate::mounts::{MountConfig, MountRecord, NewMount, Tune};
-use crate::ports::engine::{Call, unknown_parameters};
+use crate::ports::engine::Call;
 use crate::reply::Reply;
 
 #[derive(Deserialize)]
@@ -160,15 +160,14 @@ impl System {
     }
 
     pub(super) async fn mount_write(&self, call: &Call<'_>) -> Result<Reply, Error> {
-        match split(call.param("path")) {
+        match split(named(call)?) {
             (path, true) => self.tune(&path, call).await,
             (path, false) => self.mount(path, call).await,
         }
     }
 
     async fn mount(&self, path: String, call: &Call<'_>) -> Result<Reply, Error> {
-        let body = call.decode::<Mount>()?;
-        let asked = body.value;
+        let asked = call.decode::<Mount>()?;
         let kind = asked
             .kind
             .or(asked.plugin_name)
@@ -205,15 +204,11 @@ impl System {
             external_entropy_access: asked.external_entropy_access.unwrap_or(false),
         };
         self.vault.mounts.mount(new).await?;
-        let warnings = unknown_parameters(&body.unknown).into_iter().collect();
-        Ok(Reply {
-            warnings,
-            ..Reply::none()
-        })
+        Ok(Reply::none())
     }
 
     async fn tune(&self, path: &str, call: &Call<'_>) -> Result<Reply, Error> {
-        let body = call.decode::<TuneBody>()?.value;
+        let body = call.decode::<TuneBody>()?;
         let ttl = |text| seconds(text).map_err(|e| Error::bad(e.cause));
         let tune = Tune {
             description: body.description,
@@ -231,7 +226,7 @@ impl System {
     }
 
     pub(super) async fn mount_delete(&self, call: &Call<'_>) -> Result<Reply, Error> {
-        let path = folder(call.param("path"));
+        let path = folder(named(call)?);
         let meant = call.full_path.trim_end_matches('/');
         self.permit_meant(call, meant).await?;
         self.vault.mounts.unmount(&path).await?;
@@ -283,6 +278,15 @@ fn aliased(
     }
     options.insert("version".to_owned(), "2".to_owned());
     ("kv".to_owned(), Some(options))
+}
+
+/// The path that a call names; the list of mounts itself can't be written or removed.
+fn named<'a>(call: &'a Call<'_>) -> Result<&'a str, Error> {
+    let path = call.param("path");
+    match path.trim_matches('/') {
+        "" => Err(Error::Unsupported(UnsupportedReason::Operation)),
+        _ => Ok(path),
+    }
 }
 
 /// The mount's path with its slash, and whether its tuning is meant.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::System;
 use crate::error::Error;
 use crate::policies::fold;
-use crate::ports::engine::{Call, unknown_parameters};
+use crate::ports::engine::Call;
 use crate::reply::{self, Reply};
 
 /// Longest name of a policy, bytes.
@@ -92,18 +92,10 @@ impl System {
     pub(super) async fn policy_write(&self, call: &Call<'_>) -> Result<Reply, Error> {
         let given = call.param("name");
         let name = self.policy_name(call).await?;
-        if name.is_empty() {
-            return Err(Error::bad("'name' parameter not supplied or empty"));
-        }
-        if name.len() > MAX_NAME {
-            return Err(Error::bad(format!(
-                "the name is longer than {MAX_NAME} bytes"
-            )));
-        }
-        let body = call.decode::<Write>()?;
-        let mut warnings: Vec<_> = unknown_parameters(&body.unknown).into_iter().collect();
+        let asked = call.decode::<Write>()?;
+        let mut warnings = Vec::new();
         let given_text = |text: Option<String>| text.filter(|t| !t.is_empty());
-        let text = match (given_text(body.value.policy), given_text(body.value.rules)) {
+        let text = match (given_text(asked.policy), given_text(asked.rules)) {
             (Some(text), _) => text,
             (None, Some(text)) => {
                 warnings.push("'rules' is deprecated, please use 'policy' instead".to_owned());
@@ -133,6 +125,14 @@ impl System {
     async fn policy_name(&self, call: &Call<'_>) -> Result<String, Error> {
         let given = call.param("name");
         let name = fold(given);
+        if name.is_empty() {
+            return Err(Error::bad("'name' parameter not supplied or empty"));
+        }
+        if name.len() > MAX_NAME {
+            return Err(Error::bad(format!(
+                "the name is longer than {MAX_NAME} bytes"
+            )));
+        }
         let folder = call.full_path.strip_suffix(given).unwrap_or_default();
         self.permit_meant(call, &format!("{folder}{name}")).await?;
         Ok(name)

@@ -8,7 +8,7 @@ use keyfold_secret::Secret;
 
 use super::record::{Hash, Token};
 use super::store::{ACCESSOR, EXPIRE, ID, PARENT, Tokens};
-use crate::barrier::{json, retry};
+use crate::barrier::json;
 use crate::error::Error;
 use crate::id;
 use crate::ports::storage::Batch;
@@ -69,7 +69,7 @@ impl Tokens {
     pub async fn create(&self, new: NewToken) -> Result<(Arc<Token>, Secret<String>), Error> {
         let (token, text, batch) = self.prepare(new, Batch::new())?;
         let key = format!("{ID}{}", token.hash.0);
-        retry(|| async {
+        let change = || async {
             let mut batch = batch.clone();
             if let Some(parent) = &token.parent {
                 let (record, revision) = self.load(parent).await?.ok_or(Error::NoToken)?;
@@ -83,8 +83,8 @@ impl Tokens {
                 return Err(Error::bad("cannot create a token with a duplicate ID"));
             }
             self.view.commit(batch).await
-        })
-        .await?;
+        };
+        self.view.change(&key, change).await?;
         Ok((Arc::new(token), text))
     }
 

@@ -64,7 +64,7 @@ impl Tokens {
 
     /// Kills the token and notes that its tree has to go. False when there is no such token.
     async fn condemn(&self, hash: &Hash) -> Result<bool, Error> {
-        crate::barrier::retry(|| async {
+        let change = || async {
             let Some((token, revision)) = self.load(hash).await? else {
                 return Ok(false);
             };
@@ -80,8 +80,8 @@ impl Tokens {
             self.view.commit(batch).await?;
             self.forget(hash);
             Ok(true)
-        })
-        .await
+        };
+        self.view.change(hash.as_str(), change).await
     }
 
     /// Kills the token only.

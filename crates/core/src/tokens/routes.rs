@@ -15,7 +15,7 @@ use super::reply;
 use crate::error::Error;
 use crate::lifecycle::Unsealed;
 use crate::policies;
-use crate::ports::engine::{Call, Engine, Route, unknown_parameters};
+use crate::ports::engine::{Call, Engine, Route};
 use crate::reply::{self as answer, Reply};
 use crate::request::Op;
 
@@ -173,8 +173,7 @@ impl TokenAuth {
                 "restricted use token cannot generate child tokens",
             ));
         }
-        let body = call.decode::<Create>()?;
-        let asked = body.value;
+        let asked = call.decode::<Create>()?;
         let privileged = call.caller.sudo || parent.is_root();
         let need = |wish: bool, what: &str| match wish && !privileged {
             true => Err(Error::bad(format!(
@@ -183,9 +182,9 @@ impl TokenAuth {
             false => Ok(()),
         };
         match asked.kind.as_deref() {
-            None | Some("" | "service" | "default" | "default-service") => {}
+            None | Some("" | "service") => {}
             Some("batch") => return Err(Error::field("type", "batch tokens are not offered")),
-            Some(_) => return Err(Error::field("type", "must be \"service\"")),
+            Some(_) => return Err(Error::bad("invalid 'token_type' value")),
         }
         if asked.entity_alias.is_some_and(|alias| !alias.is_empty()) {
             return Err(Error::bad(
@@ -221,7 +220,7 @@ impl TokenAuth {
             ));
         }
         let limits = self.0.mounts.limits("auth/token/", &self.0.settings);
-        let mut warnings: Vec<_> = unknown_parameters(&body.unknown).into_iter().collect();
+        let mut warnings = Vec::new();
         let ttl = if forever {
             0
         } else {
@@ -267,7 +266,7 @@ impl TokenAuth {
     }
 
     async fn lookup(&self, call: &Call<'_>) -> Result<Reply, Error> {
-        let asked = call.decode::<Named>()?.value;
+        let asked = call.decode::<Named>()?;
         let Some(text) = asked.token.filter(|t| !t.expose().is_empty()) else {
             return self.lookup_self(call).await;
         };
@@ -282,7 +281,7 @@ impl TokenAuth {
     }
 
     async fn renew_self(&self, call: &Call<'_>) -> Result<Reply, Error> {
-        let asked = call.decode::<Named>()?.value;
+        let asked = call.decode::<Named>()?;
         let text = call
             .caller
             .text
@@ -293,7 +292,7 @@ impl TokenAuth {
     }
 
     async fn renew(&self, call: &Call<'_>) -> Result<Reply, Error> {
-        let asked = call.decode::<Named>()?.value;
+        let asked = call.decode::<Named>()?;
         let text = missing_token(asked.token)?;
         let found = self.0.tokens.find(text.expose(), call.now).await?;
         let token = found.ok_or_else(|| Error::bad("token not found"))?;
@@ -350,7 +349,7 @@ impl TokenAuth {
     }
 
     async fn revoke(&self, call: &Call<'_>) -> Result<Reply, Error> {
-        let text = missing_token(call.decode::<Named>()?.value.token)?;
+        let text = missing_token(call.decode::<Named>()?.token)?;
         self.0
             .tokens
             .revoke(&self.0.tokens.hash(text.expose()))
@@ -359,7 +358,7 @@ impl TokenAuth {
     }
 
     async fn revoke_orphan(&self, call: &Call<'_>) -> Result<Reply, Error> {
-        let text = missing_token(call.decode::<Named>()?.value.token)?;
+        let text = missing_token(call.decode::<Named>()?.token)?;
         if !self
             .0
             .tokens
@@ -372,7 +371,7 @@ impl TokenAuth {
     }
 
     async fn revoke_accessor(&self, call: &Call<'_>) -> Result<Reply, Error> {
-        let accessor = missing_accessor(call.decode::<ByAccessor>()?.value.accessor)?;
+        let accessor = missing_accessor(call.decode::<ByAccessor>()?.accessor)?;
         // A dead one too: its revocation may have failed halfway, and is asked for again.
         match self.0.tokens.named_by(&accessor).await? {
             Some(hash) => {
@@ -388,7 +387,7 @@ impl TokenAuth {
     }
 
     async fn of_accessor(&self, call: &Call<'_>) -> Result<(Arc<Token>, u64), Error> {
-        let asked = call.decode::<ByAccessor>()?.value;
+        let asked = call.decode::<ByAccessor>()?;
         let accessor = missing_accessor(asked.accessor)?;
         let token = self.0.tokens.by_accessor(&accessor).await?;
         let token =
@@ -408,7 +407,8 @@ fn missing_accessor(accessor: Option<String>) -> Result<String, Error> {
         .ok_or_else(|| Error::bad(keyfold_api::error::multi("missing accessor")))
 }
 
-/// A token text of the caller's choice: what a header can carry, and none of the minted kinds.
+/// A token text of the caller's choice: what a header can carry, and without the dot that every
+/// minted one has.
 fn check_text(text: &str) -> Result<(), Error> {
     if text.len() > 512 || !text.bytes().all(|b| b.is_ascii_graphic()) {
         return Err(Error::field(
@@ -416,14 +416,8 @@ fn check_text(text: &str) -> Result<(), Error> {
             "must be at most 512 printable ASCII characters",
         ));
     }
-    if ["hvs.", "hvb.", "hvr.", "s.", "b.", "r."]
-        .iter()
-        .any(|prefix| text.starts_with(prefix))
-    {
-        return Err(Error::field(
-            "id",
-            "must not begin like a token that the server mints",
-        ));
+    if text.contains('.') {
+        return Err(Error::bad("custom token ID cannot have a '.' in the value"));
     }
     Ok(())
 }

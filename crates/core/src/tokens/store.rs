@@ -6,7 +6,7 @@ use keyfold_keys::kdf::MacKey;
 use quick_cache::sync::Cache;
 
 use super::record::{Hash, Token};
-use crate::barrier::{View, json, retry};
+use crate::barrier::{View, json};
 use crate::clock::{Clock, Time};
 use crate::error::Error;
 use crate::ports::storage::{Batch, Revision};
@@ -121,7 +121,7 @@ impl Tokens {
         hash: &Hash,
         change: impl Fn(&mut Token) -> Result<bool, Error>,
     ) -> Result<Option<Arc<Token>>, Error> {
-        let result = retry(|| async {
+        let change = || async {
             let Some((old, revision)) = self.load(hash).await? else {
                 return Ok(None);
             };
@@ -144,8 +144,8 @@ impl Tokens {
             }
             self.view.commit(batch).await?;
             Ok(Some(new))
-        })
-        .await;
+        };
+        let result = self.view.change(hash.as_str(), change).await;
         // After the commit, so that no reader can put the old record back.
         self.forget(hash);
         Ok(result?.map(Arc::new))

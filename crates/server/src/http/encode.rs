@@ -43,16 +43,10 @@ pub fn reply(request_id: &str, reply: &Reply) -> Answer {
 }
 
 /// An error.
-pub fn failure(request_id: &str, failure: &Failure) -> Answer {
+pub fn failure(failure: &Failure) -> Answer {
     let body = match &failure.body {
         FailureBody::Silent => error::errors::<&str>(&[]),
         FailureBody::Text(text) => error::errors(&[text]),
-        FailureBody::Data(data) => Envelope {
-            request_id,
-            data: Some(data.bytes()),
-            ..Envelope::default()
-        }
-        .write(false),
     };
     answer(failure.status, body)
 }
@@ -167,24 +161,9 @@ mod tests {
 
     #[tokio::test]
     async fn forms_of_an_error() {
-        let silent = text(failure("id", &Failure::silent(StatusCode::NOT_FOUND))).await;
+        let silent = text(failure(&Failure::silent(StatusCode::NOT_FOUND))).await;
         assert_eq!(silent, (404, "{\"errors\":[]}\n".to_owned()));
-        let said = text(failure("id", &Failure::bad("a \"b\""))).await;
+        let said = text(failure(&Failure::bad("a \"b\""))).await;
         assert_eq!(said, (400, "{\"errors\":[\"a \\\"b\\\"\"]}\n".to_owned()));
-        let body = FailureBody::Data(Json::raw(br#"{"k":1}"#.to_vec()));
-        let with_data = text(failure(
-            "id",
-            &Failure {
-                status: StatusCode::NOT_FOUND,
-                body,
-            },
-        ))
-        .await;
-        assert!(
-            with_data.1.starts_with(r#"{"request_id":"id","#),
-            "{}",
-            with_data.1
-        );
-        assert!(with_data.1.contains(r#""data":{"k":1}"#), "{}", with_data.1);
     }
 }

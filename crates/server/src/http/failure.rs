@@ -6,7 +6,6 @@ use std::borrow::Cow;
 use http::StatusCode;
 use keyfold_core::Error;
 use keyfold_core::error::UnsupportedReason;
-use keyfold_core::reply::Json;
 
 /// A status and what stands under it.
 #[derive(Debug)]
@@ -24,8 +23,6 @@ pub enum FailureBody {
     Silent,
     /// `{"errors":["…"]}`
     Text(Cow<'static, str>),
-    /// The response envelope with this `data`.
-    Data(Json),
 }
 
 /// What a caller is told when it is not the caller's fault. The log says more.
@@ -74,13 +71,12 @@ impl Failure {
             }
             Error::MediaType(_) => Self::text(StatusCode::UNSUPPORTED_MEDIA_TYPE, text),
             Error::Sealed => Self::text(StatusCode::SERVICE_UNAVAILABLE, text),
-            Error::Refused { status, data } => Self {
-                status: StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST),
-                body: FailureBody::Data(data),
-            },
+            Error::BadSilently => Self::silent(StatusCode::BAD_REQUEST),
             // Clients repeat a request that got 412, which is what should happen.
             Error::Contended => Self::text(StatusCode::PRECONDITION_FAILED, text),
-            Error::Audit | Error::Corrupt(_) => Self::text(StatusCode::INTERNAL_SERVER_ERROR, text),
+            Error::Audit | Error::Unrecorded | Error::Corrupt(_) => {
+                Self::text(StatusCode::INTERNAL_SERVER_ERROR, text)
+            }
             Error::Storage(_) | Error::Bug(_) => {
                 Self::text(StatusCode::INTERNAL_SERVER_ERROR, OURS)
             }
@@ -101,9 +97,13 @@ fn is_callers(error: &Error) -> bool {
         | Error::Unsupported(_)
         | Error::MediaType(_)
         | Error::Sealed
-        | Error::Refused { .. }
+        | Error::BadSilently
         | Error::Contended => true,
-        Error::Audit | Error::Storage(_) | Error::Corrupt(_) | Error::Bug(_) => false,
+        Error::Audit
+        | Error::Unrecorded
+        | Error::Storage(_)
+        | Error::Corrupt(_)
+        | Error::Bug(_) => false,
     }
 }
 
@@ -118,7 +118,6 @@ mod tests {
         let text = match failure.body {
             FailureBody::Silent => String::new(),
             FailureBody::Text(text) => text.into_owned(),
-            FailureBody::Data(_) => "data".to_owned(),
         };
         (failure.status.as_u16(), text)
     }
@@ -175,15 +174,6 @@ mod tests {
         assert_eq!(
             status_and_text(Error::Bug("inside")),
             (500, "internal error".to_owned())
-        );
-    }
-
-    #[test]
-    fn refusals_keep_their_data() {
-        let data = Json::raw(b"{}".to_vec());
-        assert_eq!(
-            status_and_text(Error::Refused { status: 404, data }),
-            (404, "data".to_owned())
         );
     }
 }

@@ -40,7 +40,7 @@ pub async fn answer(
     let is_head = request.method() == Method::HEAD;
     let mut answer = match handle(site, remote, &id, request).await {
         Ok(answer) => answer,
-        Err(failure) => encode::failure(&id, &failure),
+        Err(failure) => encode::failure(&failure),
     };
     if let Some(namespace) = namespace {
         answer.headers_mut().insert(NAMESPACE, namespace);

@@ -2,9 +2,9 @@
 
 use keyfold_api::duration::Seconds;
 use keyfold_api::weak;
-use keyfold_core::barrier::{json, retry};
+use keyfold_core::barrier::json;
 use keyfold_core::error::Error;
-use keyfold_core::ports::engine::{Call, unknown_parameters};
+use keyfold_core::ports::engine::Call;
 use keyfold_core::ports::storage::Batch;
 use keyfold_core::reply::Reply;
 use serde::{Deserialize, Serialize};
@@ -42,29 +42,25 @@ impl Kv {
     }
 
     pub(super) async fn config_write(&self, call: &Call<'_>) -> Result<Reply, Error> {
-        let body = call.decode::<Write>()?;
-        let asked = body.value;
-        retry(|| async {
-            let read = self.view.read::<Config>(CONFIG).await?;
-            let batch = match &read {
-                Some((_, revision)) => Batch::new().unchanged(CONFIG, *revision),
-                None => Batch::new().absent(CONFIG),
-            };
-            let mut config = read.map(|(config, _)| config).unwrap_or_default();
-            config.max_versions = asked.max_versions.unwrap_or(config.max_versions);
-            config.cas_required = asked.cas_required.unwrap_or(config.cas_required);
-            if let Some(Seconds(after)) = asked.delete_version_after {
-                config.delete_version_after = after;
-            }
-            self.view.commit(batch.put(CONFIG, json(&config)?)).await?;
-            Ok(())
-        })
-        .await?;
-        let warnings = unknown_parameters(&body.unknown).into_iter().collect();
-        Ok(Reply {
-            warnings,
-            ..Reply::none()
-        })
+        let asked = call.decode::<Write>()?;
+        self.view
+            .change(CONFIG, || async {
+                let read = self.view.read::<Config>(CONFIG).await?;
+                let batch = match &read {
+                    Some((_, revision)) => Batch::new().unchanged(CONFIG, *revision),
+                    None => Batch::new().absent(CONFIG),
+                };
+                let mut config = read.map(|(config, _)| config).unwrap_or_default();
+                config.max_versions = asked.max_versions.unwrap_or(config.max_versions);
+                config.cas_required = asked.cas_required.unwrap_or(config.cas_required);
+                if let Some(Seconds(after)) = asked.delete_version_after {
+                    config.delete_version_after = after;
+                }
+                self.view.commit(batch.put(CONFIG, json(&config)?)).await?;
+                Ok(())
+            })
+            .await?;
+        Ok(Reply::none())
     }
 }
 

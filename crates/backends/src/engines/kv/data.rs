@@ -6,9 +6,9 @@ use keyfold_api::{body, weak};
 use keyfold_core::barrier::retry;
 use keyfold_core::clock::Time;
 use keyfold_core::error::Error;
-use keyfold_core::ports::engine::{Call, unknown_parameters};
+use keyfold_core::ports::engine::Call;
 use keyfold_core::ports::storage::{Batch, StorageError};
-use keyfold_core::reply::{Json, Reply};
+use keyfold_core::reply::Reply;
 use keyfold_secret::Secret as Protected;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -87,29 +87,27 @@ impl Kv {
         }
         let path = secret_path(call)?;
         let body = call.decode::<Read>()?;
-        let asked = match body.value.version {
+        let asked = match body.version {
             Some(..0) => return Err(Error::field("version", "cannot be negative")),
             asked => asked.and_then(|n| u64::try_from(n).ok()).unwrap_or(0),
         };
         let found = self.find(path, asked, call.now).await?;
         let metadata = show(&found.secret, found.number, found.version);
-        let warnings = unknown_parameters(&body.unknown).into_iter().collect();
-        let reply = match &found.data {
+        match &found.data {
             None => Reply::data(&Data {
                 data: None,
                 metadata,
-            })?
-            .with_status(404),
+            })
+            .map(|reply| reply.with_status(404)),
             Some(data) => {
                 let damaged = || Error::corrupt(version_key(path, found.number));
                 let data = serde_json::from_slice(data.expose()).map_err(|_| damaged())?;
-                Reply::raw(Json::of(&Data {
+                Reply::data(&Data {
                     data: Some(data),
                     metadata,
-                })?)
+                })
             }
-        };
-        Ok(Reply { warnings, ..reply })
+        }
     }
 
     /// A version (0: the newest) as it was at one moment, though metadata and data are two reads.
@@ -149,14 +147,11 @@ impl Kv {
     pub(super) async fn data_write(&self, call: &Call<'_>) -> Result<Reply, Error> {
         let path = written_path(call)?;
         let body = call.decode::<Write>()?;
-        let data = body
-            .value
-            .data
-            .ok_or_else(|| Error::bad("no data provided"))?;
+        let data = body.data.ok_or_else(|| Error::bad("no data provided"))?;
         if !data.get().starts_with('{') {
             return Err(Error::field("data", "must be a JSON object"));
         }
-        let cas = match &body.value.options {
+        let cas = match &body.options {
             Some(options) => {
                 body::decode::<Options>(options.get().as_bytes())
                     .map_err(|error| Error::field("options", error))?
@@ -166,36 +161,35 @@ impl Kv {
             None => None,
         };
         let config = self.config().await?;
-        let _turn = self.turns.take(path).await;
-        let (secret, version) = retry(|| async {
-            let read = self.secret(path).await?;
-            let revision = read.as_ref().map(|(_, revision)| *revision);
-            let now = self.clock.now();
-            let mut secret = read.map_or_else(|| Secret::new(now), |(secret, _)| secret);
-            check(
-                cas,
-                config.cas_required || secret.cas_required,
-                secret.current,
-            )?;
-            let pruned = secret.add(now, &config);
-            let number = secret.current;
-            let mut batch = Batch::new().put(version_key(path, number), data.get());
-            for number in pruned {
-                batch = batch.delete(version_key(path, number));
-            }
-            self.view
-                .commit(self.store(path, &secret, revision, batch)?)
-                .await?;
-            let version = secret.versions.get(&number).copied();
-            Ok((
-                secret,
-                version.ok_or(Error::Bug("a version that was not kept"))?,
-            ))
-        })
-        .await?;
-        let warnings = unknown_parameters(&body.unknown).into_iter().collect();
-        let reply = Reply::data(&show(&secret, secret.current, version))?;
-        Ok(Reply { warnings, ..reply })
+        let (secret, version) = self
+            .view
+            .change(path, || async {
+                let read = self.secret(path).await?;
+                let revision = read.as_ref().map(|(_, revision)| *revision);
+                let now = self.clock.now();
+                let mut secret = read.map_or_else(|| Secret::new(now), |(secret, _)| secret);
+                check(
+                    cas,
+                    config.cas_required || secret.cas_required,
+                    secret.current,
+                )?;
+                let pruned = secret.add(now, &config);
+                let number = secret.current;
+                let mut batch = Batch::new().put(version_key(path, number), data.get());
+                for number in pruned {
+                    batch = batch.delete(version_key(path, number));
+                }
+                self.view
+                    .commit(self.store(path, &secret, revision, batch)?)
+                    .await?;
+                let version = secret.versions.get(&number).copied();
+                Ok((
+                    secret,
+                    version.ok_or(Error::Bug("a version that was not kept"))?,
+                ))
+            })
+            .await?;
+        Reply::data(&show(&secret, secret.current, version))
     }
 
     pub(super) async fn data_delete(&self, call: &Call<'_>) -> Result<Reply, Error> {

@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 
 use keyfold_api::duration::Seconds;
 use keyfold_api::weak;
-use keyfold_core::barrier::retry;
 use keyfold_core::error::Error;
-use keyfold_core::ports::engine::{Call, unknown_parameters};
+use keyfold_core::ports::engine::Call;
 use keyfold_core::ports::storage::Batch;
 use keyfold_core::reply::{Reply, keys};
 use serde::{Deserialize, Serialize};
@@ -70,22 +69,20 @@ impl Kv {
             return Err(Error::NotFound);
         }
         let body = call.decode::<List>()?;
-        let asked = usize::try_from(body.value.limit.unwrap_or(0)).unwrap_or(0);
+        let asked = usize::try_from(body.limit.unwrap_or(0)).unwrap_or(0);
         // A policy's bound holds for those who ask for no page, too.
         let limit = if asked > 0 {
             asked
         } else {
             call.caller.page_limit.unwrap_or(0)
         };
-        let after = body.value.after.unwrap_or_default();
+        let after = body.after.unwrap_or_default();
         let folder = match folder {
             "" => "metadata/".to_owned(),
             folder => format!("{}/", metadata_key(folder)),
         };
         let page = self.view.list(&folder, &after, limit).await?;
-        let reply = keys(page.names)?;
-        let warnings = unknown_parameters(&body.unknown).into_iter().collect();
-        Ok(Reply { warnings, ..reply })
+        keys(page.names)
     }
 
     pub(super) async fn metadata_read(&self, call: &Call<'_>) -> Result<Reply, Error> {
@@ -116,56 +113,51 @@ impl Kv {
 
     pub(super) async fn metadata_write(&self, call: &Call<'_>) -> Result<Reply, Error> {
         let path = written_path(call)?;
-        let body = call.decode::<Write>()?;
-        let asked = body.value;
+        let asked = call.decode::<Write>()?;
         if let Some(custom) = &asked.custom_metadata {
             check_custom(custom)?;
         }
-        let _turn = self.turns.take(path).await;
-        retry(|| async {
-            let read = self.secret(path).await?;
-            let revision = read.as_ref().map(|(_, revision)| *revision);
-            let now = self.clock.now();
-            let mut secret = read.map_or_else(|| Secret::new(now), |(secret, _)| secret);
-            secret.max_versions = asked.max_versions.unwrap_or(secret.max_versions);
-            secret.cas_required = asked.cas_required.unwrap_or(secret.cas_required);
-            if let Some(Seconds(after)) = asked.delete_version_after {
-                secret.delete_version_after = after;
-            }
-            if let Some(custom) = &asked.custom_metadata {
-                secret.custom_metadata = (!custom.is_empty()).then(|| custom.clone());
-            }
-            secret.metadata_version += 1;
-            secret.updated = now;
-            self.view
-                .commit(self.store(path, &secret, revision, Batch::new())?)
-                .await?;
-            Ok(())
-        })
-        .await?;
-        let warnings = unknown_parameters(&body.unknown).into_iter().collect();
-        Ok(Reply {
-            warnings,
-            ..Reply::none()
-        })
+        self.view
+            .change(path, || async {
+                let read = self.secret(path).await?;
+                let revision = read.as_ref().map(|(_, revision)| *revision);
+                let now = self.clock.now();
+                let mut secret = read.map_or_else(|| Secret::new(now), |(secret, _)| secret);
+                secret.max_versions = asked.max_versions.unwrap_or(secret.max_versions);
+                secret.cas_required = asked.cas_required.unwrap_or(secret.cas_required);
+                if let Some(Seconds(after)) = asked.delete_version_after {
+                    secret.delete_version_after = after;
+                }
+                if let Some(custom) = &asked.custom_metadata {
+                    secret.custom_metadata = (!custom.is_empty()).then(|| custom.clone());
+                }
+                secret.metadata_version += 1;
+                secret.updated = now;
+                self.view
+                    .commit(self.store(path, &secret, revision, Batch::new())?)
+                    .await?;
+                Ok(())
+            })
+            .await?;
+        Ok(Reply::none())
     }
 
     pub(super) async fn metadata_delete(&self, call: &Call<'_>) -> Result<Reply, Error> {
         let path = written_path(call)?;
-        let _turn = self.turns.take(path).await;
-        retry(|| async {
-            let Some((secret, revision)) = self.secret(path).await? else {
-                return Ok(());
-            };
-            let key = metadata_key(path);
-            let mut batch = Batch::new().unchanged(key.clone(), revision).delete(key);
-            for number in secret.versions.keys() {
-                batch = batch.delete(version_key(path, *number));
-            }
-            self.view.commit(batch).await?;
-            Ok(())
-        })
-        .await?;
+        self.view
+            .change(path, || async {
+                let Some((secret, revision)) = self.secret(path).await? else {
+                    return Ok(());
+                };
+                let key = metadata_key(path);
+                let mut batch = Batch::new().unchanged(key.clone(), revision).delete(key);
+                for number in secret.versions.keys() {
+                    batch = batch.delete(version_key(path, *number));
+                }
+                self.view.commit(batch).await?;
+                Ok(())
+            })
+            .await?;
         Ok(Reply::none())
     }
 }

@@ -15,7 +15,6 @@ mod metadata;
 mod record;
 #[cfg(test)]
 mod tests;
-mod turns;
 mod versions;
 
 use std::sync::Arc;
@@ -27,8 +26,6 @@ use keyfold_core::ports::engine::{Call, Dispatch, Engine, EngineKind, MountConte
 use keyfold_core::reply::Reply;
 use keyfold_core::request::Op;
 
-use self::turns::Turns;
-
 /// `kv`, as `sys/mounts` calls it.
 pub const KIND: EngineKind = EngineKind { name: "kv", open };
 
@@ -39,16 +36,11 @@ const MAX_PATH: usize = 8 * 1024;
 struct Kv {
     view: View,
     clock: Arc<dyn Clock>,
-    turns: Turns,
 }
 
 impl Kv {
     fn new(view: View, clock: Arc<dyn Clock>) -> Self {
-        Self {
-            view,
-            clock,
-            turns: Turns::default(),
-        }
+        Self { view, clock }
     }
 }
 
@@ -151,6 +143,7 @@ impl Engine for Kv {
 
 /// Answers a path that this engine does not have: mostly somebody who forgot `data/`.
 fn astray(call: &Call<'_>, verb: &str) -> Result<Reply, Error> {
+    call.note_unknown(Vec::new());
     let first = call.path.split('/').next().unwrap_or_default();
     if matches!(
         first,

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use keyfold_api::weak;
-use keyfold_core::barrier::retry;
 use keyfold_core::clock::Time;
 use keyfold_core::error::Error;
 use keyfold_core::ports::engine::Call;
@@ -22,11 +21,7 @@ struct Versions {
 
 /// The versions a call names, each once.
 fn numbers(call: &Call<'_>, missing: &str) -> Result<BTreeSet<u64>, Error> {
-    let given = call
-        .decode::<Versions>()?
-        .value
-        .versions
-        .unwrap_or_default();
+    let given = call.decode::<Versions>()?.versions.unwrap_or_default();
     if given.is_empty() {
         return Err(Error::bad(missing));
     }
@@ -92,27 +87,27 @@ impl Kv {
         path: &str,
         change: impl Fn(&mut Secret, Time) -> Vec<u64>,
     ) -> Result<Reply, Error> {
-        let _turn = self.turns.take(path).await;
-        retry(|| async {
-            let Some((stored, revision)) = self.secret(path).await? else {
-                return Ok(());
-            };
-            let mut secret = stored.clone();
-            let gone = change(&mut secret, self.clock.now());
-            if secret == stored {
-                return Ok(());
-            }
-            let deletes = gone.iter().map(|n| version_key(path, *n)).collect();
-            let batch = Batch {
-                deletes,
-                ..Batch::new()
-            };
-            self.view
-                .commit(self.store(path, &secret, Some(revision), batch)?)
-                .await?;
-            Ok(())
-        })
-        .await?;
+        self.view
+            .change(path, || async {
+                let Some((stored, revision)) = self.secret(path).await? else {
+                    return Ok(());
+                };
+                let mut secret = stored.clone();
+                let gone = change(&mut secret, self.clock.now());
+                if secret == stored {
+                    return Ok(());
+                }
+                let deletes = gone.iter().map(|n| version_key(path, *n)).collect();
+                let batch = Batch {
+                    deletes,
+                    ..Batch::new()
+                };
+                self.view
+                    .commit(self.store(path, &secret, Some(revision), batch)?)
+                    .await?;
+                Ok(())
+            })
+            .await?;
         Ok(Reply::none())
     }
 }

@@ -7,7 +7,6 @@ use std::borrow::Cow;
 
 use keyfold_api::base64;
 use keyfold_core::error::Error;
-use keyfold_core::ports::engine::unknown_parameters;
 use keyfold_core::reply::Reply;
 use keyfold_keys::transit::Ciphertext;
 use keyfold_secret::Secret;
@@ -61,7 +60,7 @@ impl<'r> Work<'r> {
     /// Checks a request. `unasked` is the status of a batch with failed items when the caller does
     /// not say.
     pub fn of(request: &'r Request<'r>, form: &'static Form, unasked: u16) -> Result<Self, Error> {
-        let mut warnings = Vec::from_iter(unknown_parameters(&request.unknown));
+        let mut warnings = Vec::new();
         let some = partial_failure(&request.partial_failure_response_code)?;
         let on_failure = OnFailure { some, unasked };
         let Some(items) = &request.batch else {

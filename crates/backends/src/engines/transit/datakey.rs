@@ -3,7 +3,7 @@
 
 use keyfold_api::weak;
 use keyfold_core::error::Error;
-use keyfold_core::ports::engine::{Call, unknown_parameters};
+use keyfold_core::ports::engine::Call;
 use keyfold_core::reply::Reply;
 use keyfold_keys::rng;
 use keyfold_keys::transit::Ciphertext;
@@ -49,7 +49,7 @@ pub(super) async fn run(transit: &Transit, call: &Call<'_>) -> Result<Reply, Err
         context,
         associated_data,
         key_version,
-    } = ask.value;
+    } = ask;
     let length = match bits.unwrap_or(256) {
         128 => 16,
         256 => 32,
@@ -76,7 +76,6 @@ pub(super) async fn run(transit: &Transit, call: &Call<'_>) -> Result<Reply, Err
         key_version,
         plaintext,
     })?;
-    reply.warnings.extend(unknown_parameters(&ask.unknown));
     if !context.is_empty() && !key.settings.derived {
         reply.warnings.push(IDLE_CONTEXT.to_owned());
     }

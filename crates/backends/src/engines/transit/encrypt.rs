@@ -34,7 +34,8 @@ pub(super) async fn exists(transit: &Transit, call: &Call<'_>) -> Result<bool, E
 pub(super) async fn run(transit: &Transit, call: &Call<'_>) -> Result<Reply, Error> {
     let name = key_name(call)?;
     let text = json::sanitize(call.body.bytes());
-    let request = Request::parse(&text, &FORM)?;
+    let mut request = Request::parse(&text, &FORM)?;
+    call.note_unknown(std::mem::take(&mut request.unknown));
     let work = Work::of(&request, &FORM, 400)?;
     let key = match transit.cache.key(name).await? {
         Some(key) => key,

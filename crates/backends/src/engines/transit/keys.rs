@@ -3,10 +3,9 @@
 use std::collections::BTreeMap;
 
 use keyfold_api::{Seconds, weak};
-use keyfold_core::barrier::retry;
 use keyfold_core::clock::Time;
 use keyfold_core::error::Error;
-use keyfold_core::ports::engine::{Call, unknown_parameters};
+use keyfold_core::ports::engine::Call;
 use keyfold_core::ports::storage::{Batch, Revision};
 use keyfold_core::reply::{self, Reply};
 use keyfold_keys::transit::{KeyType, ServiceKey};
@@ -74,7 +73,7 @@ struct Shown<'a> {
 }
 
 pub(super) async fn list(transit: &Transit, call: &Call<'_>) -> Result<Reply, Error> {
-    let asked = call.decode::<List>()?.value;
+    let asked = call.decode::<List>()?;
     let limit = usize::try_from(asked.limit.unwrap_or_default()).unwrap_or_default();
     let page = transit
         .view
@@ -94,26 +93,28 @@ pub(super) async fn read(transit: &Transit, call: &Call<'_>) -> Result<Reply, Er
 pub(super) async fn create(transit: &Transit, call: &Call<'_>) -> Result<Reply, Error> {
     let name = key_name(call)?;
     let asked = call.decode::<Create>()?;
-    let wanted = new_settings(&asked.value)?;
-    let mut warnings = Vec::from_iter(unknown_parameters(&asked.unknown));
-    let (settings, times) = retry(|| async {
-        match transit.stored(name).await? {
-            Some((settings, _)) => {
-                let times = times::usable(&transit.view, &settings).await?;
-                Ok((settings, times))
+    let wanted = new_settings(&asked)?;
+    let mut warnings = Vec::new();
+    let (settings, times) = transit
+        .view
+        .change(name, || async {
+            match transit.stored(name).await? {
+                Some((settings, _)) => {
+                    let times = times::usable(&transit.view, &settings).await?;
+                    Ok((settings, times))
+                }
+                None => {
+                    let key = ServiceKey::generate(wanted.kind);
+                    transit.put_new(name, &wanted, &key, call.now).await?;
+                    Ok((
+                        wanted.clone(),
+                        vec![(wanted.latest_version, call.now.secs())],
+                    ))
+                }
             }
-            None => {
-                let key = ServiceKey::generate(wanted.kind);
-                transit.put_new(name, &wanted, &key, call.now).await?;
-                Ok((
-                    wanted.clone(),
-                    vec![(wanted.latest_version, call.now.secs())],
-                ))
-            }
-        }
-    })
-    .await?;
-    if differs(&settings, &wanted, &asked.value) {
+        })
+        .await?;
+    if differs(&settings, &wanted, &asked) {
         warnings.push(format!(
             "key {name} is there already, with other settings; it was not changed"
         ));
@@ -125,23 +126,25 @@ pub(super) async fn create(transit: &Transit, call: &Call<'_>) -> Result<Reply, 
 
 pub(super) async fn rotate(transit: &Transit, call: &Call<'_>) -> Result<Reply, Error> {
     let name = key_name(call)?;
-    let (settings, times) = retry(|| async {
-        let stored = transit.stored(name).await?;
-        let (mut settings, revision) = stored.ok_or_else(|| Error::bad("key not found"))?;
-        // What the answer needs is read before the commit: an error behind it would be answered to
-        // a caller whose key was rotated.
-        let mut times = times::usable(&transit.view, &settings).await?;
-        let next = settings.latest_version.checked_add(1);
-        settings.latest_version = next.ok_or_else(|| Error::bad("no version is left"))?;
-        let key = ServiceKey::generate(settings.kind);
-        let batch = Batch::new().unchanged(policy_key(name), revision);
-        let batch = settings.put_version(settings.latest_version, &key, batch);
-        let batch = times::put_latest(&transit.view, &settings, call.now, batch).await?;
-        transit.commit(name, settings.put(name, batch)?).await?;
-        times.push((settings.latest_version, call.now.secs()));
-        Ok((settings, times))
-    })
-    .await?;
+    let (settings, times) = transit
+        .view
+        .change(name, || async {
+            let stored = transit.stored(name).await?;
+            let (mut settings, revision) = stored.ok_or_else(|| Error::bad("key not found"))?;
+            // What the answer needs is read before the commit: an error behind it would be answered to
+            // a caller whose key was rotated.
+            let mut times = times::usable(&transit.view, &settings).await?;
+            let next = settings.latest_version.checked_add(1);
+            settings.latest_version = next.ok_or_else(|| Error::bad("no version is left"))?;
+            let key = ServiceKey::generate(settings.kind);
+            let batch = Batch::new().unchanged(policy_key(name), revision);
+            let batch = settings.put_version(settings.latest_version, &key, batch);
+            let batch = times::put_latest(&transit.view, &settings, call.now, batch).await?;
+            transit.commit(name, settings.put(name, batch)?).await?;
+            times.push((settings.latest_version, call.now.secs()));
+            Ok((settings, times))
+        })
+        .await?;
     show(name, &settings, times)
 }
 
@@ -149,25 +152,27 @@ pub(super) async fn rotate(transit: &Transit, call: &Call<'_>) -> Result<Reply, 
 pub(super) async fn delete(transit: &Transit, call: &Call<'_>) -> Result<Reply, Error> {
     let name = key_name(call)?;
     let refused = |why: &str| Error::bad(format!("error deleting policy {name}: {why}"));
-    let deleted = retry(|| async {
-        let stored = transit.stored(name).await?;
-        let (settings, revision) =
-            stored.ok_or_else(|| refused("could not delete key; not found"))?;
-        if !settings.deletion_allowed {
-            return Err(refused("deletion is not allowed for this key"));
-        }
-        let mut batch = Batch::new()
-            .unchanged(policy_key(name), revision)
-            .delete(policy_key(name));
-        for version in 1..=settings.latest_version {
-            batch = batch.delete(version_key(&settings.id, version));
-        }
-        transit
-            .commit(name, times::delete(&settings, batch))
-            .await?;
-        Ok(settings)
-    })
-    .await?;
+    let deleted = transit
+        .view
+        .change(name, || async {
+            let stored = transit.stored(name).await?;
+            let (settings, revision) =
+                stored.ok_or_else(|| refused("could not delete key; not found"))?;
+            if !settings.deletion_allowed {
+                return Err(refused("deletion is not allowed for this key"));
+            }
+            let mut batch = Batch::new()
+                .unchanged(policy_key(name), revision)
+                .delete(policy_key(name));
+            for version in 1..=settings.latest_version {
+                batch = batch.delete(version_key(&settings.id, version));
+            }
+            transit
+                .commit(name, times::delete(&settings, batch))
+                .await?;
+            Ok(settings)
+        })
+        .await?;
     transit.cache.forget_versions(&deleted.id);
     Ok(Reply::none())
 }

@@ -172,9 +172,12 @@ pub(super) fn missing(form: &Form) -> &'static str {
     }
 }
 
-/// Adds a name once.
+/// Names that are kept: a body may have very many.
+const NOTED: usize = 64;
+
+/// Adds a name once, up to a bound.
 fn note(names: &mut Vec<String>, name: &str) {
-    if !names.iter().any(|known| known == name) {
+    if names.len() < NOTED && !names.iter().any(|known| known == name) {
         names.push(name.to_owned());
     }
 }

@@ -39,7 +39,8 @@ struct Rewrapped<'r> {
 pub(super) async fn run(transit: &Transit, call: &Call<'_>) -> Result<Reply, Error> {
     let name = key_name(call)?;
     let text = json::sanitize(call.body.bytes());
-    let request = Request::parse(&text, &FORM)?;
+    let mut request = Request::parse(&text, &FORM)?;
+    call.note_unknown(std::mem::take(&mut request.unknown));
     let work = Work::of(&request, &FORM, 200)?;
     let key = transit.key(name).await?;
     let versions = work

@@ -2,9 +2,8 @@
 //! and what may be done with the key.
 
 use keyfold_api::{Seconds, weak};
-use keyfold_core::barrier::retry;
 use keyfold_core::error::Error;
-use keyfold_core::ports::engine::{Call, unknown_parameters};
+use keyfold_core::ports::engine::Call;
 use keyfold_core::ports::storage::Batch;
 use keyfold_core::reply::Reply;
 use serde::Deserialize;
@@ -32,22 +31,24 @@ struct Tune {
 pub(super) async fn write(transit: &Transit, call: &Call<'_>) -> Result<Reply, Error> {
     let name = key_name(call)?;
     let asked = call.decode::<Tune>()?;
-    let (settings, times, warnings) = retry(|| async {
-        let stored = transit.stored(name).await?;
-        let (old, revision) = stored
-            .ok_or_else(|| Error::bad(format!("no existing key named {name} could be found")))?;
-        let mut warnings = Vec::new();
-        let new = apply(&old, &asked.value, &mut warnings)?;
-        let times = times::usable(&transit.view, &new).await?;
-        if new != old {
-            let batch = Batch::new().unchanged(policy_key(name), revision);
-            transit.commit(name, new.put(name, batch)?).await?;
-        }
-        Ok((new, times, warnings))
-    })
-    .await?;
+    let (settings, times, warnings) = transit
+        .view
+        .change(name, || async {
+            let stored = transit.stored(name).await?;
+            let (old, revision) = stored.ok_or_else(|| {
+                Error::bad(format!("no existing key named {name} could be found"))
+            })?;
+            let mut warnings = Vec::new();
+            let new = apply(&old, &asked, &mut warnings)?;
+            let times = times::usable(&transit.view, &new).await?;
+            if new != old {
+                let batch = Batch::new().unchanged(policy_key(name), revision);
+                transit.commit(name, new.put(name, batch)?).await?;
+            }
+            Ok((new, times, warnings))
+        })
+        .await?;
     let mut reply = keys::show(name, &settings, times)?;
-    reply.warnings.extend(unknown_parameters(&asked.unknown));
     reply.warnings.extend(warnings);
     Ok(reply)
 }

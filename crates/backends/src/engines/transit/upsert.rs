@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use keyfold_api::weak;
-use keyfold_core::barrier::{json, retry};
+use keyfold_core::barrier::json;
 use keyfold_core::clock::Time;
 use keyfold_core::error::Error;
-use keyfold_core::ports::engine::{Call, unknown_parameters};
+use keyfold_core::ports::engine::Call;
 use keyfold_core::ports::storage::Batch;
 use keyfold_core::reply::Reply;
 use keyfold_keys::transit::ServiceKey;
@@ -97,20 +97,20 @@ pub(super) async fn read(transit: &Transit, _: &Call<'_>) -> Result<Reply, Error
 
 pub(super) async fn write(transit: &Transit, call: &Call<'_>) -> Result<Reply, Error> {
     let asked = call.decode::<Ask>()?;
-    let switch = retry(|| async {
-        let (mut switch, batch) = match transit.view.read::<Switch>(SWITCH).await? {
-            Some((switch, revision)) => (switch, Batch::new().unchanged(SWITCH, revision)),
-            None => (Switch::default(), Batch::new().absent(SWITCH)),
-        };
-        switch.disable_upsert = asked.value.disable_upsert.unwrap_or(switch.disable_upsert);
-        transit
-            .view
-            .commit(batch.put(SWITCH, json(&switch)?))
-            .await?;
-        Ok(switch)
-    })
-    .await?;
-    let mut reply = Reply::data(&switch)?;
-    reply.warnings.extend(unknown_parameters(&asked.unknown));
-    Ok(reply)
+    let switch = transit
+        .view
+        .change(SWITCH, || async {
+            let (mut switch, batch) = match transit.view.read::<Switch>(SWITCH).await? {
+                Some((switch, revision)) => (switch, Batch::new().unchanged(SWITCH, revision)),
+                None => (Switch::default(), Batch::new().absent(SWITCH)),
+            };
+            switch.disable_upsert = asked.disable_upsert.unwrap_or(switch.disable_upsert);
+            transit
+                .view
+                .commit(batch.put(SWITCH, json(&switch)?))
+                .await?;
+            Ok(switch)
+        })
+        .await?;
+    Reply::data(&switch)
 }

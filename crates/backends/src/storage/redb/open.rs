@@ -60,7 +60,7 @@ pub enum OpenError {
         known: u64,
     },
     /// Not a store, or damaged.
-    #[error("{} is no intact Keyfold store: {cause}", .path.display())]
+    #[error("{} is no intact Keyfold store: {cause}; restore a copy, or open what is left with verify = false", .path.display())]
     Corrupt {
         /// The file.
         path: PathBuf,

@@ -14,7 +14,7 @@ use std::time::Duration;
 use keyfold_core::barrier::FirstKeys;
 use keyfold_core::clock::{Clock, ManualClock, Time};
 use keyfold_core::error::Error;
-use keyfold_core::ports::engine::{Call, Dispatch, Engine, MountContext};
+use keyfold_core::ports::engine::{Call, Dispatch, Engine, MountContext, Unknown};
 use keyfold_core::ports::storage::Storage;
 use keyfold_core::request::{Body, Op};
 use keyfold_core::testing::FaultyStorage;
@@ -103,8 +103,9 @@ impl Mount {
             caller: &caller,
             creates: false,
             now: self.clock.now(),
+            unknown: Unknown::default(),
         };
-        let reply = (row.unwrap().run)(&self.kv, &call).await?;
+        let reply = call.warned((row.unwrap().run)(&self.kv, &call).await?);
         let text = reply
             .data
             .map(|data| String::from_utf8(data.bytes().to_vec()).unwrap());

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use keyfold_core::barrier::FirstKeys;
 use keyfold_core::clock::{ManualClock, Time};
 use keyfold_core::error::Error;
-use keyfold_core::ports::engine::{Call, Dispatch, Engine, MountContext};
+use keyfold_core::ports::engine::{Call, Dispatch, Engine, MountContext, Unknown};
 use keyfold_core::ports::storage::{Batch, Storage};
 use keyfold_core::request::{Body, Op};
 use keyfold_core::testing::FaultyStorage;
@@ -81,12 +81,13 @@ impl Mount {
             caller: &caller,
             creates: false,
             now: Time(NOW * 1_000_000_000),
+            unknown: Unknown::default(),
         };
         if let Some(exists) = row.exists {
             let exists = exists(&self.transit, &call).await?;
             call.creates = !exists;
         }
-        let reply = (row.run)(&self.transit, &call).await?;
+        let reply = call.warned((row.run)(&self.transit, &call).await?);
         let data = reply.data.map_or(Value::Null, |data| {
             serde_json::from_slice(data.bytes()).unwrap()
         });

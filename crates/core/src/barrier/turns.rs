@@ -1,13 +1,13 @@
-//! Writers of one secret take turns.
+//! Writers of one record take turns.
 //!
-//! A commit holds against the metadata that was read, so of many writers at once all but one would
+//! A commit holds against the record that was read, so of many writers at once all but one would
 //! have to start over. Within a process they wait instead; other nodes still meet at the commit.
 
 use std::hash::{BuildHasher, RandomState};
 
 use tokio::sync::{Mutex, MutexGuard};
 
-/// Paths share these, by their hash.
+/// Names share these, by their hash.
 const LANES: usize = 256;
 
 pub(super) struct Turns {
@@ -25,13 +25,13 @@ impl Default for Turns {
 }
 
 impl Turns {
-    /// Waits until nobody else writes the path; ends with the guard.
+    /// Waits until nobody else has the name; ends with the guard.
     #[expect(
         clippy::indexing_slicing,
         reason = "a remainder by the array's own length"
     )]
-    pub async fn take(&self, path: &str) -> MutexGuard<'_, ()> {
-        let lane = self.hasher.hash_one(path) % LANES as u64;
+    pub async fn take(&self, name: &str) -> MutexGuard<'_, ()> {
+        let lane = self.hasher.hash_one(name) % LANES as u64;
         self.lanes[lane as usize].lock().await
     }
 }
