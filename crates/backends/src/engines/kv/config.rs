@@ -10,7 +10,7 @@ use keyfold_core::reply::Reply;
 use serde::{Deserialize, Serialize};
 
 use super::Kv;
-use super::record::{CONFIG, Config};
+use super::record::{CONFIG, Config, check_max_versions};
 
 #[derive(Deserialize)]
 struct Write {
@@ -43,6 +43,7 @@ impl Kv {
 
     pub(super) async fn config_write(&self, call: &Call<'_>) -> Result<Reply, Error> {
         let asked = call.decode::<Write>()?;
+        check_max_versions(asked.max_versions)?;
         self.view
             .change(CONFIG, || async {
                 let read = self.view.read::<Config>(CONFIG).await?;

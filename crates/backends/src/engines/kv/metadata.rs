@@ -11,7 +11,7 @@ use keyfold_core::reply::{Reply, keys};
 use serde::{Deserialize, Serialize};
 
 use super::config::go_duration;
-use super::record::{Secret, metadata_key, version_key};
+use super::record::{Secret, check_max_versions, metadata_key, version_key};
 use super::{Kv, secret_path, written_path};
 
 /// Bounds of custom metadata, as clients know them.
@@ -114,6 +114,7 @@ impl Kv {
     pub(super) async fn metadata_write(&self, call: &Call<'_>) -> Result<Reply, Error> {
         let path = written_path(call)?;
         let asked = call.decode::<Write>()?;
+        check_max_versions(asked.max_versions)?;
         if let Some(custom) = &asked.custom_metadata {
             check_custom(custom)?;
         }

@@ -14,6 +14,17 @@ use super::Kv;
 /// Versions that are kept where nothing is set.
 const KEPT: u64 = 10;
 pub(super) const CONFIG: &str = "config";
+/// Versions that may be kept: all of them stand in one record.
+const MOST_KEPT: u64 = 10_000;
+
+/// Checks what a mount or a secret is to keep.
+pub(super) fn check_max_versions(asked: Option<u64>) -> Result<(), Error> {
+    if asked.is_some_and(|asked| asked > MOST_KEPT) {
+        let what = format!("must be at most {MOST_KEPT}");
+        return Err(Error::field("max_versions", what));
+    }
+    Ok(())
+}
 
 /// Settings of a mount.
 #[derive(Clone, Default, Serialize, Deserialize)]
