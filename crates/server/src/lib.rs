@@ -5,7 +5,7 @@
 //!   socket ─► http::listener ─► http::service ─► Core::handle ─► bytes
 //! ```
 //!
-//! [`run`] is the whole `keyfold server`; [`Server`] is one inside another program, such as a test.
+//! [`run()`] is the whole `keyfold server`; [`Server`] is one inside another program, such as a test.
 #![forbid(unsafe_code)]
 
 pub mod config;
