@@ -108,7 +108,7 @@ mod tests {
     use super::*;
     use crate::cobblestone::{CHUNK_LEN, SEALED_CHUNK_LEN};
     use crate::encrypt::{EncryptOptions, encrypt_file, encrypt_stream};
-    use crate::file::{BATCH_PLAIN, BATCH_SEALED};
+    use crate::file::{BATCH_CHUNKS, BATCH_PLAIN, BATCH_SEALED};
     use crate::progress::NoProgress;
     use crate::testing::{Service, envelope, locator};
     use proptest::prelude::*;
@@ -259,6 +259,8 @@ mod tests {
 
     #[test]
     fn each_kind_of_damage_has_its_error_and_releases_an_authentic_beginning() {
+        /// The first chunk of the second batch.
+        const B: usize = BATCH_CHUNKS;
         let service = Service::new();
         let plaintext = pattern(BATCH_PLAIN + 3 * CHUNK_LEN + 100);
         let good = sealed(&service, &plaintext);
@@ -271,19 +273,20 @@ mod tests {
         };
 
         let mut bytes = good.clone();
-        bytes[chunk(65) + 5] ^= 1;
-        check("flipped bit", &bytes, 65, "CorruptChunk { chunk: 65 }");
+        bytes[chunk(B + 1) + 5] ^= 1;
+        let error = format!("CorruptChunk {{ chunk: {} }}", B + 1);
+        check("flipped bit", &bytes, B + 1, &error);
         bytes[chunk(2) + 5] ^= 1;
         check("the first of two", &bytes, 2, "CorruptChunk { chunk: 2 }");
 
         let mut bytes = good.clone();
-        let (a, b) = bytes.split_at_mut(chunk(66));
+        let (a, b) = bytes.split_at_mut(chunk(B + 2));
         a[chunk(3)..chunk(4)].swap_with_slice(&mut b[..SEALED_CHUNK_LEN]);
         check(
             "swapped",
             &bytes,
             3,
-            "MisplacedChunk { chunk: 3, belongs: 66 }",
+            &format!("MisplacedChunk {{ chunk: 3, belongs: {} }}", B + 2),
         );
         let mut bytes = good.clone();
         bytes.drain(chunk(1)..chunk(2));
@@ -294,7 +297,7 @@ mod tests {
             "MisplacedChunk { chunk: 1, belongs: 2 }",
         );
 
-        for n in [0, 1, 64, 65, 67] {
+        for n in [0, 1, B, B + 1, B + 3] {
             check("cut between chunks", &good[..chunk(n)], n, "Truncated");
             check(
                 "cut in a tag's width",
@@ -305,25 +308,25 @@ mod tests {
         }
         check(
             "cut in a chunk",
-            &good[..chunk(64) + 900],
-            64,
-            "EndDamaged { chunk: 64 }",
+            &good[..chunk(B) + 900],
+            B,
+            &format!("EndDamaged {{ chunk: {B} }}"),
         );
         check(
             "cut by a byte",
             &good[..good.len() - 1],
-            67,
-            "EndDamaged { chunk: 67 }",
+            B + 3,
+            &format!("EndDamaged {{ chunk: {} }}", B + 3),
         );
 
         for extra in [1, 16, SEALED_CHUNK_LEN, BATCH_SEALED + 9] {
             let bytes = [&good[..], &vec![0; extra]].concat();
-            check("bytes after the end", &bytes, 67, "TrailingBytes");
+            check("bytes after the end", &bytes, B + 3, "TrailingBytes");
         }
         check(
             "twice",
             &[&good[..], &good[..]].concat(),
-            67,
+            B + 3,
             "TrailingBytes",
         );
 

@@ -17,9 +17,9 @@ use crate::error::Error;
 use crate::header::HEADER_LEN;
 use crate::progress::Progress;
 
-/// Chunks of a batch. 64 chunks sealed are 1,049,600 bytes: small enough for both copies to stay in
+/// Chunks of a batch. 16 chunks sealed are 262,400 bytes: small enough for both copies to stay in
 /// a core's cache between the system calls.
-pub(crate) const BATCH_CHUNKS: usize = 64;
+pub(crate) const BATCH_CHUNKS: usize = 16;
 /// Plaintext bytes of a whole batch.
 pub(crate) const BATCH_PLAIN: usize = BATCH_CHUNKS * CHUNK_LEN;
 /// Sealed bytes of a whole batch.
