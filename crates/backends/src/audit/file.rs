@@ -6,11 +6,12 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File, Metadata, OpenOptions, Permissions};
+use std::hint;
 use std::io::{self, ErrorKind};
 use std::os::fd::AsFd;
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
 use keyfold_core::ports::audit::{AuditDevice, AuditKind};
@@ -30,6 +31,8 @@ const FIXED: [(&str, &str); 5] = [
 ];
 /// Permissions of a new file.
 const MODE: u32 = 0o600;
+/// Looks at a lock before a thread goes to sleep: some microseconds, as long as a write takes.
+const LOOKS: usize = 200;
 /// How often the path is compared with the open file.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
@@ -96,8 +99,21 @@ impl LogFile {
         })
     }
 
+    /// The lock is held for one short system call, so whoever waits looks again a few times before
+    /// it goes to sleep: that costs less than to be woken.
+    fn turn(&self) -> MutexGuard<'_, Log> {
+        for _ in 0..LOOKS {
+            match self.log.try_lock() {
+                Ok(log) => return log,
+                Err(TryLockError::Poisoned(log)) => return log.into_inner(),
+                Err(TryLockError::WouldBlock) => hint::spin_loop(),
+            }
+        }
+        self.log.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn write_at(&self, line: &[u8], now: Instant) -> io::Result<()> {
-        let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut log = self.turn();
         if now.saturating_duration_since(log.looked) >= LOOK_EVERY {
             if !log.is_at(&self.path) {
                 // Lines in a deleted file are lost: without a new one, this line has failed.
