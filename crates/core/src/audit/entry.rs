@@ -1,7 +1,5 @@
 //! One line of the audit log, in the shape that collectors of such logs know.
 
-use std::sync::Arc;
-
 use keyfold_keys::kdf::MacKey;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -14,29 +12,25 @@ use crate::reply::Reply;
 use crate::request::{Op, Request};
 use crate::tokens::Caller;
 
-/// What the lines of a request show hashed: made once for both.
-pub struct Hashed {
-    pub(super) token: Option<Arc<str>>,
-    pub(super) accessor: Option<Arc<str>>,
-    pub(super) data: Option<Box<RawValue>>,
+/// A request, for its two lines: what both have in common is serialised once.
+pub struct Entry<'m> {
+    /// `"auth":{…},"request":{…}`
+    common: Vec<u8>,
+    mount: Option<&'m MountRecord>,
 }
 
-/// A request, for its two lines.
-pub struct Entry<'a> {
+/// What an entry is made of.
+pub struct Parts<'a, 'm> {
     /// The request.
     pub request: &'a Request,
     /// Whose it is.
     pub caller: &'a Caller,
     /// Where it goes, if anywhere.
-    pub mount: Option<&'a MountRecord>,
+    pub mount: Option<&'m MountRecord>,
     /// A write that creates.
     pub creates: bool,
-    /// When.
-    pub now: Time,
     /// It may go on.
     pub allowed: bool,
-    /// What of it is hashed; absent where there is no device.
-    pub hashed: Option<&'a Hashed>,
 }
 
 /// How a request ended.
@@ -45,19 +39,6 @@ pub enum Outcome<'a> {
     Failed(&'a Error),
     /// Done.
     Done(&'a Reply),
-}
-
-#[derive(Serialize)]
-struct Line<'a> {
-    time: String,
-    #[serde(rename = "type")]
-    kind: &'static str,
-    auth: AuthPart<'a>,
-    request: RequestPart<'a>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    response: Option<ResponsePart<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<String>,
 }
 
 #[derive(Serialize, Default)]
@@ -123,8 +104,6 @@ struct ResponsePart<'a> {
     mount_accessor: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     auth: Option<ResponseAuth<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    data: Option<Box<RawValue>>,
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     warnings: &'a [String],
 }
@@ -138,77 +117,59 @@ struct ResponseAuth<'a> {
     token_type: &'a str,
 }
 
-impl Entry<'_> {
+impl<'m> Entry<'m> {
+    /// `token` and `accessor` are the caller's, hashed.
+    pub(super) fn new(
+        mac: &MacKey,
+        parts: &Parts<'_, 'm>,
+        token: Option<&str>,
+        accessor: Option<&str>,
+    ) -> Self {
+        let exempt = parts
+            .mount
+            .map_or(&[][..], |m| &m.config.audit_non_hmac_request_keys);
+        let body = parts.request.body.bytes();
+        let data = (!body.is_empty()).then(|| redact::object(mac, body, exempt));
+        let mut common = Vec::with_capacity(1024);
+        member(&mut common, "auth", &auth(parts, token, accessor));
+        let data = data.as_deref();
+        member(
+            &mut common,
+            "request",
+            &request(parts, token, accessor, data),
+        );
+        Self {
+            common,
+            mount: parts.mount,
+        }
+    }
+
     /// The `request` or the `response` line, with its newline.
     pub(super) fn line(
         &self,
         mac: &MacKey,
         kind: &'static str,
+        now: Time,
         outcome: Option<&Outcome<'_>>,
     ) -> Vec<u8> {
-        let line = Line {
-            time: self.now.rfc3339(),
-            kind,
-            auth: self.auth(),
-            request: self.request(),
-            response: match outcome {
-                Some(Outcome::Done(reply)) => Some(self.response(mac, reply)),
-                _ => None,
-            },
-            error: match outcome {
-                Some(Outcome::Failed(error)) => Some(error.to_string()),
-                _ => None,
-            },
-        };
-        let mut bytes = serde_json::to_vec(&line).unwrap_or_default();
-        bytes.push(b'\n');
-        bytes
-    }
-
-    fn auth(&self) -> AuthPart<'_> {
-        let policy_results = PolicyResults {
-            allowed: self.allowed,
-        };
-        let Some(token) = &self.caller.token else {
-            return AuthPart {
-                policy_results,
-                ..AuthPart::default()
-            };
-        };
-        AuthPart {
-            client_token: self.hashed.and_then(|h| h.token.as_deref()),
-            accessor: self.hashed.and_then(|h| h.accessor.as_deref()),
-            display_name: Some(&token.display_name),
-            policies: Some(&token.policies),
-            token_policies: Some(&token.policies),
-            policy_results,
-            token_issue_time: Some(token.created.rfc3339()),
-            token_type: Some("service"),
+        let mut line = Vec::with_capacity(self.common.len() + 1024);
+        line.push(b'{');
+        member(&mut line, "time", &now.rfc3339());
+        member(&mut line, "type", kind);
+        line.extend_from_slice(&self.common);
+        match outcome {
+            Some(Outcome::Done(reply)) => self.response(mac, reply, &mut line),
+            Some(Outcome::Failed(error)) => member(&mut line, "error", &error.to_string()),
+            None => {}
         }
+        // The comma behind the last member.
+        line.pop();
+        line.extend_from_slice(b"}\n");
+        line
     }
 
-    fn request(&self) -> RequestPart<'_> {
-        RequestPart {
-            id: &self.request.id,
-            operation: operation(self.request.op, self.creates),
-            mount_point: self.mount.map(|m| m.path.as_str()),
-            mount_type: self.mount.map(|m| m.kind.as_str()),
-            mount_accessor: self.mount.map(|m| m.accessor.as_str()),
-            client_token: self.hashed.and_then(|h| h.token.as_deref()),
-            client_token_accessor: self.hashed.and_then(|h| h.accessor.as_deref()),
-            namespace: Namespace { id: "root" },
-            path: &self.request.path,
-            data: self.hashed.and_then(|h| h.data.as_deref()),
-            remote_address: self.request.remote.map(|a| a.ip().to_string()),
-            remote_port: self.request.remote.map(|a| a.port()),
-        }
-    }
-
-    fn response<'a>(&'a self, mac: &MacKey, reply: &'a Reply) -> ResponsePart<'a> {
-        let exempt = self
-            .mount
-            .map_or(&[][..], |m| &m.config.audit_non_hmac_response_keys);
-        ResponsePart {
+    fn response(&self, mac: &MacKey, reply: &Reply, line: &mut Vec<u8>) {
+        let part = ResponsePart {
             mount_point: self.mount.map(|m| m.path.as_str()),
             mount_type: self.mount.map(|m| m.kind.as_str()),
             mount_accessor: self.mount.map(|m| m.accessor.as_str()),
@@ -219,12 +180,84 @@ impl Entry<'_> {
                 token_policies: &auth.token_policies,
                 token_type: auth.token_type,
             }),
-            data: reply
-                .data
-                .as_ref()
-                .map(|data| redact::object(mac, data.bytes(), exempt)),
             warnings: &reply.warnings,
+        };
+        member(line, "response", &part);
+        if let Some(data) = &reply.data {
+            let exempt = self
+                .mount
+                .map_or(&[][..], |m| &m.config.audit_non_hmac_response_keys);
+            // Into the object that was just closed.
+            line.truncate(line.len().saturating_sub(2));
+            if !line.ends_with(b"{") {
+                line.push(b',');
+            }
+            line.extend_from_slice(b"\"data\":");
+            line.extend_from_slice(redact::object(mac, data.bytes(), exempt).get().as_bytes());
+            line.extend_from_slice(b"},");
         }
+    }
+}
+
+/// `"name":value,`
+fn member<T: Serialize + ?Sized>(out: &mut Vec<u8>, name: &str, value: &T) {
+    out.push(b'"');
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b"\":");
+    let before = out.len();
+    if serde_json::to_writer(&mut *out, value).is_err() {
+        out.truncate(before);
+        out.extend_from_slice(b"null");
+    }
+    out.push(b',');
+}
+
+fn auth<'a>(
+    parts: &'a Parts<'_, '_>,
+    client_token: Option<&'a str>,
+    accessor: Option<&'a str>,
+) -> AuthPart<'a> {
+    let policy_results = PolicyResults {
+        allowed: parts.allowed,
+    };
+    let Some(token) = &parts.caller.token else {
+        return AuthPart {
+            policy_results,
+            ..AuthPart::default()
+        };
+    };
+    AuthPart {
+        client_token,
+        accessor,
+        display_name: Some(&token.display_name),
+        policies: Some(&token.policies),
+        token_policies: Some(&token.policies),
+        policy_results,
+        token_issue_time: Some(token.created.rfc3339()),
+        token_type: Some("service"),
+    }
+}
+
+fn request<'a>(
+    parts: &'a Parts<'_, '_>,
+    client_token: Option<&'a str>,
+    client_token_accessor: Option<&'a str>,
+    data: Option<&'a RawValue>,
+) -> RequestPart<'a> {
+    let remote = parts.request.remote;
+    RequestPart {
+        id: &parts.request.id,
+        operation: operation(parts.request.op, parts.creates),
+        mount_point: parts.mount.map(|m| m.path.as_str()),
+        mount_type: parts.mount.map(|m| m.kind.as_str()),
+        mount_accessor: parts.mount.map(|m| m.accessor.as_str()),
+        client_token,
+        client_token_accessor,
+        namespace: Namespace { id: "root" },
+        path: &parts.request.path,
+        data,
+        remote_address: remote.map(|a| a.ip().to_string()),
+        remote_port: remote.map(|a| a.port()),
     }
 }
 

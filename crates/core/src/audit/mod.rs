@@ -18,16 +18,15 @@ use std::sync::Arc;
 use keyfold_keys::kdf::MacKey;
 use quick_cache::sync::Cache;
 
-pub use self::entry::{Entry, Hashed, Outcome};
+pub use self::entry::{Entry, Outcome, Parts};
 use crate::barrier::View;
+use crate::clock::Time;
 use crate::error::Error;
-use crate::mounts::MountRecord;
 use crate::pipeline::Authorized;
 use crate::ports::audit::AuditDevice;
 use crate::ports::engine::{Access, Found};
 use crate::ports::storage::Batch;
-use crate::request::Request;
-use crate::tokens::{Caller, Token};
+use crate::tokens::Token;
 
 const HMAC_KEY: &str = "audit/hmac-key";
 /// The two kinds of line.
@@ -89,17 +88,12 @@ impl Broker {
         })
     }
 
-    /// Hashes what the lines of a request show; nothing where there is no device.
-    pub fn hashed(
-        &self,
-        request: &Request,
-        caller: &Caller,
-        mount: Option<&MountRecord>,
-    ) -> Option<Hashed> {
+    /// What the lines of a request have in common; nothing where there is no device.
+    pub fn entry<'m>(&self, parts: &Parts<'_, 'm>) -> Option<Entry<'m>> {
         if self.devices.is_empty() {
             return None;
         }
-        let (token, accessor) = match (&caller.token, &caller.text) {
+        let (token, accessor) = match (&parts.caller.token, &parts.caller.text) {
             (Some(token), Some(text)) => {
                 let (token, accessor) = self.caller(token, text.expose());
                 (Some(token), Some(accessor))
@@ -108,14 +102,12 @@ impl Broker {
             (None, Some(text)) => (Some(redact::hash(&self.mac, text.expose()).into()), None),
             (_, None) => (None, None),
         };
-        let exempt = mount.map_or(&[][..], |m| &m.config.audit_non_hmac_request_keys);
-        let body = request.body.bytes();
-        let data = (!body.is_empty()).then(|| redact::object(&self.mac, body, exempt));
-        Some(Hashed {
-            token,
-            accessor,
-            data,
-        })
+        Some(Entry::new(
+            &self.mac,
+            parts,
+            token.as_deref(),
+            accessor.as_deref(),
+        ))
     }
 
     fn caller(&self, token: &Token, text: &str) -> (Arc<str>, Arc<str>) {
@@ -129,22 +121,32 @@ impl Broker {
     }
 
     /// Records a request that may go on.
-    pub fn admit(&self, _: Authorized, entry: &Entry<'_>) -> Result<Admitted, Error> {
-        self.record(entry, REQUEST, None)?;
+    pub fn admit(
+        &self,
+        _: Authorized,
+        entry: Option<&Entry<'_>>,
+        now: Time,
+    ) -> Result<Admitted, Error> {
+        self.record(entry, REQUEST, now, None)?;
         Ok(Admitted(()))
     }
 
     /// Records a request that may not go on, and its answer.
-    pub fn refuse(&self, entry: &Entry<'_>, error: &Error) -> Result<(), Error> {
+    pub fn refuse(&self, entry: Option<&Entry<'_>>, now: Time, error: &Error) -> Result<(), Error> {
         // The error stands on both lines: whoever reads only requests sees what was denied.
         let outcome = Outcome::Failed(error);
-        self.record(entry, REQUEST, Some(&outcome))?;
-        self.record(entry, RESPONSE, Some(&outcome))
+        self.record(entry, REQUEST, now, Some(&outcome))?;
+        self.record(entry, RESPONSE, now, Some(&outcome))
     }
 
     /// Records an answer. Where that fails the answer must not go out.
-    pub fn answered(&self, entry: &Entry<'_>, outcome: &Outcome<'_>) -> Result<(), Error> {
-        self.record(entry, RESPONSE, Some(outcome))
+    pub fn answered(
+        &self,
+        entry: Option<&Entry<'_>>,
+        now: Time,
+        outcome: &Outcome<'_>,
+    ) -> Result<(), Error> {
+        self.record(entry, RESPONSE, now, Some(outcome))
             .map_err(|_| Error::Unrecorded)
     }
 
@@ -155,14 +157,13 @@ impl Broker {
 
     fn record(
         &self,
-        entry: &Entry<'_>,
+        entry: Option<&Entry<'_>>,
         kind: &'static str,
+        now: Time,
         outcome: Option<&Outcome<'_>>,
     ) -> Result<(), Error> {
-        if self.devices.is_empty() {
-            return Ok(());
-        }
-        let line = entry.line(&self.mac, kind, outcome);
+        let Some(entry) = entry else { return Ok(()) };
+        let line = entry.line(&self.mac, kind, now, outcome);
         let mut kept = false;
         for setup in &self.devices {
             match setup.device.write(&line) {

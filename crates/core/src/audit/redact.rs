@@ -7,7 +7,15 @@ use serde_json::value::RawValue;
 
 /// `hmac-sha256:<hex>`.
 pub(super) fn hash(mac: &MacKey, text: &str) -> String {
-    format!("hmac-sha256:{}", hex::encode(mac.tag(text.as_bytes())))
+    let mut out = String::with_capacity(76);
+    out.push_str("hmac-sha256:");
+    for byte in mac.tag(text.as_bytes()) {
+        // Both digits are below 16, so each is a digit.
+        let digit = |n: u8| char::from_digit(u32::from(n), 16).unwrap_or('0');
+        out.push(digit(byte >> 4));
+        out.push(digit(byte & 0x0f));
+    }
+    out
 }
 
 /// A JSON object with its string leaves hashed, but those below the top-level members named in

@@ -14,7 +14,7 @@ mod authorize;
 use std::sync::Arc;
 
 pub use self::authorize::Authorized;
-use crate::audit::{Admitted, Entry, Outcome};
+use crate::audit::{Admitted, Outcome, Parts};
 use crate::error::{Error, UnsupportedReason};
 use crate::lifecycle::{Core, Unsealed};
 use crate::mounts::{Mount, Target};
@@ -108,22 +108,21 @@ async fn serve(
         Err(error) => (false, Err(error)),
     };
     let record = mount.as_deref().map(|m| &m.record);
-    let allowed = verdict.is_ok();
-    let hashed = vault.audit.hashed(&request, &caller, record);
-    let (request, hashed) = (&request, hashed.as_ref());
-    let entry = Entry {
+    let request = &request;
+    let entry = vault.audit.entry(&Parts {
         request,
         caller: &caller,
         mount: record,
         creates,
-        now,
-        allowed,
-        hashed,
-    };
+        allowed: verdict.is_ok(),
+    });
     let (admitted, extent) = match verdict {
-        Ok((authorized, extent)) => (vault.audit.admit(authorized, &entry)?, extent),
+        Ok((authorized, extent)) => {
+            let admitted = vault.audit.admit(authorized, entry.as_ref(), now)?;
+            (admitted, extent)
+        }
         Err(error) => {
-            vault.audit.refuse(&entry, &error)?;
+            vault.audit.refuse(entry.as_ref(), now, &error)?;
             return Err(error);
         }
     };
@@ -153,16 +152,7 @@ async fn serve(
         Err(error) => Outcome::Failed(error),
     };
     let now = vault.clock.now();
-    let entry = Entry {
-        request,
-        caller: &caller,
-        mount: record,
-        creates,
-        now,
-        allowed,
-        hashed,
-    };
-    let recorded = vault.audit.answered(&entry, &outcome);
+    let recorded = vault.audit.answered(entry.as_ref(), now, &outcome);
     if let Some(hash) = spent {
         vault.tokens.revoke(&hash).await?;
     }
