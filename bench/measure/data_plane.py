@@ -73,8 +73,11 @@ def one_file(tool, ram, mib, rounds):
     for turn in range(rounds):
         for name, command in commands.items():
             note(f"round {turn + 1} of {rounds}: {name}, {mib} MiB")
+            # A virtual machine's host takes freed memory back after a while, and the first touch of such a page costs
+            # more than all that is to be measured: so each timed run follows an untimed one of the same program.
             out.unlink(missing_ok=True)
-            warm(out, mib)
+            command()
+            out.unlink()
             start = time.perf_counter()
             command()
             times[name].append(time.perf_counter() - start)
@@ -82,16 +85,6 @@ def one_file(tool, ram, mib, rounds):
         raise RuntimeError("the decrypted file differs from the source")
     out.unlink()
     return {name: median(list_) for name, list_ in times.items()}, pipe_peak_mib(tool, source)
-
-
-def warm(place, mib):
-    """Writes and frees as much memory as the run will take, whoever's turn it is: on a virtual machine the first touch
-    of a page that the host has taken back costs more than all that is to be measured."""
-    block = bytes(1 << 20)
-    with open(place, "wb") as file:
-        for _ in range(mib + 8):
-            file.write(block)
-    place.unlink()
 
 
 def pipe_peak_mib(tool, source):
