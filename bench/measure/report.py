@@ -60,7 +60,8 @@ def data(mib, big, many):
     """The tables of the data plane."""
     times, peak = big
     lines = [
-        f"## Files\n\nOne file of {mib} MiB, file to file on a RAM disk, medians of interleaved rounds.\n",
+        f"## Files\n\nOne file of {mib} MiB, file to file on a RAM disk, medians of interleaved rounds; each timed run "
+        "follows an untimed one of the same program, as the first touch of memory is slow on a virtual machine.\n",
         "| program | seconds | GiB/s | times age | of cp |",
         "|---|--:|--:|--:|--:|",
     ]
