@@ -1,17 +1,16 @@
 //! Audit lines in a file, on standard output, or nowhere.
 //!
-//! A line is one `write(2)` under a lock, on the caller's thread: it ends in the kernel's page
-//! cache, which takes microseconds, less than handing the line to another thread would. Nothing is
-//! kept back in the process, so a line that was reported as written survives its death.
+//! Lines are one `write(2)` on the caller's thread: they end in the kernel's page cache, which takes
+//! microseconds, less than handing them to another thread would. Nothing is kept back in the
+//! process, so a line that was reported as written survives its death.
 
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File, Metadata, OpenOptions, Permissions};
-use std::hint;
 use std::io::{self, ErrorKind};
 use std::os::fd::AsFd;
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use keyfold_core::ports::audit::{AuditDevice, AuditKind};
@@ -31,8 +30,6 @@ const FIXED: [(&str, &str); 5] = [
 ];
 /// Permissions of a new file.
 const MODE: u32 = 0o600;
-/// Looks at a lock before a thread goes to sleep: some microseconds, as long as a write takes.
-const LOOKS: usize = 200;
 /// How often the path is compared with the open file.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
@@ -99,21 +96,8 @@ impl LogFile {
         })
     }
 
-    /// The lock is held for one short system call, so whoever waits looks again a few times before
-    /// it goes to sleep: that costs less than to be woken.
-    fn turn(&self) -> MutexGuard<'_, Log> {
-        for _ in 0..LOOKS {
-            match self.log.try_lock() {
-                Ok(log) => return log,
-                Err(TryLockError::Poisoned(log)) => return log.into_inner(),
-                Err(TryLockError::WouldBlock) => hint::spin_loop(),
-            }
-        }
-        self.log.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn write_at(&self, line: &[u8], now: Instant) -> io::Result<()> {
-        let mut log = self.turn();
+    fn write_at(&self, lines: &[u8], now: Instant) -> io::Result<()> {
+        let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
         if now.saturating_duration_since(log.looked) >= LOOK_EVERY {
             if !log.is_at(&self.path) {
                 // Lines in a deleted file are lost: without a new one, this line has failed.
@@ -123,13 +107,13 @@ impl LogFile {
             log.looked = now;
         }
         let Log { file, end, .. } = &mut *log;
-        line::append(file, end, line)
+        line::append(file, end, lines)
     }
 }
 
 impl AuditDevice for LogFile {
-    fn write(&self, line: &[u8]) -> io::Result<()> {
-        self.write_at(line, Instant::now())
+    fn write(&self, lines: &[u8]) -> io::Result<()> {
+        self.write_at(lines, Instant::now())
     }
 
     fn reopen(&self) -> io::Result<()> {
@@ -221,10 +205,10 @@ impl Stdout {
 }
 
 impl AuditDevice for Stdout {
-    fn write(&self, line: &[u8]) -> io::Result<()> {
+    fn write(&self, lines: &[u8]) -> io::Result<()> {
         let mut out = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (file, end) = &mut *out;
-        line::append(file, end, line)
+        line::append(file, end, lines)
     }
 
     fn reopen(&self) -> io::Result<()> {

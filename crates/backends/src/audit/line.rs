@@ -11,14 +11,14 @@ pub(super) enum End {
     Torn,
 }
 
-/// Appends one line, with one `write(2)` unless the medium takes it in parts.
+/// Appends lines, with one `write(2)` unless the medium takes them in parts.
 ///
-/// After an error the medium may hold a part of the line; `end` then says so, and the next call
+/// After an error the medium may hold a part of a line; `end` then says so, and the next call
 /// starts on a fresh line, so that one lost line never spoils another.
-pub(super) fn append(medium: &mut impl Write, end: &mut End, line: &[u8]) -> io::Result<()> {
+pub(super) fn append(medium: &mut impl Write, end: &mut End, lines: &[u8]) -> io::Result<()> {
     match *end {
-        End::Whole => write_all(medium, end, line),
-        End::Torn => write_all(medium, end, &[b"\n", line].concat()),
+        End::Whole => write_all(medium, end, lines),
+        End::Torn => write_all(medium, end, &[b"\n", lines].concat()),
     }
 }
 

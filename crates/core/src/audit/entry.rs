@@ -193,7 +193,7 @@ impl<'m> Entry<'m> {
                 line.push(b',');
             }
             line.extend_from_slice(b"\"data\":");
-            line.extend_from_slice(redact::object(mac, data.bytes(), exempt).get().as_bytes());
+            line.extend_from_slice(&redact::own(mac, data.bytes(), exempt));
             line.extend_from_slice(b"},");
         }
     }

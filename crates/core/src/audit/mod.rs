@@ -10,6 +10,7 @@
 //! the line as an HMAC-SHA-256 under the vault's own audit key.
 
 mod entry;
+mod queue;
 mod redact;
 
 use std::collections::BTreeMap;
@@ -19,6 +20,7 @@ use keyfold_keys::kdf::MacKey;
 use quick_cache::sync::Cache;
 
 pub use self::entry::{Entry, Outcome, Parts};
+use self::queue::Queue;
 use crate::barrier::View;
 use crate::clock::Time;
 use crate::error::Error;
@@ -60,7 +62,7 @@ impl Admitted {
 
 /// Sends lines to the devices.
 pub struct Broker {
-    devices: Vec<AuditSetup>,
+    devices: Vec<Queue>,
     mac: MacKey,
     /// HMACs of tokens and accessors, which stand in every line: by the accessor, which, unlike a
     /// token's text, never comes twice.
@@ -81,8 +83,9 @@ impl Broker {
         let key = view.get(HMAC_KEY).await?;
         let key = key.ok_or_else(|| Error::corrupt(format!("sys/{HMAC_KEY}")))?;
         let mac = MacKey::new(key.value.expose());
+        let queue = |setup: AuditSetup| Queue::new(setup.name, setup.device);
         Ok(Self {
-            devices,
+            devices: devices.into_iter().map(queue).collect(),
             mac,
             callers: Cache::new(CALLERS),
         })
@@ -121,32 +124,38 @@ impl Broker {
     }
 
     /// Records a request that may go on.
-    pub fn admit(
+    pub async fn admit(
         &self,
         _: Authorized,
         entry: Option<&Entry<'_>>,
         now: Time,
     ) -> Result<Admitted, Error> {
-        self.record(entry, REQUEST, now, None)?;
+        self.record(entry, REQUEST, now, None).await?;
         Ok(Admitted(()))
     }
 
     /// Records a request that may not go on, and its answer.
-    pub fn refuse(&self, entry: Option<&Entry<'_>>, now: Time, error: &Error) -> Result<(), Error> {
+    pub async fn refuse(
+        &self,
+        entry: Option<&Entry<'_>>,
+        now: Time,
+        error: &Error,
+    ) -> Result<(), Error> {
         // The error stands on both lines: whoever reads only requests sees what was denied.
         let outcome = Outcome::Failed(error);
-        self.record(entry, REQUEST, now, Some(&outcome))?;
-        self.record(entry, RESPONSE, now, Some(&outcome))
+        self.record(entry, REQUEST, now, Some(&outcome)).await?;
+        self.record(entry, RESPONSE, now, Some(&outcome)).await
     }
 
     /// Records an answer. Where that fails the answer must not go out.
-    pub fn answered(
+    pub async fn answered(
         &self,
         entry: Option<&Entry<'_>>,
         now: Time,
         outcome: &Outcome<'_>,
     ) -> Result<(), Error> {
         self.record(entry, RESPONSE, now, Some(outcome))
+            .await
             .map_err(|_| Error::Unrecorded)
     }
 
@@ -155,7 +164,7 @@ impl Broker {
         redact::hash(&self.mac, text)
     }
 
-    fn record(
+    async fn record(
         &self,
         entry: Option<&Entry<'_>>,
         kind: &'static str,
@@ -165,11 +174,8 @@ impl Broker {
         let Some(entry) = entry else { return Ok(()) };
         let line = entry.line(&self.mac, kind, now, outcome);
         let mut kept = false;
-        for setup in &self.devices {
-            match setup.device.write(&line) {
-                Ok(()) => kept = true,
-                Err(error) => tracing::error!(device = %setup.name, %error, "audit device failed"),
-            }
+        for device in &self.devices {
+            kept |= device.append(&line).await;
         }
         if kept { Ok(()) } else { Err(Error::Audit) }
     }

@@ -21,12 +21,15 @@ pub(super) fn hash(mac: &MacKey, text: &str) -> String {
 /// A JSON object with its string leaves hashed, but those below the top-level members named in
 /// `exempt`. Bytes that are no JSON become one hash.
 pub(super) fn object(mac: &MacKey, json: &[u8], exempt: &[String]) -> Box<RawValue> {
-    let text = match transcode(mac, json, exempt).map(String::from_utf8) {
-        Some(Ok(text)) => text,
-        _ => format!("\"{}\"", hash(mac, &String::from_utf8_lossy(json))),
-    };
-    // What `transcode` writes is JSON when what it read was; what was not is a bare hash.
-    RawValue::from_string(text).unwrap_or_else(|_| unreadable(mac, json))
+    let text = String::from_utf8(own(mac, json, exempt)).ok();
+    // What `transcode` writes is JSON when what it read was.
+    text.and_then(|text| RawValue::from_string(text).ok())
+        .unwrap_or_else(|| unreadable(mac, json))
+}
+
+/// The same for JSON that this program wrote, which needs no second look.
+pub(super) fn own(mac: &MacKey, json: &[u8], exempt: &[String]) -> Vec<u8> {
+    transcode(mac, json, exempt).unwrap_or_else(|| unreadable(mac, json).get().as_bytes().to_vec())
 }
 
 fn unreadable(mac: &MacKey, json: &[u8]) -> Box<RawValue> {

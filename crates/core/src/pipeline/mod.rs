@@ -118,11 +118,11 @@ async fn serve(
     });
     let (admitted, extent) = match verdict {
         Ok((authorized, extent)) => {
-            let admitted = vault.audit.admit(authorized, entry.as_ref(), now)?;
+            let admitted = vault.audit.admit(authorized, entry.as_ref(), now).await?;
             (admitted, extent)
         }
         Err(error) => {
-            vault.audit.refuse(entry.as_ref(), now, &error)?;
+            vault.audit.refuse(entry.as_ref(), now, &error).await?;
             return Err(error);
         }
     };
@@ -152,7 +152,7 @@ async fn serve(
         Err(error) => Outcome::Failed(error),
     };
     let now = vault.clock.now();
-    let recorded = vault.audit.answered(entry.as_ref(), now, &outcome);
+    let recorded = vault.audit.answered(entry.as_ref(), now, &outcome).await;
     if let Some(hash) = spent {
         vault.tokens.revoke(&hash).await?;
     }

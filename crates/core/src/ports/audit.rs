@@ -6,12 +6,11 @@ use std::time::Duration;
 
 /// A device that keeps audit lines.
 ///
-/// [`AuditDevice::write`] returns `Ok` only when the whole line is handed to the device's medium
-/// (for a file: the kernel has it). The broker lets a request go on when at least one device says
-/// so. A device must not block longer than [`WRITE_DEADLINE`].
+/// [`AuditDevice::write`] returns `Ok` only when all lines are handed to the device's medium (for a
+/// file: the kernel has them). The broker lets a request go on when at least one device says so. A device must not block longer than [`WRITE_DEADLINE`].
 pub trait AuditDevice: Send + Sync + 'static {
-    /// Appends one line. `line` ends in a newline and holds no other.
-    fn write(&self, line: &[u8]) -> std::io::Result<()>;
+    /// Appends whole lines, each with its newline.
+    fn write(&self, lines: &[u8]) -> std::io::Result<()>;
 
     /// SIGHUP: open the medium anew, for log rotation.
     fn reopen(&self) -> std::io::Result<()>;
