@@ -184,6 +184,19 @@ impl Policies {
     }
 }
 
+/// What a login gets of its role's policies: with `default` where that is not turned off, in order.
+pub fn granted(names: &[String], default: bool) -> Vec<String> {
+    let mut granted = names.to_vec();
+    if default {
+        granted.push("default".to_owned());
+    } else {
+        granted.retain(|name| name != "default");
+    }
+    granted.sort();
+    granted.dedup();
+    granted
+}
+
 /// Names as they are stored and compared: trimmed, lower case, sorted, each once.
 pub fn names(raw: Vec<String>) -> Vec<String> {
     let mut names: Vec<String> = raw

@@ -4,6 +4,7 @@ use keyfold_api::envelope::Auth;
 use serde::Serialize;
 
 use crate::error::Error;
+use crate::ports::auth::Login;
 
 /// The bytes of a JSON value that was serialised once and is carried through as it is.
 ///
@@ -63,6 +64,8 @@ pub struct Reply {
     pub auth: Option<Auth>,
     /// Seconds that the answer may be kept, for engines that say so.
     pub lease_duration: u64,
+    /// Who has logged in: the pipeline makes the token and puts it into `auth`.
+    pub login: Option<Box<Login>>,
 }
 
 impl Reply {
@@ -107,6 +110,14 @@ impl Reply {
     pub fn auth(auth: Auth) -> Self {
         Self {
             auth: Some(auth),
+            ..Self::default()
+        }
+    }
+
+    /// Someone has logged in.
+    pub fn login(login: Login) -> Self {
+        Self {
+            login: Some(Box::new(login)),
             ..Self::default()
         }
     }

@@ -157,7 +157,7 @@ async fn open(config: &Config, bound: &[Bound]) -> Result<Arc<Core>, StartError>
     let core = Core::open(CoreConfig {
         storage,
         clock: Arc::new(SystemClock),
-        engines: wiring::ENGINES,
+        kinds: wiring::KINDS,
         audit,
         settings: Settings {
             default_lease_ttl: config.default_lease_ttl,

@@ -8,14 +8,17 @@ use keyfold_backends::audit;
 use keyfold_backends::engines::{kv, transit};
 use keyfold_backends::storage::{Memory, Options, Redb};
 use keyfold_core::audit::AuditSetup;
+use keyfold_core::mounts::Kinds;
 use keyfold_core::ports::audit::AuditKind;
-use keyfold_core::ports::engine::EngineKind;
 use keyfold_core::ports::storage::Storage;
 
 use crate::config::{self, ConfigError, Placed};
 
 /// What can be mounted.
-pub static ENGINES: &[EngineKind] = &[transit::KIND, kv::KIND];
+pub const KINDS: Kinds = Kinds {
+    engines: &[transit::KIND, kv::KIND],
+    auths: &[],
+};
 
 /// What can keep audit lines.
 static AUDIT: &[AuditKind] = &[audit::file::KIND];

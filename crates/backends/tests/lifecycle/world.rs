@@ -8,6 +8,7 @@ use keyfold_backends::storage::Memory;
 use keyfold_core::clock::{ManualClock, Time};
 use keyfold_core::error::Error;
 use keyfold_core::lifecycle::{Core, CoreConfig, Settings};
+use keyfold_core::mounts::Kinds;
 use keyfold_core::ports::storage::Storage;
 use keyfold_core::reply::Reply;
 use keyfold_core::request::{Body, Op, Request};
@@ -169,7 +170,10 @@ async fn open(store: &Arc<FaultyStorage>, clock: &Arc<ManualClock>) -> Result<Ar
     let config = CoreConfig {
         storage: store.clone(),
         clock: clock.clone(),
-        engines: KINDS,
+        kinds: Kinds {
+            engines: KINDS,
+            auths: &[],
+        },
         audit: Vec::new(),
         settings,
     };

@@ -31,7 +31,7 @@ use crate::audit::AuditSetup;
 use crate::barrier::KEYRING;
 use crate::clock::Clock;
 use crate::error::Error;
-use crate::ports::engine::EngineKind;
+use crate::mounts::Kinds;
 use crate::ports::storage::Storage;
 
 /// The layout of the store that this version writes, at [`FORMAT_KEY`].
@@ -48,7 +48,7 @@ pub struct CoreConfig {
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// What can be mounted.
-    pub engines: &'static [EngineKind],
+    pub kinds: Kinds,
     /// Open audit devices.
     pub audit: Vec<AuditSetup>,
     /// What the operator set.
@@ -74,7 +74,7 @@ pub struct Settings {
 pub struct Core {
     storage: Arc<dyn Storage>,
     clock: Arc<dyn Clock>,
-    engines: &'static [EngineKind],
+    kinds: Kinds,
     audit: Vec<AuditSetup>,
     settings: Arc<Settings>,
     state: ArcSwap<State>,
@@ -103,7 +103,7 @@ impl Core {
         Ok(Arc::new(Self {
             storage: config.storage,
             clock: config.clock,
-            engines: config.engines,
+            kinds: config.kinds,
             audit: config.audit,
             settings: Arc::new(config.settings),
             state: ArcSwap::from_pointee(state),

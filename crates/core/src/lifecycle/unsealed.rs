@@ -17,8 +17,9 @@ use crate::clock::Clock;
 use crate::error::Error;
 use crate::mounts::{self, Mounts};
 use crate::policies::Policies;
+use crate::policy::Acl;
 use crate::ports::storage::{Batch, Change};
-use crate::tokens::{self, Tokens};
+use crate::tokens::{self, Token, Tokens};
 
 /// Where core's own records lie.
 pub(super) const PREFIX: &str = "sys/";
@@ -86,7 +87,7 @@ impl Unsealed {
         // A tree whose revocation a crash interrupted must not serve for a moment.
         tokens.finish_revocations().await?;
         let mounts =
-            Mounts::open(system.clone(), barrier.clone(), core.engines, clock.clone()).await?;
+            Mounts::open(system.clone(), barrier.clone(), core.kinds, clock.clone()).await?;
         let vault = Arc::new(Self {
             policies: Policies::new(system.clone(), clock.clone()),
             audit: Broker::open(&system, core.audit.clone()).await?,
@@ -104,6 +105,11 @@ impl Unsealed {
         tokio::spawn(follow(Arc::downgrade(&vault), changes));
         tokio::spawn(sweep(Arc::downgrade(&vault)));
         Ok(vault)
+    }
+
+    /// What a token may do.
+    pub async fn acl(&self, token: &Token) -> Result<Arc<Acl>, Error> {
+        self.policies.acl(&token.policies).await
     }
 
     /// Rotates the kek: see [`Barrier::rotate`].

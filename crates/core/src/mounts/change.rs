@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::record::{MountConfig, MountRecord, Tune, accessor};
+use super::record::{AUTH, MountConfig, MountRecord, Tune, accessor};
 use super::table::{Mount, Target};
 use super::{FOLDER, Mounts, engine, prefix};
 use crate::barrier::{DEKS, json, overtaken};
@@ -55,7 +55,10 @@ impl Mounts {
         self.check_store(&new.path).await?;
         let uuid = id::uuid();
         let record = MountRecord {
-            accessor: accessor(&new.kind),
+            accessor: accessor(&match new.path.starts_with(AUTH) {
+                true => format!("auth_{}", new.kind),
+                false => new.kind.clone(),
+            }),
             path: new.path,
             kind: new.kind,
             description: new.description,
@@ -221,8 +224,12 @@ fn check_path(path: &str) -> Result<(), Error> {
             "cannot mount \"{path}\": a segment of the path is empty"
         )));
     }
-    let first = name.split('/').next().unwrap_or_default();
-    if matches!(first, "sys" | "auth" | "cubbyhole" | "identity" | "audit") {
+    let mut segments = name.split('/');
+    let refused = match segments.next().unwrap_or_default() {
+        "auth" => matches!(segments.next(), None | Some("token")),
+        first => matches!(first, "sys" | "cubbyhole" | "identity" | "audit"),
+    };
+    if refused {
         return Err(Error::bad(format!("cannot mount \"{path}\"")));
     }
     Ok(())

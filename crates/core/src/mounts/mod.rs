@@ -17,7 +17,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 
 pub use self::change::{NewMount, clear_noise};
-pub use self::record::{MountConfig, MountRecord, Tune};
+pub use self::record::{AUTH, MountConfig, MountRecord, Tune};
 pub use self::table::{Mount, Table, Target};
 use crate::barrier::{Barrier, View};
 use crate::clock::Clock;
@@ -29,11 +29,30 @@ use crate::tokens::Limits;
 
 const FOLDER: &str = "mount/";
 
+/// What can be mounted.
+#[derive(Clone, Copy)]
+pub struct Kinds {
+    /// Secrets engines.
+    pub engines: &'static [EngineKind],
+    /// Auth methods, which go below [`AUTH`].
+    pub auths: &'static [EngineKind],
+}
+
+impl Kinds {
+    fn of(self, record: &MountRecord) -> &'static [EngineKind] {
+        if record.is_auth() {
+            self.auths
+        } else {
+            self.engines
+        }
+    }
+}
+
 /// The mounts of an open vault.
 pub struct Mounts {
     view: View,
     barrier: Arc<Barrier>,
-    kinds: &'static [EngineKind],
+    kinds: Kinds,
     clock: Arc<dyn Clock>,
     table: ArcSwap<Table>,
     /// Held by whoever changes the table or rotates the kek.
@@ -57,7 +76,7 @@ impl Mounts {
     pub async fn open(
         view: View,
         barrier: Arc<Barrier>,
-        kinds: &'static [EngineKind],
+        kinds: Kinds,
         clock: Arc<dyn Clock>,
     ) -> Result<Arc<Self>, Error> {
         let mut mounts = Vec::new();
@@ -88,6 +107,13 @@ impl Mounts {
     /// The mount that serves a path and what is left of the path below it.
     pub fn route<'a>(&self, path: &'a str) -> Option<(Arc<Mount>, &'a str)> {
         self.table.load().route(path)
+    }
+
+    /// The mount of an accessor.
+    pub fn by_accessor(&self, accessor: &str) -> Option<Arc<Mount>> {
+        let table = self.table.load();
+        let mut mounts = table.iter();
+        mounts.find(|m| m.record.accessor == accessor).cloned()
     }
 
     /// How long tokens and leases of a mount may live.
@@ -143,7 +169,7 @@ fn prefix(uuid: &str) -> String {
 fn target(
     record: &MountRecord,
     barrier: &Barrier,
-    kinds: &[EngineKind],
+    kinds: Kinds,
     clock: &Arc<dyn Clock>,
 ) -> Result<Target, Error> {
     match record.kind.as_str() {
@@ -159,11 +185,12 @@ fn target(
 fn engine(
     kind: &str,
     view: View,
-    kinds: &[EngineKind],
+    kinds: Kinds,
     clock: &Arc<dyn Clock>,
     record: &MountRecord,
 ) -> Result<Target, Error> {
     let kind = kinds
+        .of(record)
         .iter()
         .find(|k| k.name == kind)
         .ok_or_else(|| Error::bad(format!("plugin not found in the catalog: {kind}")))?;

@@ -7,6 +7,10 @@ use serde::{Deserialize, Serialize};
 use crate::barrier::SYSTEM;
 use crate::error::Error;
 use crate::id;
+use crate::tokens::TokenType;
+
+/// Where the auth methods are.
+pub const AUTH: &str = "auth/";
 
 /// What is stored of a mount.
 #[derive(Clone, Serialize, Deserialize)]
@@ -54,6 +58,8 @@ pub struct MountConfig {
     pub passthrough_request_headers: Vec<String>,
     /// Taken and shown.
     pub allowed_response_headers: Vec<String>,
+    /// For auth methods: which kind of token a login makes.
+    pub token_type: TokenType,
 }
 
 /// A change of tuning; what is absent stays.
@@ -75,6 +81,8 @@ pub struct Tune {
     pub passthrough_request_headers: Option<Vec<String>>,
     /// See [`MountConfig`].
     pub allowed_response_headers: Option<Vec<String>>,
+    /// See [`MountConfig`].
+    pub token_type: Option<TokenType>,
     /// Options of the engine.
     pub options: Option<BTreeMap<String, String>>,
 }
@@ -93,6 +101,11 @@ impl MountConfig {
 }
 
 impl MountRecord {
+    /// An auth method, not a secrets engine.
+    pub fn is_auth(&self) -> bool {
+        self.path.starts_with(AUTH)
+    }
+
     /// The record after a change of tuning.
     pub fn tuned(mut self, tune: Tune) -> Result<Self, Error> {
         fn set<T>(place: &mut T, value: Option<T>) {
@@ -121,6 +134,7 @@ impl MountRecord {
             &mut config.allowed_response_headers,
             tune.allowed_response_headers,
         );
+        set(&mut config.token_type, tune.token_type);
         let (default, max) = (config.default_lease_ttl, config.max_lease_ttl);
         if max > 0 && default > max {
             return Err(Error::bad(format!(

@@ -36,7 +36,7 @@ pub(super) async fn check(
     if request.op == Op::Help {
         return Ok((Authorized(()), Extent::default()));
     }
-    let acl = vault.policies.acl(&token.policies).await?;
+    let acl = vault.acl(token).await?;
     let grant = acl
         .check(
             &request.path,

@@ -17,12 +17,12 @@ pub use self::authorize::Authorized;
 use crate::audit::{Admitted, Outcome, Parts};
 use crate::error::{Error, UnsupportedReason};
 use crate::lifecycle::{Core, Unsealed};
-use crate::mounts::{Mount, Target};
-use crate::ports::engine::{Access, Call, Dispatch, Found, Unknown};
+use crate::mounts::{Mount, MountRecord, Target};
+use crate::ports::engine::{Access, Call, Dispatch, Found};
 use crate::reply::Reply;
 use crate::request::{Op, Request};
 use crate::sys::{Doors, System};
-use crate::tokens::{Caller, TokenAuth};
+use crate::tokens::{Caller, TokenAuth, login};
 
 impl Core {
     /// Answers a request.
@@ -59,17 +59,16 @@ impl Core {
             Err(_) => return None,
         };
         let admitted = Admitted::door(&found)?;
-        let caller = Caller::anonymous();
         let call = Call {
-            op: request.op,
             full_path: &request.path,
-            path,
-            params: found.params.clone(),
-            body: &request.body,
-            caller: &caller,
-            creates: false,
-            now: self.clock().now(),
-            unknown: Unknown::default(),
+            remote: request.remote.map(|remote| remote.ip()),
+            ..Call::new(
+                request.op,
+                path,
+                found.params.clone(),
+                &request.body,
+                self.clock().now(),
+            )
         };
         Some(doors.run(admitted, &found, &call).await)
     }
@@ -94,7 +93,8 @@ async fn serve(
     };
     let creates = match (&engine, &found) {
         (Some(engine), Ok(found)) if found.may_create && caller.token.is_some() => {
-            let call = call(&request, below, found, &caller, false, now);
+            let place = (below, mount.as_deref().map(|m| &m.record));
+            let call = call(&request, place, found, &caller, false, now);
             engine.exists(found, &call).await.map(|exists| !exists)
         }
         _ => Ok(false),
@@ -141,8 +141,9 @@ async fn serve(
             (spent, help(place, &request.path, below))
         }
         (Ok(spent), Some(engine), Ok(found)) => {
-            let call = call(request, below, &found, &caller, creates, now);
-            (spent, engine.run(admitted, &found, &call).await)
+            let call = call(request, (below, record), &found, &caller, creates, now);
+            let answer = engine.run(admitted, &found, &call).await;
+            (spent, completed(vault, record, request, answer).await)
         }
         (Ok(spent), _, Err(error)) => (spent, Err(error)),
         (Ok(spent), None, Ok(_)) => (spent, Err(Error::Bug("a route without an engine"))),
@@ -192,24 +193,36 @@ async fn take_use(
     Ok(last)
 }
 
+/// What the pipeline adds to an engine's answer: the token of a login.
+async fn completed(
+    vault: &Arc<Unsealed>,
+    mount: Option<&MountRecord>,
+    request: &Request,
+    answer: Result<Reply, Error>,
+) -> Result<Reply, Error> {
+    match (answer?, mount) {
+        (answer, Some(mount)) if answer.login.is_some() => {
+            login::grant(vault, mount, request, answer).await
+        }
+        (answer, _) => Ok(answer),
+    }
+}
+
 fn call<'a>(
     request: &'a Request,
-    below: &'a str,
+    (below, mount): (&'a str, Option<&'a MountRecord>),
     found: &Found<'a>,
     caller: &'a Caller,
     creates: bool,
     now: crate::clock::Time,
 ) -> Call<'a> {
     Call {
-        op: request.op,
         full_path: &request.path,
-        path: below,
-        params: found.params.clone(),
-        body: &request.body,
         caller,
         creates,
-        now,
-        unknown: Unknown::default(),
+        remote: request.remote.map(|remote| remote.ip()),
+        mount,
+        ..Call::new(request.op, below, found.params.clone(), &request.body, now)
     }
 }
 

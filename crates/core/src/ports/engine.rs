@@ -11,6 +11,7 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 
@@ -21,9 +22,10 @@ use crate::audit::Admitted;
 use crate::barrier::View;
 use crate::clock::{Clock, Time};
 use crate::error::Error;
+use crate::mounts::MountRecord;
 use crate::reply::{Form, Reply};
 use crate::request::{Body, Op};
-use crate::tokens::Caller;
+use crate::tokens::{Caller, Token, TokenParams};
 
 /// A boxed future, as handlers return.
 pub type Future_<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -121,6 +123,10 @@ pub struct Call<'a> {
     pub creates: bool,
     /// When it came in.
     pub now: Time,
+    /// Who is at the other end, where there is an address.
+    pub remote: Option<IpAddr>,
+    /// The mount that is asked; none for the seal's own doors.
+    pub mount: Option<&'a MountRecord>,
     /// What the handler found in the body and has no use for.
     pub unknown: Unknown,
 }
@@ -130,6 +136,26 @@ pub struct Call<'a> {
 #[derive(Default)]
 pub struct Unknown(OnceLock<Vec<String>>);
 
+impl<'a> Call<'a> {
+    /// A call of nobody in particular; the pipeline fills in what it knows.
+    pub fn new(op: Op, path: &'a str, params: Params<'a>, body: &'a Body, now: Time) -> Self {
+        static NOBODY: Caller = Caller::anonymous();
+        Self {
+            op,
+            full_path: path,
+            path,
+            params,
+            body,
+            caller: &NOBODY,
+            creates: false,
+            now,
+            remote: None,
+            mount: None,
+            unknown: Unknown::default(),
+        }
+    }
+}
+
 impl Call<'_> {
     /// What a name of the pattern stands for; empty where the pattern has no such name.
     pub fn param(&self, name: &str) -> &str {
@@ -138,6 +164,15 @@ impl Call<'_> {
             .iter()
             .find(|(n, _)| *n == name)
             .map_or("", |(_, v)| v)
+    }
+
+    /// The members as two parts that a handler takes; names that neither knows are noted.
+    pub fn decode_both<A: DeserializeOwned, B: DeserializeOwned>(&self) -> Result<(A, B), Error> {
+        let a = self.body.decode::<A>()?;
+        let b = self.body.decode::<B>()?;
+        let unknown = a.unknown.into_iter().filter(|n| b.unknown.contains(n));
+        self.note_unknown(unknown.collect());
+        Ok((a.value, b.value))
     }
 
     /// The members as what the handler takes; names that it does not know are noted.
@@ -203,6 +238,12 @@ pub trait Engine: Sized + Send + Sync + 'static {
 
     /// All of the view may have changed.
     fn invalidate_all(&self) {}
+
+    /// For auth methods: what a token that was made by a login here may have by now. An error when
+    /// whoever logged in may not go on; it is shown to the caller.
+    fn renew<'a>(&'a self, _token: &'a Token) -> Future_<'a, Result<TokenParams, Error>> {
+        Box::pin(async { Err(Error::bad("lease is not renewable")) })
+    }
 }
 
 /// A row found for a call: its place in the table.
@@ -250,6 +291,8 @@ pub trait Dispatch: Send + Sync + 'static {
     fn invalidate(&self, key: &str);
     /// See [`Engine::invalidate_all`].
     fn invalidate_all(&self);
+    /// See [`Engine::renew`].
+    fn renew<'a>(&'a self, token: &'a Token) -> Future_<'a, Result<TokenParams, Error>>;
 }
 
 impl<E: Engine> Dispatch for E {
@@ -315,6 +358,10 @@ impl<E: Engine> Dispatch for E {
     fn invalidate_all(&self) {
         Engine::invalidate_all(self);
     }
+
+    fn renew<'a>(&'a self, token: &'a Token) -> Future_<'a, Result<TokenParams, Error>> {
+        Engine::renew(self, token)
+    }
 }
 
 /// What a fresh mount is given.
@@ -327,7 +374,7 @@ pub struct MountContext {
     pub options: BTreeMap<String, String>,
 }
 
-/// A kind of engine: how `sys/mounts` calls it and how one is made.
+/// A kind of engine or auth method: how `sys/mounts` or `sys/auth` calls it and how one is made.
 pub struct EngineKind {
     /// `transit`, `kv`, …
     pub name: &'static str,

@@ -32,11 +32,7 @@ impl System {
         if paths.is_empty() {
             return Err(Error::bad("paths must be supplied"));
         }
-        let acl = self
-            .vault
-            .policies
-            .acl(&call.caller.token()?.policies)
-            .await?;
+        let acl = self.vault.acl(call.caller.token()?).await?;
         let mut told: BTreeMap<&str, Vec<&'static str>> = BTreeMap::new();
         for path in &paths {
             let path = path.strip_prefix('/').unwrap_or(path);

@@ -33,7 +33,7 @@ impl System {
         if call.full_path == path {
             return Ok(());
         }
-        let acl = self.vault.policies.acl(&call.caller.token()?.policies);
+        let acl = self.vault.acl(call.caller.token()?);
         let operation = match call.op {
             Op::Read | Op::List | Op::Help => Operation::Read,
             Op::Write | Op::Patch => Operation::Update,

@@ -191,6 +191,7 @@ impl System {
             audit_non_hmac_response_keys: given.audit_non_hmac_response_keys.unwrap_or_default(),
             passthrough_request_headers: given.passthrough_request_headers.unwrap_or_default(),
             allowed_response_headers: given.allowed_response_headers.unwrap_or_default(),
+            ..MountConfig::default()
         };
         let (kind, options) = aliased(kind, asked.options);
         let new = NewMount {
@@ -220,6 +221,7 @@ impl System {
             passthrough_request_headers: body.config.passthrough_request_headers,
             allowed_response_headers: body.config.allowed_response_headers,
             options: body.options,
+            ..Tune::default()
         };
         self.vault.mounts.tune(path, tune).await?;
         Ok(Reply::none())

@@ -48,18 +48,14 @@ impl System {
                 kind: &m.record.kind,
             }));
         };
-        let acl = self.vault.policies.acl(&token.policies).await?;
+        let acl = self.vault.acl(token).await?;
         let seen = mounts.iter().filter(|m| acl.reaches_below(&m.record.path));
         Reply::data(&sorted(seen.copied(), |m| show(&m.record)))
     }
 
     pub(super) async fn ui_mount(&self, call: &Call<'_>) -> Result<Reply, Error> {
         let path = call.param("path");
-        let acl = self
-            .vault
-            .policies
-            .acl(&call.caller.token()?.policies)
-            .await?;
+        let acl = self.vault.acl(call.caller.token()?).await?;
         let found = self.vault.mounts.route(path);
         let Some((mount, _)) = found.filter(|(m, _)| acl.reaches_below(&m.record.path)) else {
             let path = format!("{}/", path.trim_end_matches('/'));

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use keyfold_secret::Secret;
 
-use super::record::{Hash, Token};
+use super::record::{Hash, Kind, Token};
 use super::store::{ACCESSOR, EXPIRE, ID, PARENT, Tokens};
 use crate::barrier::json;
 use crate::error::Error;
@@ -37,6 +38,43 @@ pub struct NewToken {
     pub renewable: bool,
     /// Whose tree it joins.
     pub parent: Option<Hash>,
+    /// How it is kept.
+    pub kind: Kind,
+    /// See [`Token::bound_cidrs`].
+    pub bound_cidrs: Vec<IpNet>,
+    /// See [`Token::entity`].
+    pub entity: Option<String>,
+    /// See [`Token::role`].
+    pub role: Option<String>,
+    /// See [`Token::mount`].
+    pub mount: Option<String>,
+    /// See [`Token::internal`].
+    pub internal: BTreeMap<String, String>,
+}
+
+impl Default for NewToken {
+    /// An orphan that may do nothing.
+    fn default() -> Self {
+        Self {
+            text: None,
+            policies: Vec::new(),
+            path: String::new(),
+            display_name: "token".to_owned(),
+            meta: None,
+            num_uses: 0,
+            ttl: 0,
+            explicit_max_ttl: 0,
+            period: 0,
+            renewable: false,
+            parent: None,
+            kind: Kind::Service,
+            bound_cidrs: Vec::new(),
+            entity: None,
+            role: None,
+            mount: None,
+            internal: BTreeMap::new(),
+        }
+    }
 }
 
 impl NewToken {
@@ -47,13 +85,7 @@ impl NewToken {
             policies: vec!["root".to_owned()],
             path: "auth/token/root".to_owned(),
             display_name: "root".to_owned(),
-            meta: None,
-            num_uses: 0,
-            ttl: 0,
-            explicit_max_ttl: 0,
-            period: 0,
-            renewable: false,
-            parent: None,
+            ..Self::default()
         }
     }
 }
@@ -115,6 +147,12 @@ impl Tokens {
             expires: (new.ttl > 0).then(|| now.plus(Duration::from_secs(new.ttl))),
             renewed: None,
             parent: new.parent,
+            kind: new.kind,
+            bound_cidrs: new.bound_cidrs,
+            entity: new.entity,
+            role: new.role,
+            mount: new.mount,
+            internal: new.internal,
         };
         let id_key = format!("{ID}{}", hash.0);
         let mut batch = batch.absent(id_key.clone()).put(id_key, json(&token)?).put(

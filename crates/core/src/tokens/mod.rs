@@ -15,6 +15,8 @@
 mod create;
 pub mod expiry;
 mod life;
+pub(crate) mod login;
+mod params;
 mod record;
 mod reply;
 mod revoke;
@@ -26,8 +28,9 @@ use std::sync::Arc;
 use keyfold_secret::Secret;
 
 pub use self::create::NewToken;
-pub use self::life::Limits;
-pub use self::record::{Hash, Token};
+pub use self::life::{Granted, Limits, Wish};
+pub use self::params::{TokenMembers, TokenParams, TokenType};
+pub use self::record::{Hash, Kind, Token};
 pub use self::routes::TokenAuth;
 pub use self::store::Tokens;
 
@@ -45,7 +48,7 @@ pub struct Caller {
 
 impl Caller {
     /// Nobody.
-    pub fn anonymous() -> Self {
+    pub const fn anonymous() -> Self {
         Self {
             token: None,
             text: None,

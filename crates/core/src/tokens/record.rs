@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Time;
@@ -19,7 +20,28 @@ impl Hash {
     }
 }
 
-/// What is known of a service token.
+/// How a token is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// By a record in the store.
+    #[default]
+    Service,
+    /// By nobody: it carries all that is known of it.
+    Batch,
+}
+
+impl Kind {
+    /// As the wire says it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Service => "service",
+            Self::Batch => "batch",
+        }
+    }
+}
+
+/// What is known of a token.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Token {
     /// Its name in the store.
@@ -58,6 +80,24 @@ pub struct Token {
     pub renewed: Option<Time>,
     /// Who goes when it goes: its parent. An orphan has none.
     pub parent: Option<Hash>,
+    /// How it is kept.
+    #[serde(default)]
+    pub kind: Kind,
+    /// The addresses that may use it; all where there are none.
+    #[serde(default)]
+    pub bound_cidrs: Vec<IpNet>,
+    /// The entity that it acts for, an id of `identity/`.
+    #[serde(default)]
+    pub entity: Option<String>,
+    /// The token role that it was made by.
+    #[serde(default)]
+    pub role: Option<String>,
+    /// The accessor of the auth mount that it was made by; absent for `auth/token/`.
+    #[serde(default)]
+    pub mount: Option<String>,
+    /// What its auth method needs to renew it: never shown.
+    #[serde(default)]
+    pub internal: BTreeMap<String, String>,
 }
 
 fn unnamed() -> Hash {

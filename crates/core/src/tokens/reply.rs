@@ -1,5 +1,6 @@
 //! Tokens as the wire shows them.
 
+use ipnet::IpNet;
 use keyfold_api::duration::Seconds;
 use keyfold_api::envelope::Auth;
 use keyfold_secret::Secret;
@@ -16,7 +17,7 @@ struct Lookup<'a> {
     creation_time: u64,
     creation_ttl: u64,
     display_name: &'a str,
-    entity_id: &'static str,
+    entity_id: &'a str,
     expire_time: Option<String>,
     explicit_max_ttl: u64,
     id: &'a str,
@@ -36,6 +37,10 @@ struct Lookup<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     renewable: Option<bool>,
     ttl: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    role: Option<&'a str>,
+    #[serde(skip_serializing_if = "<[IpNet]>::is_empty")]
+    bound_cidrs: &'a [IpNet],
     #[serde(rename = "type")]
     kind: &'static str,
 }
@@ -57,7 +62,7 @@ pub(super) fn lookup(token: &Token, id: &str, now: Time) -> Result<Reply, Error>
         creation_time: token.created.secs(),
         creation_ttl: token.creation_ttl,
         display_name: &token.display_name,
-        entity_id: "",
+        entity_id: token.entity.as_deref().unwrap_or_default(),
         expire_time: token.expires.map(Time::rfc3339),
         explicit_max_ttl: token.explicit_max_ttl,
         id,
@@ -72,7 +77,9 @@ pub(super) fn lookup(token: &Token, id: &str, now: Time) -> Result<Reply, Error>
         policies: &token.policies,
         renewable: issued.then_some(token.renewable),
         ttl: token.ttl(now),
-        kind: "service",
+        role: token.role.as_deref(),
+        bound_cidrs: &token.bound_cidrs,
+        kind: token.kind.as_str(),
     })
 }
 
@@ -87,8 +94,8 @@ pub(super) fn auth(token: &Token, text: Option<Secret<String>>, ttl: u64) -> Aut
         metadata: token.meta.clone(),
         lease_duration: Seconds(i64::try_from(ttl).unwrap_or(i64::MAX)),
         renewable: token.renewable,
-        entity_id: String::new(),
-        token_type: "service",
+        entity_id: token.entity.clone().unwrap_or_default(),
+        token_type: token.kind.as_str(),
         orphan: token.parent.is_none(),
         num_uses: i64::try_from(token.num_uses).unwrap_or(i64::MAX),
     }

@@ -9,11 +9,14 @@ use keyfold_secret::Secret;
 use serde::Deserialize;
 
 use super::create::NewToken;
-use super::life::Wish;
+use super::life::{Granted, Wish};
+use super::login;
 use super::record::Token;
 use super::reply;
+use crate::clock::Time;
 use crate::error::Error;
 use crate::lifecycle::Unsealed;
+use crate::mounts::Target;
 use crate::policies;
 use crate::ports::engine::{Call, Engine, Route};
 use crate::reply::{self as answer, Reply};
@@ -252,6 +255,7 @@ impl TokenAuth {
             period,
             renewable: asked.renewable.unwrap_or(true) && !forever,
             parent: (!orphan).then(|| parent.hash.clone()),
+            ..NewToken::default()
         };
         let (token, text) = self.0.tokens.create(new).await?;
         Ok(Reply {
@@ -318,8 +322,7 @@ impl TokenAuth {
         if !token.renewable {
             return Err(Error::bad("lease is not renewable"));
         }
-        let limits = self.0.mounts.limits("auth/token/", &self.0.settings);
-        let granted = token.renewal(limits, increment, call.now);
+        let granted = self.renewal(token, increment, call.now).await?;
         // The bound was lowered below its age; to renew it must not end it.
         if granted.ttl == 0 {
             return Err(Error::bad("past the max TTL, cannot renew"));
@@ -341,6 +344,29 @@ impl TokenAuth {
             warnings,
             ..Reply::auth(reply::auth(&renewed, text, granted.ttl))
         })
+    }
+
+    /// By the rules of whoever made the token: its auth method, or `auth/token/`.
+    async fn renewal(&self, token: &Token, increment: u64, now: Time) -> Result<Granted, Error> {
+        let vault = &*self.0;
+        let Some(accessor) = &token.mount else {
+            let limits = vault.mounts.limits("auth/token/", &vault.settings);
+            return Ok(token.renewal(limits, increment, now));
+        };
+        let gone = || Error::bad("the auth method that made the token is gone");
+        let mount = vault.mounts.by_accessor(accessor).ok_or_else(gone)?;
+        let Target::Engine { engine, .. } = &mount.target else {
+            return Err(gone());
+        };
+        let params = engine.renew(token).await?;
+        Ok(login::renewal(
+            vault,
+            &mount.record,
+            &params,
+            token,
+            increment,
+            now,
+        ))
     }
 
     async fn revoke_self(&self, call: &Call<'_>) -> Result<Reply, Error> {

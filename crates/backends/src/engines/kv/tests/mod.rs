@@ -14,7 +14,7 @@ use std::time::Duration;
 use keyfold_core::barrier::FirstKeys;
 use keyfold_core::clock::{Clock, ManualClock, Time};
 use keyfold_core::error::Error;
-use keyfold_core::ports::engine::{Call, Dispatch, Engine, MountContext, Unknown};
+use keyfold_core::ports::engine::{Call, Dispatch, Engine, MountContext};
 use keyfold_core::ports::storage::Storage;
 use keyfold_core::request::{Body, Op};
 use keyfold_core::testing::FaultyStorage;
@@ -95,15 +95,8 @@ impl Mount {
             .find(|row| row.op == op && row.pattern == pattern);
         let body = Body::new(body.as_bytes().to_vec());
         let call = Call {
-            op,
-            full_path: path,
-            path,
-            params: found.params.clone(),
-            body: &body,
             caller: &caller,
-            creates: false,
-            now: self.clock.now(),
-            unknown: Unknown::default(),
+            ..Call::new(op, path, found.params.clone(), &body, self.clock.now())
         };
         let reply = call.warned((row.unwrap().run)(&self.kv, &call).await?);
         let text = reply

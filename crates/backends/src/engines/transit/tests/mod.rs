@@ -11,11 +11,10 @@ use std::sync::Arc;
 use keyfold_core::barrier::FirstKeys;
 use keyfold_core::clock::{ManualClock, Time};
 use keyfold_core::error::Error;
-use keyfold_core::ports::engine::{Call, Dispatch, Engine, MountContext, Unknown};
+use keyfold_core::ports::engine::{Call, Dispatch, Engine, MountContext};
 use keyfold_core::ports::storage::{Batch, Storage};
 use keyfold_core::request::{Body, Op};
 use keyfold_core::testing::FaultyStorage;
-use keyfold_core::tokens::Caller;
 use serde_json::{Value, json};
 
 use super::{Cache, Transit};
@@ -71,18 +70,9 @@ impl Mount {
             .iter()
             .find(|row| row.op == op && row.pattern == pattern);
         let row = row.unwrap();
-        let (body, caller) = (Body::new(body.as_bytes().to_vec()), Caller::anonymous());
-        let mut call = Call {
-            op,
-            full_path: path,
-            path,
-            params: found.params.clone(),
-            body: &body,
-            caller: &caller,
-            creates: false,
-            now: Time(NOW * 1_000_000_000),
-            unknown: Unknown::default(),
-        };
+        let body = Body::new(body.as_bytes().to_vec());
+        let now = Time(NOW * 1_000_000_000);
+        let mut call = Call::new(op, path, found.params.clone(), &body, now);
         if let Some(exists) = row.exists {
             let exists = exists(&self.transit, &call).await?;
             call.creates = !exists;
