@@ -121,7 +121,7 @@ mod tests {
             api_addr = "https://keys.example:8200"
             cluster_name = "north"
             log_level = "WARN"
-            log_format = "json"
+            log_format = "JSON"
             default_lease_ttl = "1h"
             max_lease_ttl = 7200
             pid_file = "/run/k.pid"

@@ -201,7 +201,7 @@ fn level(text: &Placed<String>) -> Result<Level, ConfigError> {
 }
 
 fn format(text: &Placed<String>) -> Result<Format, ConfigError> {
-    match text.value.as_str() {
+    match text.value.to_ascii_lowercase().as_str() {
         "" | "standard" => Ok(Format::Standard),
         "json" => Ok(Format::Json),
         _ => Err(text.wrong("\"log_format\" has to be standard or json")),

