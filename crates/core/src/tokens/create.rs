@@ -90,6 +90,21 @@ impl NewToken {
     }
 }
 
+/// `token`, or `token-` and what of the wished name is fit to print.
+pub(super) fn display_name(wished: Option<String>) -> String {
+    let fit = |c: char| {
+        if c.is_ascii_alphanumeric() || "-_.@".contains(c) {
+            c
+        } else {
+            '-'
+        }
+    };
+    match wished.filter(|name| !name.is_empty()) {
+        Some(name) => format!("token-{}", name.chars().map(fit).collect::<String>()),
+        None => "token".to_owned(),
+    }
+}
+
 /// The text of a fresh token: a prefix that scanners of leaked secrets know, and 142 bits.
 fn fresh() -> String {
     format!("hvs.{}", id::base62(24))

@@ -8,7 +8,7 @@ use keyfold_api::weak;
 use keyfold_secret::Secret;
 use serde::Deserialize;
 
-use super::create::NewToken;
+use super::create::{NewToken, display_name};
 use super::life::{Granted, Wish};
 use super::login;
 use super::record::Token;
@@ -486,19 +486,4 @@ fn choose_policies(
     chosen.sort();
     chosen.dedup();
     Ok(chosen)
-}
-
-/// `token`, or `token-` and what of the wished name is fit to print.
-fn display_name(wished: Option<String>) -> String {
-    let fit = |c: char| {
-        if c.is_ascii_alphanumeric() || "-_.@".contains(c) {
-            c
-        } else {
-            '-'
-        }
-    };
-    match wished.filter(|name| !name.is_empty()) {
-        Some(name) => format!("token-{}", name.chars().map(fit).collect::<String>()),
-        None => "token".to_owned(),
-    }
 }
