@@ -1,6 +1,7 @@
-//! What core is handed at start: storages, engines, audit devices.
+//! What core is handed at start: storages, engines, auth methods, audit devices.
 #![forbid(unsafe_code)]
 
 pub mod audit;
+pub mod auth;
 pub mod engines;
 pub mod storage;

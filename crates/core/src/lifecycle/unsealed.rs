@@ -83,11 +83,11 @@ impl Unsealed {
         let changes = core.storage.watch();
         let damaged = || Error::corrupt(format!("{PREFIX}{CLUSTER}"));
         let (cluster, _) = system.read::<Cluster>(CLUSTER).await?.ok_or_else(damaged)?;
-        let tokens = Tokens::open(system.clone(), clock.clone()).await?;
-        // A tree whose revocation a crash interrupted must not serve for a moment.
-        tokens.finish_revocations().await?;
         let mounts =
             Mounts::open(system.clone(), barrier.clone(), core.kinds, clock.clone()).await?;
+        let tokens = Tokens::open(system.clone(), clock.clone(), mounts.shared()).await?;
+        // A tree whose revocation a crash interrupted must not serve for a moment.
+        tokens.finish_revocations().await?;
         let vault = Arc::new(Self {
             policies: Policies::new(system.clone(), clock.clone()),
             audit: Broker::open(&system, core.audit.clone()).await?,
@@ -170,6 +170,9 @@ async fn sweep(vault: std::sync::Weak<Unsealed>) {
             Ok(Some(_lock)) => {
                 if let Err(error) = open.tokens.finish_revocations().await {
                     tracing::warn!(%error, "trees of revoked tokens remain");
+                }
+                if let Err(error) = open.tokens.remove_disowned().await {
+                    tracing::warn!(%error, "tokens of removed auth methods remain stored");
                 }
                 if let Err(error) = open.tokens.sweep().await {
                     tracing::warn!(%error, "expired tokens remain stored");

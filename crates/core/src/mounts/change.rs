@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::record::{AUTH, MountConfig, MountRecord, Tune, accessor};
+use super::record::{MountConfig, MountRecord, Tune, accessor};
 use super::table::{Mount, Target};
 use super::{FOLDER, Mounts, engine, prefix};
 use crate::barrier::{DEKS, json, overtaken};
 use crate::error::Error;
 use crate::id;
 use crate::ports::storage::{Batch, Storage};
+use crate::tokens;
 
 /// Noise records that one commit clears.
 const CLEAR: usize = 512;
@@ -47,18 +48,12 @@ impl Mounts {
         }
         let _changing = self.changing.lock().await;
         if let Some(taken) = self.table.load().conflict(&new.path) {
-            return Err(Error::bad(format!(
-                "path is already in use at {}",
-                taken.record.path
-            )));
+            return Err(in_use(&taken.record));
         }
         self.check_store(&new.path).await?;
         let uuid = id::uuid();
         let record = MountRecord {
-            accessor: accessor(&match new.path.starts_with(AUTH) {
-                true => format!("auth_{}", new.kind),
-                false => new.kind.clone(),
-            }),
+            accessor: accessor(&new.path, &new.kind),
             path: new.path,
             kind: new.kind,
             description: new.description,
@@ -68,6 +63,7 @@ impl Mounts {
             local: new.local,
             seal_wrap: new.seal_wrap,
             external_entropy_access: new.external_entropy_access,
+            logins_since: None,
         };
         let entry = Batch::new().put(format!("{FOLDER}{uuid}"), json(&record)?);
         let (deks, batch) = self.barrier.new_dek(&uuid, self.view.sealed(entry)?)?;
@@ -121,7 +117,8 @@ impl Mounts {
     }
 
     /// Unmounts: destroys the mount's dek and record in one commit; the noise that is left is
-    /// cleared in the background. A path where nothing is mounted is no error.
+    /// cleared in the background. What logged in there is dead from then on, and noted to be
+    /// removed. A path where nothing is mounted is no error.
     pub async fn unmount(&self, path: &str) -> Result<(), Error> {
         let _changing = self.changing.lock().await;
         let table = self.table.load_full();
@@ -132,9 +129,11 @@ impl Mounts {
             return Err(Error::bad(format!("cannot unmount \"{path}\"")));
         }
         let uuid = mount.record.uuid.clone();
-        let entry = self
-            .view
-            .sealed(Batch::new().delete(format!("{FOLDER}{uuid}")))?;
+        let mut entry = Batch::new().delete(format!("{FOLDER}{uuid}"));
+        if mount.record.is_auth() {
+            entry = tokens::disowning(entry);
+        }
+        let entry = self.view.sealed(entry)?;
         self.barrier
             .storage()
             .commit(self.barrier.destroy(&uuid, entry))
@@ -153,7 +152,7 @@ impl Mounts {
 
     /// A mount whose commit had an unknown end may be stored and not in the table. It is there from
     /// the next unseal on; a second one at its path would hide one of the two.
-    async fn check_store(&self, path: &str) -> Result<(), Error> {
+    pub(super) async fn check_store(&self, path: &str) -> Result<(), Error> {
         let table = self.table.load_full();
         for uuid in self.view.list(FOLDER, "", 0).await?.names {
             if table.iter().any(|m| m.record.uuid == uuid) {
@@ -163,10 +162,7 @@ impl Mounts {
             if let Some((record, _)) = self.view.read::<MountRecord>(&key).await?
                 && (record.path.starts_with(path) || path.starts_with(&record.path))
             {
-                return Err(Error::bad(format!(
-                    "path is already in use at {}",
-                    record.path
-                )));
+                return Err(in_use(&record));
             }
         }
         Ok(())
@@ -212,8 +208,12 @@ async fn clear(storage: &dyn Storage, prefix: &str) -> Result<(), Error> {
     Ok(())
 }
 
-/// A path that can be mounted on.
-fn check_path(path: &str) -> Result<(), Error> {
+fn in_use(record: &MountRecord) -> Error {
+    Error::bad(format!("path is already in use at {}", record.short_path()))
+}
+
+/// A path that can be mounted on, with its last slash.
+pub(super) fn check_path(path: &str) -> Result<(), Error> {
     let name = path.trim_end_matches('/');
     if name.is_empty()
         || name
@@ -224,13 +224,14 @@ fn check_path(path: &str) -> Result<(), Error> {
             "cannot mount \"{path}\": a segment of the path is empty"
         )));
     }
-    let mut segments = name.split('/');
-    let refused = match segments.next().unwrap_or_default() {
-        "auth" => matches!(segments.next(), None | Some("token")),
-        first => matches!(first, "sys" | "cubbyhole" | "identity" | "audit"),
-    };
-    if refused {
+    if name == "auth" || is_reserved(name) {
         return Err(Error::bad(format!("cannot mount \"{path}\"")));
     }
     Ok(())
+}
+
+/// Below what is core's own.
+pub(super) fn is_reserved(path: &str) -> bool {
+    let first = path.split('/').next().unwrap_or_default();
+    matches!(first, "sys" | "cubbyhole" | "identity" | "audit")
 }

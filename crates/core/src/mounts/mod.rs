@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!   sys/mount/<uuid>   record: path, kind, accessor, options, tuning
+//!   sys/moves          the last moves of mounts
 //!   logical/<uuid>/…   the engine's own records, under the mount's own dek
 //! ```
 //!
@@ -10,6 +11,7 @@
 
 mod change;
 mod record;
+mod remount;
 mod table;
 
 use std::sync::Arc;
@@ -17,7 +19,8 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 
 pub use self::change::{NewMount, clear_noise};
-pub use self::record::{AUTH, MountConfig, MountRecord, Tune};
+pub use self::record::{AUTH, Lockout, LockoutTune, MountConfig, MountRecord, Tune};
+pub use self::remount::Move;
 pub use self::table::{Mount, Table, Target};
 use crate::barrier::{Barrier, View};
 use crate::clock::Clock;
@@ -54,7 +57,7 @@ pub struct Mounts {
     barrier: Arc<Barrier>,
     kinds: Kinds,
     clock: Arc<dyn Clock>,
-    table: ArcSwap<Table>,
+    table: Arc<ArcSwap<Table>>,
     /// Held by whoever changes the table or rotates the kek.
     changing: tokio::sync::Mutex<()>,
 }
@@ -88,7 +91,7 @@ impl Mounts {
             let target = target(&record, &barrier, kinds, &clock)?;
             mounts.push(Mount { record, target });
         }
-        let table = ArcSwap::from_pointee(Table::new(mounts));
+        let table = Arc::new(ArcSwap::from_pointee(Table::new(mounts)));
         Ok(Arc::new(Self {
             view,
             barrier,
@@ -97,6 +100,11 @@ impl Mounts {
             table,
             changing: tokio::sync::Mutex::new(()),
         }))
+    }
+
+    /// The table, for those who have to know it as it is at each moment.
+    pub(crate) fn shared(&self) -> Arc<ArcSwap<Table>> {
+        self.table.clone()
     }
 
     /// The table as it is now.
@@ -109,11 +117,9 @@ impl Mounts {
         self.table.load().route(path)
     }
 
-    /// The mount of an accessor.
+    /// The auth method of an accessor.
     pub fn by_accessor(&self, accessor: &str) -> Option<Arc<Mount>> {
-        let table = self.table.load();
-        let mut mounts = table.iter();
-        mounts.find(|m| m.record.accessor == accessor).cloned()
+        self.table.load().auth(accessor).cloned()
     }
 
     /// How long tokens and leases of a mount may live.

@@ -5,12 +5,15 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::barrier::SYSTEM;
+use crate::clock::Time;
 use crate::error::Error;
 use crate::id;
 use crate::tokens::TokenType;
 
 /// Where the auth methods are.
 pub const AUTH: &str = "auth/";
+/// The methods that can lock a name.
+const LOCKING: [&str; 3] = ["userpass", "approle", "ldap"];
 
 /// What is stored of a mount.
 #[derive(Clone, Serialize, Deserialize)]
@@ -36,6 +39,9 @@ pub struct MountRecord {
     pub seal_wrap: bool,
     /// Taken and shown.
     pub external_entropy_access: bool,
+    /// For auth methods: what logged in before is not theirs any more, because the method has moved.
+    #[serde(default)]
+    pub logins_since: Option<Time>,
 }
 
 /// Tuning of a mount. Zero and empty stand for "as the system has it".
@@ -60,6 +66,36 @@ pub struct MountConfig {
     pub allowed_response_headers: Vec<String>,
     /// For auth methods: which kind of token a login makes.
     pub token_type: TokenType,
+    /// For auth methods with names and passwords: after how many failures a name is locked. Absent:
+    /// as the server has it.
+    pub user_lockout: Option<Lockout>,
+}
+
+/// When a name that fails to log in is locked. Times in seconds; zero: as the server has it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Lockout {
+    /// Failures in a row; zero: as the server has it.
+    pub threshold: u64,
+    /// How long a lock holds.
+    pub duration: u64,
+    /// How long a failure counts.
+    pub counter_reset: u64,
+    /// No locks at all.
+    pub disable: bool,
+}
+
+/// A change of [`Lockout`]; what is absent stays.
+#[derive(Default)]
+pub struct LockoutTune {
+    /// See [`Lockout`].
+    pub threshold: Option<u64>,
+    /// See [`Lockout`].
+    pub duration: Option<u64>,
+    /// See [`Lockout`].
+    pub counter_reset: Option<u64>,
+    /// See [`Lockout`].
+    pub disable: Option<bool>,
 }
 
 /// A change of tuning; what is absent stays.
@@ -83,6 +119,8 @@ pub struct Tune {
     pub allowed_response_headers: Option<Vec<String>>,
     /// See [`MountConfig`].
     pub token_type: Option<TokenType>,
+    /// See [`MountConfig`].
+    pub user_lockout: Option<LockoutTune>,
     /// Options of the engine.
     pub options: Option<BTreeMap<String, String>>,
 }
@@ -106,12 +144,31 @@ impl MountRecord {
         self.path.starts_with(AUTH)
     }
 
+    /// Every vault has it, and it stays where it is.
+    pub fn is_builtin(&self) -> bool {
+        matches!(self.kind.as_str(), "system" | "token" | "cubbyhole" | "identity")
+    }
+
+    /// The path as `sys/mounts` or `sys/auth` calls it.
+    pub fn short_path(&self) -> &str {
+        self.path.strip_prefix(AUTH).unwrap_or(&self.path)
+    }
+
     /// The record after a change of tuning.
     pub fn tuned(mut self, tune: Tune) -> Result<Self, Error> {
-        fn set<T>(place: &mut T, value: Option<T>) {
-            if let Some(value) = value {
-                *place = value;
-            }
+        if tune.token_type.is_some() && !self.is_auth() {
+            return Err(Error::bad("'token_type' can only be modified on auth mounts"));
+        }
+        if tune.token_type.is_some() && self.kind == "token" {
+            return Err(Error::bad(
+                "'token_type' cannot be set for 'token' or 'ns_token' auth mounts",
+            ));
+        }
+        if tune.user_lockout.is_some() && !LOCKING.contains(&self.kind.as_str()) {
+            return Err(Error::bad(format!(
+                "tuning of user lockout configuration for auth type \"{}\" not allowed",
+                self.kind
+            )));
         }
         set(&mut self.description, tune.description);
         let config = &mut self.config;
@@ -135,6 +192,13 @@ impl MountRecord {
             tune.allowed_response_headers,
         );
         set(&mut config.token_type, tune.token_type);
+        if let Some(tune) = tune.user_lockout {
+            let lockout = config.user_lockout.get_or_insert_default();
+            set(&mut lockout.threshold, tune.threshold);
+            set(&mut lockout.duration, tune.duration);
+            set(&mut lockout.counter_reset, tune.counter_reset);
+            set(&mut lockout.disable, tune.disable);
+        }
         let (default, max) = (config.default_lease_ttl, config.max_lease_ttl);
         if max > 0 && default > max {
             return Err(Error::bad(format!(
@@ -152,9 +216,16 @@ impl MountRecord {
     }
 }
 
+fn set<T>(place: &mut T, value: Option<T>) {
+    if let Some(value) = value {
+        *place = value;
+    }
+}
+
 /// A fresh accessor for a kind of mount.
-pub(super) fn accessor(kind: &str) -> String {
-    format!("{kind}_{}", hex::encode(keyfold_keys::rng::bytes::<4>()))
+pub(super) fn accessor(path: &str, kind: &str) -> String {
+    let auth = if path.starts_with(AUTH) { "auth_" } else { "" };
+    format!("{auth}{kind}_{}", hex::encode(keyfold_keys::rng::bytes::<4>()))
 }
 
 /// What every vault has.
@@ -163,21 +234,24 @@ pub(super) fn builtin() -> [MountRecord; 2] {
         path: path.to_owned(),
         kind: kind.to_owned(),
         description: description.to_owned(),
-        accessor: accessor(if kind == "token" { "auth_token" } else { kind }),
+        accessor: accessor(path, kind),
         uuid,
         options: None,
         config: MountConfig::default(),
         local: false,
         seal_wrap: false,
         external_entropy_access: false,
+        logins_since: None,
     };
-    [
-        of(
+    let mut system = of(
             "sys/",
             "system",
             "system endpoints used for control, policy and debugging",
             SYSTEM.to_owned(),
-        ),
+        );
+    system.seal_wrap = true;
+    system.config.passthrough_request_headers = vec!["Accept".to_owned()];
+    [system,
         of(
             "auth/token/",
             "token",

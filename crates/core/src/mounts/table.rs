@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::record::MountRecord;
 use crate::barrier::View;
 use crate::ports::engine::Dispatch;
+use crate::tokens::Token;
 
 /// A mount and what serves it.
 pub struct Mount {
@@ -31,24 +32,31 @@ pub enum Target {
     },
 }
 
-/// All mounts by path.
-#[derive(Default)]
-pub struct Table(HashMap<String, Arc<Mount>>);
+/// All mounts by path, and the auth methods by accessor too.
+#[derive(Default, Clone)]
+pub struct Table {
+    paths: HashMap<String, Arc<Mount>>,
+    auths: HashMap<String, Arc<Mount>>,
+}
 
 impl Table {
     /// From a list.
     pub fn new(mounts: impl IntoIterator<Item = Mount>) -> Self {
-        Self(
-            mounts
-                .into_iter()
-                .map(|m| (key(&m.record.path), Arc::new(m)))
-                .collect(),
-        )
+        let mut table = Self::default();
+        for mount in mounts {
+            table.put(mount);
+        }
+        table
     }
 
     /// The mount at just this path (with or without its last slash).
     pub fn at(&self, path: &str) -> Option<&Arc<Mount>> {
-        self.0.get(path.strip_suffix('/').unwrap_or(path))
+        self.paths.get(path.strip_suffix('/').unwrap_or(path))
+    }
+
+    /// The auth method of an accessor.
+    pub fn auth(&self, accessor: &str) -> Option<&Arc<Mount>> {
+        self.auths.get(accessor)
     }
 
     /// The longest mount that a path lies in, and the rest of the path.
@@ -56,7 +64,7 @@ impl Table {
         let mut end = path.len();
         loop {
             let prefix = path.get(..end)?;
-            if let Some(mount) = self.0.get(prefix) {
+            if let Some(mount) = self.paths.get(prefix) {
                 let rest = path.get(end..)?;
                 return Some((mount.clone(), rest.strip_prefix('/').unwrap_or(rest)));
             }
@@ -66,7 +74,7 @@ impl Table {
 
     /// The mount that stands in the way of a new one at `path`: the same, around it or inside it.
     pub fn conflict(&self, path: &str) -> Option<&Arc<Mount>> {
-        self.0.values().find(|m| {
+        self.paths.values().find(|m| {
             let taken = &m.record.path;
             taken.starts_with(path) || path.starts_with(taken.as_str())
         })
@@ -74,28 +82,54 @@ impl Table {
 
     /// All mounts, in no order.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Mount>> {
-        self.0.values()
+        self.paths.values()
     }
 
     /// All mounts by path.
     pub fn sorted(&self) -> Vec<&Arc<Mount>> {
-        let mut all: Vec<_> = self.0.values().collect();
+        let mut all: Vec<_> = self.paths.values().collect();
         all.sort_by(|a, b| a.record.path.cmp(&b.record.path));
         all
     }
 
+    /// Whether what made a token is still there and still answers for it: tokens of a removed auth
+    /// method, and those from before it moved, are nobody's.
+    pub fn owns(&self, token: &Token) -> bool {
+        let Some(accessor) = &token.mount else {
+            return true;
+        };
+        self.auths.get(accessor).is_some_and(|mount| {
+            token.path.starts_with(&mount.record.path)
+                && mount
+                    .record
+                    .logins_since
+                    .is_none_or(|since| token.created >= since)
+        })
+    }
+
     /// This table with a mount put in.
     pub(super) fn with(&self, mount: Mount) -> Self {
-        let mut next = self.0.clone();
-        next.insert(key(&mount.record.path), Arc::new(mount));
-        Self(next)
+        let mut next = self.clone();
+        next.put(mount);
+        next
     }
 
     /// This table with a mount taken out.
     pub(super) fn without(&self, path: &str) -> Self {
-        let mut next = self.0.clone();
-        next.remove(path.strip_suffix('/').unwrap_or(path));
-        Self(next)
+        let mut next = self.clone();
+        if let Some(gone) = next.paths.remove(path.strip_suffix('/').unwrap_or(path)) {
+            next.auths.remove(&gone.record.accessor);
+        }
+        next
+    }
+
+    fn put(&mut self, mount: Mount) {
+        let mount = Arc::new(mount);
+        if mount.record.is_auth() {
+            let accessor = mount.record.accessor.clone();
+            self.auths.insert(accessor, mount.clone());
+        }
+        self.paths.insert(key(&mount.record.path), mount);
     }
 }
 
@@ -121,6 +155,7 @@ mod tests {
                 local: false,
                 seal_wrap: false,
                 external_entropy_access: false,
+                logins_since: None,
             },
             target: Target::System,
         }))

@@ -6,11 +6,13 @@ mod health;
 mod keys;
 mod mounts;
 mod policies;
+mod remount;
 mod ui;
 
 use std::sync::Arc;
 
 pub use self::doors::Doors;
+use self::mounts::Part;
 use crate::error::Error;
 use crate::lifecycle::{Core, Unsealed};
 use crate::policy::{JsonParams, Operation};
@@ -79,28 +81,65 @@ impl Engine for System {
             )
             .sudo(),
             Row::new(Op::Read, "mounts", "Lists the mounted engines.", |s, _| {
-                Box::pin(s.mounts_list())
+                Box::pin(s.mounts_list(Part::Engines))
             }),
             Row::new(Op::Read, "mounts/", "Lists the mounted engines.", |s, _| {
-                Box::pin(s.mounts_list())
+                Box::pin(s.mounts_list(Part::Engines))
             }),
             Row::new(
                 Op::Read,
                 "mounts/{path...}",
                 "Reads a mount, or its tuning.",
-                |s, c| Box::pin(s.mount_read(c)),
+                |s, c| Box::pin(s.mount_read(c, Part::Engines)),
             ),
             Row::new(
                 Op::Write,
                 "mounts/{path...}",
                 "Mounts an engine, or tunes it.",
-                |s, c| Box::pin(s.mount_write(c)),
+                |s, c| Box::pin(s.mount_write(c, Part::Engines)),
             ),
             Row::new(
                 Op::Delete,
                 "mounts/{path...}",
                 "Unmounts; destroys its dek.",
-                |s, c| Box::pin(s.mount_delete(c)),
+                |s, c| Box::pin(s.mount_delete(c, Part::Engines)),
+            ),
+            Row::new(Op::Read, "auth", "Lists the auth methods.", |s, _| {
+                Box::pin(s.mounts_list(Part::Auths))
+            }),
+            Row::new(Op::Read, "auth/", "Lists the auth methods.", |s, _| {
+                Box::pin(s.mounts_list(Part::Auths))
+            }),
+            Row::new(
+                Op::Read,
+                "auth/{path...}",
+                "Reads an auth method, or its tuning.",
+                |s, c| Box::pin(s.mount_read(c, Part::Auths)),
+            )
+            .sudo(),
+            Row::new(
+                Op::Write,
+                "auth/{path...}",
+                "Enables an auth method, or tunes it.",
+                |s, c| Box::pin(s.mount_write(c, Part::Auths)),
+            )
+            .sudo(),
+            Row::new(
+                Op::Delete,
+                "auth/{path...}",
+                "Disables; what logged in there is revoked.",
+                |s, c| Box::pin(s.mount_delete(c, Part::Auths)),
+            )
+            .sudo(),
+            Row::new(Op::Write, "remount", "Moves a mount.", |s, c| {
+                Box::pin(s.remount(c))
+            })
+            .sudo(),
+            Row::new(
+                Op::Read,
+                "remount/status/{id}",
+                "How a move went.",
+                |s, c| Box::pin(s.remount_status(c)),
             ),
             Row::new(Op::List, "policies/acl", "Lists the policies.", |s, _| {
                 Box::pin(s.policies_list(""))

@@ -9,10 +9,12 @@
 //!   sys/token/accessor/<h(acc)>    h
 //!   sys/token/parent/<p>/<h>       child h of parent p
 //!   sys/token/revoking/<h>         a tree whose revocation has begun and must end
+//!   sys/token/disowned/<uuid>      there are tokens whose auth method is gone
 //!   sys/expire/<seconds>-<h>       when it ends, in order
 //! ```
 
 mod create;
+mod disowned;
 pub mod expiry;
 mod life;
 pub(crate) mod login;
@@ -28,6 +30,7 @@ use std::sync::Arc;
 use keyfold_secret::Secret;
 
 pub use self::create::NewToken;
+pub(crate) use self::disowned::disowning;
 pub use self::life::{Granted, Limits, Wish};
 pub use self::params::{TokenMembers, TokenParams, TokenType};
 pub use self::record::{Hash, Kind, Token};

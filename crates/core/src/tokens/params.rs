@@ -78,6 +78,17 @@ impl TokenType {
         })
     }
 
+    /// As the wire says it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Default => "default",
+            Self::Service => "service",
+            Self::Batch => "batch",
+            Self::DefaultService => "default-service",
+            Self::DefaultBatch => "default-batch",
+        }
+    }
+
     /// The kind that a role's wish gets on a mount: a mount that says `service` or `batch` decides
     /// alone.
     pub fn on(self, mount: Self) -> Kind {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use keyfold_keys::kdf::MacKey;
 use quick_cache::sync::Cache;
 
@@ -9,6 +10,7 @@ use super::record::{Hash, Token};
 use crate::barrier::{View, json};
 use crate::clock::{Clock, Time};
 use crate::error::Error;
+use crate::mounts::Table;
 use crate::ports::storage::{Batch, Revision};
 
 /// Tokens that are kept in memory at most; about half a KiB each.
@@ -24,6 +26,7 @@ const HMAC_KEY: &str = "token/hmac-key";
 pub struct Tokens {
     pub(super) view: View,
     pub(super) clock: Arc<dyn Clock>,
+    pub(super) mounts: Arc<ArcSwap<Table>>,
     mac: MacKey,
     cache: Cache<Hash, Arc<Token>>,
 }
@@ -32,22 +35,33 @@ impl Tokens {
     /// With a fresh HMAC key, which is added to the batch that begins a store.
     pub fn first(view: View, clock: Arc<dyn Clock>, batch: Batch) -> (Self, Batch) {
         let key = keyfold_keys::rng::bytes::<32>();
-        (Self::new(view, clock, &key), batch.put(HMAC_KEY, key))
+        let none = Arc::default();
+        (Self::new(view, clock, none, &key), batch.put(HMAC_KEY, key))
     }
 
-    /// Reads the HMAC key.
-    pub async fn open(view: View, clock: Arc<dyn Clock>) -> Result<Self, Error> {
+    /// Reads the HMAC key. The table of mounts says who answers for a token.
+    pub(crate) async fn open(
+        view: View,
+        clock: Arc<dyn Clock>,
+        mounts: Arc<ArcSwap<Table>>,
+    ) -> Result<Self, Error> {
         let key = view
             .get(HMAC_KEY)
             .await?
             .ok_or_else(|| Error::corrupt("sys/token/hmac-key"))?;
-        Ok(Self::new(view, clock, key.value.expose()))
+        Ok(Self::new(view, clock, mounts, key.value.expose()))
     }
 
-    fn new(view: View, clock: Arc<dyn Clock>, key: &[u8]) -> Self {
+    fn new(
+        view: View,
+        clock: Arc<dyn Clock>,
+        mounts: Arc<ArcSwap<Table>>,
+        key: &[u8],
+    ) -> Self {
         Self {
             view,
             clock,
+            mounts,
             mac: MacKey::new(key),
             cache: Cache::new(CACHED),
         }
@@ -65,7 +79,7 @@ impl Tokens {
             return Ok(None);
         }
         let token = self.by_hash(&self.hash(text)).await?;
-        Ok(token.filter(|t| t.alive(now)))
+        Ok(token.filter(|t| t.alive(now) && self.is_owned(t)))
     }
 
     /// The name of the token of an accessor, dead or alive.
@@ -80,7 +94,8 @@ impl Tokens {
             return Ok(None);
         };
         let now = self.clock.now();
-        Ok(self.by_hash(&hash).await?.filter(|t| t.alive(now)))
+        let token = self.by_hash(&hash).await?;
+        Ok(token.filter(|t| t.alive(now) && self.is_owned(t)))
     }
 
     /// The record of a name, dead or alive.
