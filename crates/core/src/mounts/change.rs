@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::record::{MountConfig, MountRecord, Tune, accessor};
+use super::record::{MountConfig, MountRecord, Tune, accessor, is_builtin};
 use super::table::{Mount, Target};
 use super::{FOLDER, Mounts, engine, prefix};
 use crate::barrier::{DEKS, json, overtaken};
@@ -39,6 +39,12 @@ impl Mounts {
     /// Mounts an engine: its record and its dek in one commit.
     pub async fn mount(&self, new: NewMount) -> Result<(), Error> {
         check_path(&new.path)?;
+        if is_builtin(&new.kind) {
+            return Err(Error::bad(format!(
+                "mount type of \"{}\" is not mountable",
+                new.kind
+            )));
+        }
         new.config.check()?;
         let (default, max) = (new.config.default_lease_ttl, new.config.max_lease_ttl);
         if max > 0 && default > max {

@@ -146,7 +146,7 @@ impl MountRecord {
 
     /// Every vault has it, and it stays where it is.
     pub fn is_builtin(&self) -> bool {
-        matches!(self.kind.as_str(), "system" | "token" | "cubbyhole" | "identity")
+        is_builtin(&self.kind)
     }
 
     /// The path as `sys/mounts` or `sys/auth` calls it.
@@ -157,7 +157,9 @@ impl MountRecord {
     /// The record after a change of tuning.
     pub fn tuned(mut self, tune: Tune) -> Result<Self, Error> {
         if tune.token_type.is_some() && !self.is_auth() {
-            return Err(Error::bad("'token_type' can only be modified on auth mounts"));
+            return Err(Error::bad(
+                "'token_type' can only be modified on auth mounts",
+            ));
         }
         if tune.token_type.is_some() && self.kind == "token" {
             return Err(Error::bad(
@@ -222,10 +224,18 @@ fn set<T>(place: &mut T, value: Option<T>) {
     }
 }
 
+/// What core serves itself, once in every vault.
+pub(super) fn is_builtin(kind: &str) -> bool {
+    matches!(kind, "system" | "token" | "cubbyhole" | "identity")
+}
+
 /// A fresh accessor for a kind of mount.
 pub(super) fn accessor(path: &str, kind: &str) -> String {
     let auth = if path.starts_with(AUTH) { "auth_" } else { "" };
-    format!("{auth}{kind}_{}", hex::encode(keyfold_keys::rng::bytes::<4>()))
+    format!(
+        "{auth}{kind}_{}",
+        hex::encode(keyfold_keys::rng::bytes::<4>())
+    )
 }
 
 /// What every vault has.
@@ -244,14 +254,15 @@ pub(super) fn builtin() -> [MountRecord; 2] {
         logins_since: None,
     };
     let mut system = of(
-            "sys/",
-            "system",
-            "system endpoints used for control, policy and debugging",
-            SYSTEM.to_owned(),
-        );
+        "sys/",
+        "system",
+        "system endpoints used for control, policy and debugging",
+        SYSTEM.to_owned(),
+    );
     system.seal_wrap = true;
     system.config.passthrough_request_headers = vec!["Accept".to_owned()];
-    [system,
+    [
+        system,
         of(
             "auth/token/",
             "token",

@@ -8,6 +8,7 @@
 
 use super::record::{Hash, Token};
 use super::store::{ID, Tokens};
+use crate::clock::Time;
 use crate::error::Error;
 use crate::id;
 use crate::ports::storage::Batch;
@@ -23,8 +24,12 @@ pub(crate) fn disowning(batch: Batch) -> Batch {
 }
 
 impl Tokens {
-    /// Whether somebody answers for a token.
-    pub(super) fn is_owned(&self, token: &Token) -> bool {
+    /// Whether a token, taken alone, may be used: it has not ended, and somebody answers for it.
+    pub(super) fn serves(&self, token: &Token, now: Time) -> bool {
+        token.alive(now) && self.is_owned(token)
+    }
+
+    fn is_owned(&self, token: &Token) -> bool {
         token.mount.is_none() || self.mounts.load().owns(token)
     }
 
@@ -52,9 +57,9 @@ impl Tokens {
                 _ => break,
             }
         }
-        let done = notes
-            .iter()
-            .fold(Batch::new(), |done, note| done.delete(format!("{NOTES}{note}")));
+        let done = notes.iter().fold(Batch::new(), |done, note| {
+            done.delete(format!("{NOTES}{note}"))
+        });
         self.view.commit(done).await?;
         Ok(removed)
     }

@@ -52,12 +52,7 @@ impl Tokens {
         Ok(Self::new(view, clock, mounts, key.value.expose()))
     }
 
-    fn new(
-        view: View,
-        clock: Arc<dyn Clock>,
-        mounts: Arc<ArcSwap<Table>>,
-        key: &[u8],
-    ) -> Self {
+    fn new(view: View, clock: Arc<dyn Clock>, mounts: Arc<ArcSwap<Table>>, key: &[u8]) -> Self {
         Self {
             view,
             clock,
@@ -79,7 +74,7 @@ impl Tokens {
             return Ok(None);
         }
         let token = self.by_hash(&self.hash(text)).await?;
-        Ok(token.filter(|t| t.alive(now) && self.is_owned(t)))
+        Ok(token.filter(|t| self.serves(t, now)))
     }
 
     /// The name of the token of an accessor, dead or alive.
@@ -95,7 +90,7 @@ impl Tokens {
         };
         let now = self.clock.now();
         let token = self.by_hash(&hash).await?;
-        Ok(token.filter(|t| t.alive(now) && self.is_owned(t)))
+        Ok(token.filter(|t| self.serves(t, now)))
     }
 
     /// The record of a name, dead or alive.

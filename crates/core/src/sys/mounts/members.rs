@@ -147,7 +147,10 @@ impl TuneBody {
 fn lockout(given: LockoutConfig) -> Result<LockoutTune, Error> {
     let threshold = given.lockout_threshold.map(|text| {
         text.parse().map_err(|_| {
-            Error::field("lockout_threshold", format_args!("{text:?} is no count of failures"))
+            Error::field(
+                "lockout_threshold",
+                format_args!("{text:?} is no count of failures"),
+            )
         })
     });
     let ttl = |text| seconds(text).map_err(|e| Error::bad(e.cause));

@@ -87,16 +87,10 @@ impl System {
             return Err(Error::bad(format!("cannot mount \"{path}\"")));
         }
         let new = call.decode::<Mount>()?.wish(path)?;
-        match (part, new.kind.as_str()) {
-            (Part::Auths, "token") => {
-                return Err(Error::bad("token credential backend cannot be instantiated"));
-            }
-            (Part::Engines, kind @ ("system" | "cubbyhole" | "identity" | "token")) => {
-                return Err(Error::bad(format!(
-                    "mount type of \"{kind}\" is not mountable"
-                )));
-            }
-            _ => {}
+        if part == Part::Auths && new.kind == "token" {
+            return Err(Error::bad(
+                "token credential backend cannot be instantiated",
+            ));
         }
         self.vault.mounts.mount(new).await?;
         Ok(Reply::none())
@@ -110,7 +104,10 @@ impl System {
             return Err(Error::bad(format!("cannot unmount \"{path}\"")));
         }
         let table = self.vault.mounts.table();
-        if table.at(&path).is_some_and(|m| matches!(m.target, Target::Token)) {
+        if table
+            .at(&path)
+            .is_some_and(|m| matches!(m.target, Target::Token))
+        {
             return Err(Error::bad("token credential backend cannot be disabled"));
         }
         self.vault.mounts.unmount(&path).await?;
