@@ -10,6 +10,7 @@ from pathlib import Path
 
 import hvac
 import pytest
+from stock import openbao
 
 CONFIG = """
 listener "tcp" {{
@@ -105,3 +106,10 @@ def mount(root, request):
     yield enable
     for path in made:
         root.sys.disable_secrets_engine(path)
+
+
+@pytest.fixture(scope="session")
+def stock(tmp_path_factory):
+    """A client of an OpenBao server."""
+    with openbao(tmp_path_factory.mktemp("bao")) as client:
+        yield client

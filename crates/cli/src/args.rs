@@ -5,7 +5,11 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::output::Format;
-use crate::{demo, envelope, exit, kv, logical, login, operator, policy, secrets, server, token};
+use crate::pairs::pair;
+use crate::{
+    audit, auth, completion, demo, envelope, exit, kv, lease, logical, login, operator, policy,
+    secrets, server, token,
+};
 
 /// Keyfold: secrets and keys in a server, and files encrypted under them.
 #[derive(Parser)]
@@ -54,6 +58,19 @@ pub(crate) struct Global {
     /// The namespace [env: VAULT_NAMESPACE]
     #[arg(long, global = true, visible_alias = "ns", value_name = "NAME")]
     pub(crate) namespace: Option<String>,
+    /// Keep the answer on the server for this long, and print the token that unwraps it
+    /// [env: VAULT_WRAP_TTL]
+    #[arg(long, global = true, value_name = "DURATION")]
+    pub(crate) wrap_ttl: Option<String>,
+    /// One more header of each request; may be given several times
+    #[arg(long, global = true, value_name = "NAME=VALUE", value_parser = pair)]
+    pub(crate) header: Vec<(String, String)>,
+    /// Send nothing: print the request as a command line of curl
+    #[arg(long, global = true)]
+    pub(crate) output_curl_string: bool,
+    /// Send nothing: print the policy that the request needs
+    #[arg(long, global = true, conflicts_with = "output_curl_string")]
+    pub(crate) output_policy: bool,
     /// How results are printed [env: VAULT_FORMAT]
     #[arg(long, global = true, value_enum, value_name = "FORMAT")]
     pub(crate) format: Option<Format>,
@@ -74,15 +91,27 @@ pub(crate) enum Command {
     Operator(operator::Operator),
     /// Check a token and keep it for the next commands
     Login(login::LoginArgs),
-    /// Mount and unmount secrets engines
+    /// Print what this client is set up with
+    #[command(subcommand)]
+    Print(login::Print),
+    /// Mount, tune and move secrets engines
     #[command(subcommand)]
     Secrets(secrets::Secrets),
-    /// Write, read, list and delete policies
+    /// Mount, tune and move auth methods
+    #[command(subcommand, disable_help_subcommand = true)]
+    Auth(auth::Auth),
+    /// Write, read, list, delete, format and explain policies
     #[command(subcommand)]
     Policy(policy::Policy),
     /// Create, look up, renew and revoke tokens
     #[command(subcommand)]
     Token(token::Token),
+    /// Look up, renew and revoke leases
+    #[command(subcommand)]
+    Lease(lease::Lease),
+    /// Add, remove and list audit devices
+    #[command(subcommand)]
+    Audit(audit::Audit),
     /// Key-value secrets
     #[command(subcommand)]
     Kv(kv::Kv),
@@ -90,6 +119,18 @@ pub(crate) enum Command {
     Read(logical::ReadArgs),
     /// Write to any path of the API
     Write(logical::WriteArgs),
+    /// Merge into any path of the API
+    Patch(logical::PatchArgs),
+    /// Fetch the answer that a wrapping token stands for
+    Unwrap {
+        /// The wrapping token, `-` for a line of standard input; one's own token when absent
+        token: Option<String>,
+    },
+    /// Show what a path of the API is for
+    PathHelp {
+        /// The path below /v1/
+        path: String,
+    },
     /// List any path of the API
     List(logical::PathArgs),
     /// Delete any path of the API
@@ -106,6 +147,10 @@ pub(crate) enum Command {
     Census(envelope::census::CensusArgs),
     /// The whole story on one file, with a server of its own; leaves nothing behind
     Demo(demo::DemoArgs),
+    /// Print a script that completes commands and flags: source <(keyfold completion bash)
+    Completion(completion::CompletionArgs),
+    /// List the versions that have served the store
+    VersionHistory,
     /// What the exit codes mean
     #[command(name = "exit-codes", long_about = exit::table())]
     ExitCodes,

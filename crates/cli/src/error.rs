@@ -44,6 +44,9 @@ pub(crate) enum CliError {
     /// The reader of the output went away.
     #[error("the output was closed")]
     Closed,
+    /// The request was printed, not sent, as the caller wished.
+    #[error("nothing was sent")]
+    Rehearsed,
 }
 
 impl CliError {
@@ -74,6 +77,7 @@ impl CliError {
             }
             Self::Envelope { source, .. } => exit::of_envelope(source),
             Self::Closed => Exit::CLOSED,
+            Self::Rehearsed => Exit::OK,
         }
     }
 

@@ -32,6 +32,18 @@ pub(crate) struct WriteArgs {
     data: Vec<String>,
 }
 
+/// Arguments of `patch`.
+#[derive(Args)]
+pub(crate) struct PatchArgs {
+    /// Patch without any data
+    #[arg(long, short = 'f')]
+    force: bool,
+    /// The path below /v1/
+    path: String,
+    /// name=value, name=@FILE, name=- (standard input), or a whole JSON object: @FILE, -
+    data: Vec<String>,
+}
+
 /// Arguments of `list` and `delete`.
 #[derive(Args)]
 pub(crate) struct PathArgs {
@@ -68,10 +80,31 @@ pub(crate) fn write(session: &Session, args: &WriteArgs) -> Result<(), CliError>
     )
 }
 
+/// Merges into what is at a path.
+pub(crate) fn patch(session: &Session, args: &PatchArgs) -> Result<(), CliError> {
+    if args.data.is_empty() && !args.force {
+        return Err(CliError::Usage(
+            "give data (name=value, name=@FILE, @FILE, -), or -force to patch without any".into(),
+        ));
+    }
+    let data = pairs::object(&args.data, &mut io::stdin())?;
+    let response = session.call(&Request::patch(&args.path, &data)?)?;
+    let sentence = format!("Success! Data written to: {}", args.path);
+    shown(session, &response, &sentence)
+}
+
 /// Lists a path.
 pub(crate) fn list(session: &Session, args: &PathArgs) -> Result<(), CliError> {
-    let names = names(session, &args.path, above(&args.path))?;
-    session.output.names(&names)
+    list_names(session, &args.path, above(&args.path))
+}
+
+/// Lists a path, for people or programs. `see` is the command to name where there is nothing.
+pub(crate) fn list_names(session: &Session, path: &str, see: String) -> Result<(), CliError> {
+    let found = found(&session.send(&Request::list(path))?, path, see)?;
+    if found.is_wrapped() {
+        return session.output.answer(&found);
+    }
+    session.output.names(&keys(&found)?)
 }
 
 /// Deletes a path.
@@ -83,7 +116,10 @@ pub(crate) fn delete(session: &Session, args: &PathArgs) -> Result<(), CliError>
 
 /// The names that a list call answers. `see` is the command to name where there are none.
 pub(crate) fn names(session: &Session, path: &str, see: String) -> Result<Vec<String>, CliError> {
-    let answer = found(&session.send(&Request::list(path))?, path, see)?;
+    keys(&found(&session.send(&Request::list(path))?, path, see)?)
+}
+
+fn keys(answer: &Answer) -> Result<Vec<String>, CliError> {
     let keys = answer.datum("keys").and_then(Value::as_array);
     let names = keys.ok_or(CliError::Answer("keys"))?.iter();
     Ok(names

@@ -1,21 +1,27 @@
-//! `keyfold login`: the token method.
+//! `keyfold login`: a token that is at hand, or one that an auth method gives.
 
-use clap::Args;
+use std::io;
+
+use clap::{Args, Subcommand};
 use keyfold_client::{ClientError, Request};
 use keyfold_secret::Secret;
 use serde_json::{Map, Value};
 
 use crate::error::CliError;
 use crate::output::{self, Answer};
+use crate::pairs;
 use crate::prompt;
 use crate::session::Session;
 
 /// Arguments of `login`.
 #[derive(Args)]
 pub(crate) struct LoginArgs {
-    /// The auth method; this version has the token method alone
-    #[arg(long, default_value = "token", value_parser = ["token"], value_name = "NAME")]
+    /// The auth method: token, userpass, approle, jwt, or any whose login is AUTH/login
+    #[arg(long, default_value = "token", value_name = "NAME")]
     method: String,
+    /// Where the method is mounted; its name when absent
+    #[arg(long, value_name = "PATH")]
+    path: Option<String>,
     /// Do not keep the token in ~/.vault-token
     #[arg(long)]
     no_store: bool,
@@ -25,29 +31,48 @@ pub(crate) struct LoginArgs {
     /// Print the token alone, and do not keep it
     #[arg(long)]
     token_only: bool,
-    /// The token, also written token=TOKEN; `-` reads a line of standard input; asked for when
-    /// absent
-    token: Option<String>,
+    /// Method token: the token, `-` for a line of standard input, asked for when absent. Others:
+    /// name=value; userpass takes username=NAME and asks for the password
+    arguments: Vec<String>,
 }
 
-/// Checks a token, keeps it, and prints what it is.
-pub(crate) fn run(session: &Session, args: LoginArgs) -> Result<(), CliError> {
-    let given = args.token.map(|token| match token.strip_prefix("token=") {
-        Some(token) => token.to_owned(),
-        None => token,
-    });
-    let token = prompt::secret(given, "token")?;
-    if token.expose().is_empty() {
-        return Err(CliError::Usage("the token is empty".to_owned()));
+/// The commands of `print`.
+#[derive(Subcommand)]
+pub(crate) enum Print {
+    /// Print the token that commands use
+    Token,
+}
+
+/// Prints it.
+pub(crate) fn print(session: &Session, print: &Print) -> Result<(), CliError> {
+    match print {
+        Print::Token => {
+            let token = session.token()?;
+            let text = token.as_ref().map_or("", |token| token.expose().as_str());
+            output::line(text)
+        }
     }
-    let session = session.with_token(&token)?;
-    let looked_up = look_up(&session)?;
+}
+
+/// Logs in, keeps the token, and prints what it is.
+pub(crate) fn run(session: &Session, args: LoginArgs) -> Result<(), CliError> {
+    let (token, answer) = match args.method.as_str() {
+        "token" => with_token(session, &args.arguments)?,
+        _ => {
+            let answer = by_method(session, &args)?;
+            if answer.is_wrapped() {
+                // The token is not ours yet: whoever unwraps it has it.
+                return session.output.answer(&answer);
+            }
+            let token = answer.token().ok_or(CliError::Answer("auth"))?;
+            (token, answer)
+        }
+    };
     if args.token_only {
         return output::raw(token.expose().as_bytes());
     }
     if !args.no_print {
-        let auth = as_auth(&token, &looked_up);
-        session.output.answer(&Answer::of_auth(auth))?;
+        session.output.answer(&answer)?;
     }
     // Last: a login that fails, in whatever, keeps nothing.
     if !args.no_store {
@@ -62,6 +87,48 @@ pub(crate) fn run(session: &Session, args: LoginArgs) -> Result<(), CliError> {
         output::note(&format!("Success! You are now authenticated.{kept}"));
     }
     Ok(())
+}
+
+/// Checks a token that is at hand.
+fn with_token(
+    session: &Session,
+    arguments: &[String],
+) -> Result<(Secret<String>, Answer), CliError> {
+    let given = match arguments {
+        [] => None,
+        [token] => Some(token.strip_prefix("token=").unwrap_or(token).to_owned()),
+        _ => return Err(CliError::Usage("the token method takes one token".into())),
+    };
+    let token = prompt::secret(given, "token")?;
+    if token.expose().is_empty() {
+        return Err(CliError::Usage("the token is empty".to_owned()));
+    }
+    let looked_up = look_up(&session.with_token(&token)?)?;
+    let auth = as_auth(&token, &looked_up);
+    Ok((token, Answer::of_auth(auth)))
+}
+
+/// Asks an auth method.
+fn by_method(session: &Session, args: &LoginArgs) -> Result<Answer, CliError> {
+    let mut members = pairs::object(&args.arguments, &mut io::stdin())?;
+    let mount = args
+        .path
+        .as_deref()
+        .unwrap_or(&args.method)
+        .trim_matches('/');
+    let mut path = format!("auth/{mount}/login");
+    if args.method == "userpass" {
+        let Some(Value::String(name)) = members.remove("username") else {
+            return Err(CliError::Usage("say who logs in: username=NAME".to_owned()));
+        };
+        if !members.contains_key("password") {
+            let password = prompt::secret(None, "password")?;
+            members.insert("password".to_owned(), password.expose().clone().into());
+        }
+        path = format!("{path}/{name}");
+    }
+    let response = session.send(&Request::write(&path, &members)?)?;
+    Ok(Answer::of(&response.success()?)?)
 }
 
 /// What the server knows of the session's token.

@@ -10,23 +10,32 @@
 
 mod args;
 mod argv;
+mod audit;
+mod auth;
+mod completion;
 mod demo;
 mod envelope;
 mod error;
 mod exit;
 mod kv;
+mod lease;
 mod logical;
 mod login;
+mod mounts;
 mod operator;
 mod output;
 mod pairs;
+mod path_help;
 mod policy;
 mod prompt;
+mod rehearsal;
 mod secrets;
 mod server;
 mod session;
 mod status;
 mod token;
+mod unwrap;
+mod version;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -98,6 +107,15 @@ fn run(session: &Session, command: Command) -> Result<Exit, CliError> {
         Command::Census(args) => return envelope::census::run(session, &args),
         Command::Login(args) => login::run(session, args),
         Command::Secrets(secrets) => secrets::run(session, secrets),
+        Command::Print(print) => login::print(session, &print),
+        Command::Auth(auth) => auth::run(session, auth),
+        Command::Lease(lease) => lease::run(session, lease),
+        Command::Audit(audit) => audit::run(session, audit),
+        Command::Patch(args) => logical::patch(session, &args),
+        Command::Unwrap { token } => unwrap::run(session, token),
+        Command::PathHelp { path } => path_help::run(session, &path),
+        Command::Completion(args) => completion::run(&args),
+        Command::VersionHistory => version::history(session),
         Command::Policy(policy) => policy::run(session, policy),
         Command::Token(token) => token::run(session, token),
         Command::Kv(kv) => kv::run(session, kv),

@@ -48,6 +48,12 @@ pub(crate) fn object(
     Ok(object)
 }
 
+/// Reads `name=value`, for flags that take it.
+pub(crate) fn pair(text: &str) -> Result<(String, String), &'static str> {
+    let (name, value) = text.split_once('=').ok_or("it must be name=value")?;
+    Ok((name.to_owned(), value.to_owned()))
+}
+
 /// Adds a member; a second value of the same name makes it a list.
 fn add(object: &mut Map<String, Value>, name: &str, value: Value) {
     match object.get_mut(name) {

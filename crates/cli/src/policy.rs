@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{self, Read as _};
 
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 use keyfold_client::Request;
 use serde_json::{Value, json};
 
@@ -34,6 +34,35 @@ pub(crate) enum Policy {
         /// Its name
         name: String,
     },
+    /// Say which rule of which policy decides about a request
+    Explain(ExplainArgs),
+    /// Say which policies, and which tokens and roles with them, let somebody do something
+    WhoCan {
+        /// create, read, update, delete, list, patch or sudo
+        #[arg(long, default_value = "read", value_name = "NAME")]
+        operation: String,
+        /// The path below /v1/
+        path: String,
+    },
+}
+
+/// Arguments of `policy explain`.
+#[derive(Args)]
+pub(crate) struct ExplainArgs {
+    /// Of this token; one's own where neither this nor -accessor nor -policy is given
+    #[arg(long, value_name = "TOKEN", group = "who")]
+    token: Option<String>,
+    /// Of this accessor's token
+    #[arg(long, value_name = "ACCESSOR", group = "who")]
+    accessor: Option<String>,
+    /// Of whoever has this policy; may be given several times
+    #[arg(long, value_name = "NAME", group = "who")]
+    policy: Vec<String>,
+    /// create, read, update, delete, list, patch or sudo
+    #[arg(long, default_value = "read", value_name = "NAME")]
+    operation: String,
+    /// The path below /v1/
+    path: String,
 }
 
 /// Runs one of them.
@@ -46,6 +75,12 @@ pub(crate) fn run(session: &Session, policy: Policy) -> Result<(), CliError> {
             let names = logical::names(session, "sys/policies/acl", see)?;
             session.output.bare_names(&names)
         }
+        Policy::Explain(args) => explain(session, args),
+        Policy::WhoCan { operation, path } => {
+            let body = json!({"operation": operation, "path": path});
+            let answer = session.call(&Request::write("sys/internal/who-can", &body)?)?;
+            session.output.answer(&Answer::of(&answer)?)
+        }
         Policy::Delete { name } => {
             session.call(&Request::delete(&path(&name)))?;
             session
@@ -53,6 +88,22 @@ pub(crate) fn run(session: &Session, policy: Policy) -> Result<(), CliError> {
                 .done(&format!("Success! Deleted policy: {name}"))
         }
     }
+}
+
+fn explain(session: &Session, args: ExplainArgs) -> Result<(), CliError> {
+    let mut body = json!({"operation": args.operation, "path": args.path});
+    let who = if let Some(accessor) = args.accessor {
+        Some(("accessor", accessor.into()))
+    } else if !args.policy.is_empty() {
+        Some(("policies", args.policy.into()))
+    } else {
+        args.token.map(|token| ("token", token.into()))
+    };
+    if let (Some((name, value)), Some(members)) = (who, body.as_object_mut()) {
+        members.insert(name.to_owned(), value);
+    }
+    let answer = session.call(&Request::write("sys/internal/explain", &body)?)?;
+    session.output.answer(&Answer::of(&answer)?)
 }
 
 fn write(session: &Session, name: &str, file: &str) -> Result<(), CliError> {

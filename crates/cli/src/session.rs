@@ -9,11 +9,14 @@ use tokio::runtime::{Builder, Runtime};
 use crate::args::Global;
 use crate::error::CliError;
 use crate::output::{self, Output};
+use crate::rehearsal::Rehearsal;
 
 /// What every command is given. The server is not looked for before a command asks it something.
 pub(crate) struct Session {
     /// How results are printed.
     pub(crate) output: Output,
+    /// In place of sending.
+    rehearsal: Option<Rehearsal>,
     global: Global,
     connection: OnceCell<Connection>,
 }
@@ -31,6 +34,7 @@ impl Session {
         };
         Ok(Self {
             output: Output::new(format, global.field.take()),
+            rehearsal: Rehearsal::wanted(global.output_curl_string, global.output_policy),
             global,
             connection: OnceCell::new(),
         })
@@ -38,6 +42,16 @@ impl Session {
 
     /// Asks, and takes any answer.
     pub(crate) fn send(&self, request: &Request) -> Result<Response, CliError> {
+        if let Some(rehearsal) = &self.rehearsal {
+            output::raw(rehearsal.of(request, &self.config()?).as_bytes())?;
+            return Err(CliError::Rehearsed);
+        }
+        self.ask(request)
+    }
+
+    /// [`Session::send`] for what a command has to know before it can make its request: it is sent
+    /// even where that is only printed.
+    pub(crate) fn ask(&self, request: &Request) -> Result<Response, CliError> {
         let connection = self.connection()?;
         let answer = connection.runtime.block_on(connection.client.send(request));
         Ok(answer?)
@@ -63,6 +77,7 @@ impl Session {
         let _ = connection.set(Connection::new(config)?);
         Ok(Self {
             output: self.output.clone(),
+            rehearsal: self.rehearsal,
             global: Global::default(),
             connection,
         })
@@ -73,6 +88,11 @@ impl Session {
         self.config()
             .map(|config| config.setup())
             .unwrap_or_default()
+    }
+
+    /// The token that requests carry, where there is one.
+    pub(crate) fn token(&self) -> Result<Option<Secret<String>>, CliError> {
+        Ok(self.config()?.token)
     }
 
     /// Where a token is kept.
@@ -113,6 +133,10 @@ impl Session {
         if flags.namespace.is_some() {
             config.namespace.clone_from(&flags.namespace);
         }
+        if flags.wrap_ttl.is_some() {
+            config.wrap_ttl.clone_from(&flags.wrap_ttl);
+        }
+        config.headers.clone_from(&flags.header);
         config.skip_verify |= flags.tls_skip_verify;
         Ok(config)
     }

@@ -10,7 +10,7 @@ use crate::session::Session;
 
 /// Prints the state of the seal. Exit code 0 unsealed, 2 sealed, 1 where it can't be told.
 pub(crate) fn run(session: &Session) -> Result<Exit, CliError> {
-    let status: Value = match session.call(&Request::read("sys/seal-status")) {
+    let mut status: Value = match session.call(&Request::read("sys/seal-status")) {
         Ok(response) => response.json()?,
         // 2 means sealed, and that is not known.
         Err(error) => {
@@ -18,9 +18,37 @@ pub(crate) fn run(session: &Session) -> Result<Exit, CliError> {
             return Ok(Exit::LOCAL);
         }
     };
-    show(session, &status)?;
     let sealed = status.get("sealed").and_then(Value::as_bool) != Some(false);
+    if !sealed {
+        add_leader(session, &mut status)?;
+    }
+    show(session, &status)?;
     Ok(if sealed { Exit::SERVER } else { Exit::OK })
+}
+
+/// Adds who leads, as existing clients print it: what is empty is left out.
+fn add_leader(session: &Session, status: &mut Value) -> Result<(), CliError> {
+    let leader: Value = session.call(&Request::read("sys/leader"))?.json()?;
+    let Some(members) = status.as_object_mut() else {
+        return Ok(());
+    };
+    let ha = leader.get("ha_enabled").and_then(Value::as_bool);
+    members.insert("ha_enabled".to_owned(), ha.unwrap_or(false).into());
+    for name in [
+        "is_self",
+        "active_time",
+        "leader_address",
+        "leader_cluster_address",
+    ] {
+        match leader.get(name) {
+            Some(Value::Bool(true)) => {}
+            Some(Value::String(text)) if !text.is_empty() => {}
+            _ => continue,
+        }
+        let value = leader.get(name).cloned().unwrap_or_default();
+        members.insert(name.to_owned(), value);
+    }
+    Ok(())
 }
 
 /// Prints a seal status: of `status`, and what `operator unseal` answers.
@@ -29,7 +57,7 @@ pub(crate) fn show(session: &Session, status: &Value) -> Result<(), CliError> {
 }
 
 /// Members and what their rows are called.
-const ROWS: [(&str, &str); 9] = [
+const ROWS: [(&str, &str); 10] = [
     ("type", "Seal Type"),
     ("initialized", "Initialized"),
     ("sealed", "Sealed"),
@@ -39,6 +67,7 @@ const ROWS: [(&str, &str); 9] = [
     ("storage_type", "Storage Type"),
     ("cluster_name", "Cluster Name"),
     ("cluster_id", "Cluster ID"),
+    ("ha_enabled", "HA Enabled"),
 ];
 
 fn table(status: &Value) -> Table {

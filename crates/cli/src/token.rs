@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use clap::{ArgAction, Args, Subcommand};
 use keyfold_client::{Method, Request};
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::error::CliError;
 use crate::output::Answer;
-use crate::secrets::pair;
+use crate::pairs::pair;
 use crate::session::Session;
 
 /// The commands of `token`.
@@ -23,6 +23,19 @@ pub(crate) enum Token {
     Renew(RenewArgs),
     /// Revoke a token and all below it
     Revoke(RevokeArgs),
+    /// Show what a token may do at a path, one's own when none is named
+    Capabilities(CapabilitiesArgs),
+}
+
+/// Arguments of `token capabilities`.
+#[derive(Args)]
+pub(crate) struct CapabilitiesArgs {
+    /// The first argument is an accessor
+    #[arg(long)]
+    accessor: bool,
+    /// [TOKEN] PATH
+    #[arg(required = true, num_args = 1..=2, value_name = "TOKEN|PATH")]
+    arguments: Vec<String>,
 }
 
 /// Arguments of `token create`.
@@ -65,6 +78,12 @@ pub(crate) struct CreateArgs {
     /// service or batch
     #[arg(long = "type", value_name = "TYPE")]
     kind: Option<String>,
+    /// The token role that makes it
+    #[arg(long, value_name = "NAME")]
+    role: Option<String>,
+    /// The alias of an entity that the role allows
+    #[arg(long, value_name = "NAME")]
+    entity_alias: Option<String>,
 }
 
 /// Which token.
@@ -123,6 +142,8 @@ struct Wanted<'a> {
     id: Option<&'a str>,
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
     kind: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    entity_alias: Option<&'a str>,
 }
 
 /// Runs one of them.
@@ -131,6 +152,7 @@ pub(crate) fn run(session: &Session, token: Token) -> Result<(), CliError> {
         Token::Create(args) => create(&args)?,
         Token::Lookup(which) => lookup(&which)?,
         Token::Renew(args) => renew(&args)?,
+        Token::Capabilities(args) => return capabilities(session, &args),
         Token::Revoke(args) => {
             session.call(&revoke(&args)?)?;
             return session
@@ -144,10 +166,10 @@ pub(crate) fn run(session: &Session, token: Token) -> Result<(), CliError> {
 }
 
 fn create(args: &CreateArgs) -> Result<Request, CliError> {
-    let path = if args.orphan {
-        "auth/token/create-orphan"
-    } else {
-        "auth/token/create"
+    let path = match &args.role {
+        Some(role) => format!("auth/token/create/{role}"),
+        None if args.orphan => "auth/token/create-orphan".to_owned(),
+        None => "auth/token/create".to_owned(),
     };
     let wanted = Wanted {
         policies: &args.policy,
@@ -165,8 +187,38 @@ fn create(args: &CreateArgs) -> Result<Request, CliError> {
             .collect(),
         id: args.id.as_deref(),
         kind: args.kind.as_deref(),
+        entity_alias: args.entity_alias.as_deref(),
     };
-    Ok(Request::write(path, &wanted)?)
+    Ok(Request::write(&path, &wanted)?)
+}
+
+fn capabilities(session: &Session, args: &CapabilitiesArgs) -> Result<(), CliError> {
+    let (request, path) = match args.arguments.as_slice() {
+        [_] if args.accessor => return Err(no_accessor()),
+        [path] => {
+            let body = json!({"paths": [path]});
+            (Request::write("sys/capabilities-self", &body)?, path)
+        }
+        [accessor, path] if args.accessor => {
+            let body = json!({"accessor": accessor, "paths": [path]});
+            (Request::write("sys/capabilities-accessor", &body)?, path)
+        }
+        [token, path] => {
+            let body = json!({"token": token, "paths": [path]});
+            (Request::write("sys/capabilities", &body)?, path)
+        }
+        _ => return Err(CliError::Usage("name a path".to_owned())),
+    };
+    let answer = Answer::of(&session.call(&request)?)?;
+    let words = answer.datum("capabilities").or_else(|| answer.datum(path));
+    let words = words
+        .and_then(Value::as_array)
+        .ok_or(CliError::Answer("capabilities"))?;
+    let mut words: Vec<_> = words.iter().filter_map(Value::as_str).collect();
+    words.sort_unstable();
+    session
+        .output
+        .result(&words, || format!("{}\n", words.join(", ")))
 }
 
 fn lookup(which: &WhichArgs) -> Result<Request, CliError> {

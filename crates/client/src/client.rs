@@ -20,6 +20,8 @@ pub struct Client {
     http: reqwest::Client,
     address: Arc<Address>,
     retry: Retry,
+    /// Sent with requests whose answer is for somebody else.
+    wrap_ttl: Option<HeaderValue>,
 }
 
 impl Client {
@@ -30,6 +32,8 @@ impl Client {
     /// [`ConfigError`]: a bad address, an unreadable certificate.
     pub fn new(config: ClientConfig) -> Result<Self, ConfigError> {
         let address = Address::parse(&config.address)?;
+        let wrap_ttl = config.wrap_ttl.as_deref().filter(|text| !text.is_empty());
+        let wrap_ttl = wrap_ttl.map(|text| header(text, "wrap TTL")).transpose()?;
         let mut builder = reqwest::Client::builder()
             // Not by way of a proxy that some variable names: on plain HTTP it would see the token.
             .no_proxy()
@@ -51,6 +55,7 @@ impl Client {
                 most: config.max_retries,
                 pause: config.retry_pause,
             },
+            wrap_ttl,
         })
     }
 
@@ -110,6 +115,9 @@ impl Client {
         url: Url,
     ) -> Result<reqwest::Response, ClientError> {
         let mut builder = self.http.request(request.method().into(), url);
+        if let Some(ttl) = self.wrap_ttl.as_ref().filter(|_| !request.is_unwrapped()) {
+            builder = builder.header("X-Vault-Wrap-TTL", ttl.clone());
+        }
         if let Some(body) = request.body() {
             let kind = match request.method() {
                 Method::Patch => "application/merge-patch+json",
@@ -191,6 +199,13 @@ fn headers(config: &ClientConfig) -> Result<HeaderMap, ConfigError> {
             HeaderName::from_static("x-vault-namespace"),
             header(namespace, "namespace")?,
         );
+    }
+    for (name, value) in &config.headers {
+        let name = HeaderName::from_bytes(name.as_bytes());
+        let name = name.map_err(|_| ConfigError::Header {
+            what: "header name",
+        })?;
+        headers.append(name, header(value, "header")?);
     }
     Ok(headers)
 }

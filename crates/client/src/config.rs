@@ -26,6 +26,10 @@ pub struct ClientConfig {
     pub token_from: Option<String>,
     /// Sent with every request, where it is not empty.
     pub namespace: Option<String>,
+    /// Asks the server to wrap each answer for so long: a duration.
+    pub wrap_ttl: Option<String>,
+    /// More headers of every request.
+    pub headers: Vec<(String, String)>,
     /// PEM file with the authorities to trust in place of the system's.
     pub ca_cert: Option<PathBuf>,
     /// Folder of such files.
@@ -52,6 +56,8 @@ impl Default for ClientConfig {
             token: None,
             token_from: None,
             namespace: None,
+            wrap_ttl: None,
+            headers: Vec::new(),
             ca_cert: None,
             ca_path: None,
             client_cert: None,
@@ -66,7 +72,7 @@ impl Default for ClientConfig {
 
 impl ClientConfig {
     /// As the environment says: `KEYFOLD_X`, else `BAO_X`, else `VAULT_X`, for `ADDR`, `TOKEN`,
-    /// `NAMESPACE`, `CACERT`, `CAPATH`, `CLIENT_CERT`, `CLIENT_KEY`, `SKIP_VERIFY`,
+    /// `NAMESPACE`, `WRAP_TTL`, `CACERT`, `CAPATH`, `CLIENT_CERT`, `CLIENT_KEY`, `SKIP_VERIFY`,
     /// `CLIENT_TIMEOUT` and `MAX_RETRIES`. Without a token there, that of `~/.vault-token`.
     ///
     /// # Errors
@@ -94,6 +100,7 @@ impl ClientConfig {
         };
         (config.token_from, config.token) = token.unzip();
         config.namespace = env.text("NAMESPACE")?.map(|(_, value)| value);
+        config.wrap_ttl = env.text("WRAP_TTL")?.map(|(_, value)| value);
         config.ca_cert = env.path("CACERT");
         config.ca_path = env.path("CAPATH");
         config.client_cert = env.path("CLIENT_CERT");

@@ -28,6 +28,7 @@ pub struct Request {
     path: String,
     query: Vec<(String, String)>,
     body: Option<Secret<Vec<u8>>>,
+    unwrapped: bool,
 }
 
 impl Request {
@@ -42,6 +43,7 @@ impl Request {
             path: path.to_owned(),
             query,
             body: None,
+            unwrapped: false,
         }
     }
 
@@ -70,6 +72,18 @@ impl Request {
         Ok(Self::new(Method::Put, path).with_body(Secret::new(json)))
     }
 
+    /// Merges `body`, as JSON, into what is at `path`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Request::write`].
+    pub fn patch<T: Serialize + ?Sized>(path: &str, body: &T) -> Result<Self, ClientError> {
+        Ok(Self {
+            method: Method::Patch,
+            ..Self::write(path, body)?
+        })
+    }
+
     /// The same request with a JSON body.
     #[must_use]
     pub fn with_body(mut self, json: Secret<Vec<u8>>) -> Self {
@@ -84,6 +98,17 @@ impl Request {
         self
     }
 
+    /// The same request, whose answer the client needs itself: it is not asked to be wrapped.
+    #[must_use]
+    pub fn unwrapped(mut self) -> Self {
+        self.unwrapped = true;
+        self
+    }
+
+    pub(crate) fn is_unwrapped(&self) -> bool {
+        self.unwrapped
+    }
+
     /// The method.
     pub fn method(&self) -> Method {
         self.method
@@ -94,11 +119,13 @@ impl Request {
         &self.path
     }
 
-    pub(crate) fn query(&self) -> &[(String, String)] {
+    /// The query's parameters.
+    pub fn query(&self) -> &[(String, String)] {
         &self.query
     }
 
-    pub(crate) fn body(&self) -> Option<&[u8]> {
+    /// The body, JSON.
+    pub fn body(&self) -> Option<&[u8]> {
         self.body.as_ref().map(|body| body.expose().as_slice())
     }
 }

@@ -1,7 +1,10 @@
 //! `keyfold kv`: key-value secrets, in mounts of version 1 and 2.
 
+mod metadata;
+mod patch;
 mod place;
 mod put;
+mod versions;
 
 use clap::{Args, Subcommand};
 use keyfold_client::Request;
@@ -23,8 +26,24 @@ pub(crate) enum Kv {
     Get(GetArgs),
     /// List the secrets below a path
     List(ListArgs),
+    /// Change some members of a secret: a new version with the others as they were
+    Patch(patch::PatchArgs),
     /// Delete the newest version of a secret, or those named
     Delete(DeleteArgs),
+    /// Bring deleted versions back
+    Undelete(versions::VersionsArgs),
+    /// Destroy versions: nothing brings them back
+    Destroy(versions::VersionsArgs),
+    /// Write an older version anew, as the newest
+    Rollback(versions::RollbackArgs),
+    /// Make a mount keep versions
+    EnableVersioning {
+        /// The mount's path
+        path: String,
+    },
+    /// What is kept of a secret besides its data
+    #[command(subcommand)]
+    Metadata(metadata::Metadata),
 }
 
 /// Which secret.
@@ -79,7 +98,13 @@ pub(crate) fn run(session: &Session, kv: Kv) -> Result<(), CliError> {
         Kv::Put(args) => put::run(session, &args),
         Kv::Get(args) => get(session, &args),
         Kv::List(args) => list(session, &args),
+        Kv::Patch(args) => patch::run(session, &args),
         Kv::Delete(args) => delete(session, &args),
+        Kv::Undelete(args) => versions::change(session, &args, "undelete"),
+        Kv::Destroy(args) => versions::change(session, &args, "destroy"),
+        Kv::Rollback(args) => versions::rollback(session, &args),
+        Kv::EnableVersioning { path } => versions::enable(session, &path),
+        Kv::Metadata(metadata) => metadata::run(session, metadata),
     }
 }
 
@@ -89,8 +114,7 @@ fn list(session: &Session, args: &ListArgs) -> Result<(), CliError> {
     }
     let path = args.path.as_deref().unwrap_or_default();
     let place = Place::find(session, args.mount.as_deref(), path)?;
-    let names = logical::names(session, &place.api_path("metadata"), place.above())?;
-    session.output.names(&names)
+    logical::list_names(session, &place.api_path("metadata"), place.above())
 }
 
 fn get(session: &Session, args: &GetArgs) -> Result<(), CliError> {
@@ -103,7 +127,7 @@ fn get(session: &Session, args: &GetArgs) -> Result<(), CliError> {
         _ => {}
     }
     let answer = logical::found(&session.send(&request)?, &path, place.above())?;
-    if !place.is_versioned() {
+    if !place.is_versioned() || answer.is_wrapped() {
         return session.output.answer(&answer);
     }
     if session.output.wants_field() {

@@ -28,7 +28,7 @@ impl Place {
             None => path.trim_start_matches('/'),
         };
         let asked = format!("sys/internal/ui/mounts/{within}");
-        let response = session.send(&Request::read(&asked))?;
+        let response = session.ask(&Request::read(&asked).unwrapped())?;
         if response.status == 404 {
             return Ok(Self::of(named, path, "", false));
         }

@@ -3,7 +3,7 @@
 use std::io;
 
 use clap::Args;
-use keyfold_client::Request;
+use keyfold_client::{Request, Response};
 use serde_json::{Value, json};
 
 use super::{SecretArgs, metadata_text, unversioned};
@@ -43,10 +43,20 @@ pub(crate) fn run(session: &Session, args: &PutArgs) -> Result<(), CliError> {
         .cas
         .map_or_else(|| json!({}), |cas| json!({"cas": cas}));
     let body = json!({"data": data, "options": options});
-    let answer = Answer::of(&session.call(&Request::write(&path, &body)?)?)?;
-    if !session.output.is_table() || session.output.wants_field() {
+    written(
+        session,
+        &path,
+        &session.call(&Request::write(&path, &body)?)?,
+    )
+}
+
+/// Prints the metadata of a new version.
+pub(super) fn written(session: &Session, path: &str, response: &Response) -> Result<(), CliError> {
+    let answer = Answer::of(response)?;
+    let plain = session.output.is_table() && !session.output.wants_field();
+    if !plain || answer.is_wrapped() {
         return session.output.answer(&answer);
     }
     let metadata = Value::Object(answer.data.ok_or(CliError::Answer("data"))?);
-    output::raw(metadata_text(&path, &metadata).as_bytes())
+    output::raw(metadata_text(path, &metadata).as_bytes())
 }

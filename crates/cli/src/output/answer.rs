@@ -1,7 +1,8 @@
 //! [`Answer`]: the API's response envelope, as commands print it.
 
 use keyfold_client::{ClientError, Response};
-use serde::{Deserialize, Serialize};
+use keyfold_secret::Secret;
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Value};
 
 use super::duration::{is_span, spelled};
@@ -21,10 +22,68 @@ pub(crate) struct Answer {
     /// What was asked for.
     pub(crate) data: Option<Map<String, Value>>,
     warnings: Option<Vec<String>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "auth_members"
+    )]
     auth: Option<Map<String, Value>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "wrap_members"
+    )]
     wrap_info: Option<Map<String, Value>>,
+}
+
+/// What existing clients print of a token, in their order.
+const AUTH_MEMBERS: [&str; 11] = [
+    "client_token",
+    "accessor",
+    "policies",
+    "token_policies",
+    "identity_policies",
+    "metadata",
+    "orphan",
+    "entity_id",
+    "lease_duration",
+    "renewable",
+    "mfa_requirement",
+];
+/// And of a wrapping token; what is not there is printed as an empty text.
+const WRAP_MEMBERS: [&str; 6] = [
+    "token",
+    "accessor",
+    "ttl",
+    "creation_time",
+    "creation_path",
+    "wrapped_accessor",
+];
+
+fn auth_members<S: Serializer>(
+    auth: &Option<Map<String, Value>>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    members(&AUTH_MEMBERS, &Value::Null, auth.as_ref(), serializer)
+}
+
+fn wrap_members<S: Serializer>(
+    wrap_info: &Option<Map<String, Value>>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    let absent = Value::String(String::new());
+    members(&WRAP_MEMBERS, &absent, wrap_info.as_ref(), serializer)
+}
+
+fn members<S: Serializer>(
+    names: &[&str],
+    absent: &Value,
+    object: Option<&Map<String, Value>>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    let object = names.iter().map(|name| {
+        let value = object.and_then(|object| object.get(*name));
+        (*name, value.unwrap_or(absent))
+    });
+    serializer.collect_map(object)
 }
 
 /// Members of `auth` whose row is named otherwise.
@@ -36,6 +95,16 @@ const AUTH_ROWS: [(&str, &str); 7] = [
     ("token_policies", "token_policies"),
     ("identity_policies", "identity_policies"),
     ("policies", "policies"),
+];
+
+/// Members of `wrap_info` and their rows.
+const WRAP_ROWS: [(&str, &str); 6] = [
+    ("token", "wrapping_token"),
+    ("accessor", "wrapping_accessor"),
+    ("ttl", "wrapping_token_ttl"),
+    ("creation_time", "wrapping_token_creation_time"),
+    ("creation_path", "wrapping_token_creation_path"),
+    ("wrapped_accessor", "wrapped_accessor"),
 ];
 
 impl Answer {
@@ -52,6 +121,12 @@ impl Answer {
         }
     }
 
+    /// The token inside, where there is one.
+    pub(crate) fn token(&self) -> Option<Secret<String>> {
+        let token = self.auth.as_ref()?.get("client_token")?.as_str()?;
+        Some(Secret::new(token.to_owned()))
+    }
+
     /// Whether it has anything to say.
     pub(crate) fn has_content(&self) -> bool {
         self.has_data() || !self.warnings().is_empty()
@@ -62,6 +137,11 @@ impl Answer {
         self.data.as_ref().is_some_and(|data| !data.is_empty())
             || self.auth.is_some()
             || self.wrap_info.is_some()
+    }
+
+    /// Whether the server keeps the answer for whoever has its wrapping token.
+    pub(crate) fn is_wrapped(&self) -> bool {
+        self.wrap_info.is_some()
     }
 
     /// What the server remarks.
@@ -79,6 +159,11 @@ impl Answer {
         let auth = self.auth.as_ref();
         if let Some((member, _)) = AUTH_ROWS.iter().find(|(_, row)| *row == name)
             && let Some(value) = auth.and_then(|auth| auth.get(*member))
+        {
+            return Some(value.clone());
+        }
+        if let Some((member, _)) = WRAP_ROWS.iter().find(|(_, row)| *row == name)
+            && let Some(value) = self.wrap_info.as_ref().and_then(|wrap| wrap.get(*member))
         {
             return Some(value.clone());
         }
@@ -105,6 +190,13 @@ impl Answer {
             row("lease_renewable", self.renewable.to_string());
         } else if self.lease_duration > 0 {
             row("refresh_interval", spelled(self.lease_duration));
+        }
+        if let Some(wrap) = &self.wrap_info {
+            for (member, key) in WRAP_ROWS {
+                if let Some(value) = wrap.get(member) {
+                    row(key, cell(member, value));
+                }
+            }
         }
         if let Some(auth) = &self.auth {
             for (member, key) in AUTH_ROWS {

@@ -172,7 +172,7 @@ pub(crate) fn note(text: &str) {
 
 /// Prints an error and the next step, for a client that was set up so, on stderr.
 pub(crate) fn report(error: &CliError, setup: &Setup) {
-    if matches!(error.exit(), Exit::CLOSED) {
+    if matches!(error.exit(), Exit::CLOSED | Exit::OK) {
         return;
     }
     note(&format!("keyfold: {error}"));

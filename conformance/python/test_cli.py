@@ -1,0 +1,139 @@
+"""Keyfold's command line beside OpenBao's, on the same server: `-format=json` prints the same members."""
+
+import json
+import os
+import subprocess
+
+import pytest
+from stock import program
+
+# Each word `{who}` is `bao` or `keyfold`, so that both have something of their own to make and to remove.
+# A line is run by both; what it prints is compared, where it is JSON.
+STORIES = {
+    "mounts": [
+        "secrets enable -path=kv-{who} -version=2 kv",
+        "secrets list -format=json",
+        "secrets tune -description=tuned -max-lease-ttl=1h kv-{who}",
+        "read -format=json sys/mounts/kv-{who}/tune",
+        "secrets move kv-{who} moved-{who}",
+        "secrets disable moved-{who}",
+    ],
+    "kv": [
+        "secrets enable -path=two-{who} -version=2 kv",
+        "kv put -format=json two-{who}/a x=1 y=2",
+        "kv patch -format=json two-{who}/a x=3",
+        "kv patch -format=json -method=rw two-{who}/a y=4",
+        "kv get -format=json two-{who}/a",
+        "kv get -format=json -version=1 two-{who}/a",
+        "kv get -field=x two-{who}/a",
+        "kv list -format=json two-{who}",
+        "kv delete two-{who}/a",
+        "kv undelete -versions=3 two-{who}/a",
+        "kv rollback -format=json -version=1 two-{who}/a",
+        "kv destroy -versions=2 two-{who}/a",
+        "kv metadata put -max-versions=5 -custom-metadata=k=v two-{who}/a",
+        "kv metadata patch -custom-metadata=l=w two-{who}/a",
+        "kv metadata get -format=json two-{who}/a",
+        "kv metadata delete two-{who}/a",
+        "secrets enable -path=one-{who} -version=1 kv",
+        "kv put one-{who}/a x=1",
+        "kv get -format=json one-{who}/a",
+        "kv enable-versioning one-{who}",
+    ],
+    "policies": [
+        "policy list -format=json",
+        "write sys/policies/acl/p-{who} policy=path\"a\"{{capabilities=[\"read\"]}}",
+        "policy delete p-{who}",
+    ],
+    "tokens": [
+        "token create -format=json -policy=default -ttl=1h -display-name={who}",
+        "token create -format=json -type=batch -policy=default -ttl=1h",
+        "token lookup -format=json",
+        "token capabilities -format=json sys/mounts",
+        "token capabilities sys/mounts",
+        "write auth/token/roles/r-{who} allowed_policies=default period=1h",
+        "token create -format=json -role=r-{who}",
+        "read -format=json auth/token/roles/r-{who}",
+    ],
+    "auth": [
+        "auth enable -path=people-{who} userpass",
+        "auth list -format=json",
+        "write auth/people-{who}/users/ann password=longer-than-that policies=default",
+        "read -format=json auth/people-{who}/users/ann",
+        "login -format=json -no-store -method=userpass -path=people-{who} username=ann password=longer-than-that",
+        "login -token-only -method=userpass -path=people-{who} username=ann password=longer-than-that",
+        "auth tune -description=tuned people-{who}",
+        "auth disable people-{who}",
+    ],
+    "wrapping": [
+        "write -format=json -wrap-ttl=1m -f sys/wrapping/wrap a=b",
+        "write -field=wrapping_token -wrap-ttl=1m -f sys/wrapping/wrap a=b",
+        "token create -format=json -wrap-ttl=1m -policy=default",
+        "list -format=json -wrap-ttl=1m sys/policies/acl",
+    ],
+    "status": [
+        "status -format=json",
+        "operator key-status -format=json",
+        "list -format=json sys/policies/acl",
+        "print token",
+        "version-history -format=json",
+    ],
+}
+
+# Members that one side prints by itself: ours, what the server is; theirs, an old name of the commit's date.
+OWN = ["server", "build_date"]
+
+
+def run(binary, who, line, server, home):
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(home),
+        "VAULT_ADDR": server.url,
+        "BAO_ADDR": server.url,
+        "VAULT_TOKEN": getattr(server, "root_token", "root"),
+    }
+    arguments = [word.format(who=who) for word in line.split(" ")]
+    done = subprocess.run([binary, *arguments], env=environment, capture_output=True, text=True)
+    return done.returncode, done.stdout, done.stderr
+
+
+def shape(value, who):
+    """A value without what differs between two runs: members and kinds of values."""
+    if isinstance(value, dict):
+        return {name.replace(who, "WHO"): shape(member, who) for name, member in value.items()}
+    if isinstance(value, list):
+        return [shape(value[0], who)] if value else []
+    return type(value).__name__
+
+
+@pytest.mark.parametrize("which", ["server", "stock"])
+@pytest.mark.parametrize("name", STORIES)
+def test_the_same_members_are_printed(request, which, name, tmp_path):
+    server = request.getfixturevalue(which)
+    ours = os.environ["KEYFOLD_BIN"]
+    for line in STORIES[name]:
+        code, out, err = run(program(), "bao", line, server, tmp_path)
+        own_code, own_out, own_err = run(ours, "keyfold", line, server, tmp_path)
+        assert own_code == code, f"{line}: exit {own_code}, theirs {code}\n{own_err}\n{err}"
+        if "-format=json" in line:
+            theirs, mine = json.loads(out), json.loads(own_out)
+            # What both made is listed for both.
+            if "list" in line.split(" ")[:2]:
+                continue
+            mine, theirs = shape(mine, "keyfold"), shape(theirs, "bao")
+            if isinstance(mine, dict):
+                mine, theirs = ({name: of[name] for name in of if name not in OWN} for of in (mine, theirs))
+            assert mine == theirs, line
+        else:
+            assert bool(own_out.strip()) == bool(out.strip()), f"{line}\n{own_out}\n{out}"
+
+
+def test_a_wrapped_answer_is_unwrapped(server, tmp_path):
+    ours = os.environ["KEYFOLD_BIN"]
+    code, token, err = run(ours, "", "write -field=wrapping_token -wrap-ttl=1m sys/wrapping/wrap a=b", server, tmp_path)
+    assert code == 0, err
+    for binary, expected in [(ours, 0), (program(), 2)]:
+        code, out, err = run(binary, "", f"unwrap -format=json {token.strip()}", server, tmp_path)
+        assert code == expected, err
+        if code == 0:
+            assert json.loads(out)["data"] == {"a": "b"}

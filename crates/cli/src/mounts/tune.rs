@@ -1,0 +1,127 @@
+//! Tuning of mounts: the flags of `enable` and `tune`, and `tune` itself.
+
+use std::collections::BTreeMap;
+
+use clap::Args;
+use keyfold_client::Request;
+use serde::Serialize;
+
+use super::Class;
+use crate::error::CliError;
+use crate::logical;
+use crate::pairs::pair;
+use crate::session::Session;
+
+/// The flags that set a mount's tuning.
+#[derive(Args, Default)]
+pub(crate) struct TuningArgs {
+    /// Time to live of leases and tokens that ask for none
+    #[arg(long, value_name = "DURATION")]
+    default_lease_ttl: Option<String>,
+    /// The longest time to live
+    #[arg(long, value_name = "DURATION")]
+    max_lease_ttl: Option<String>,
+    /// unauth: listed without a token; hidden
+    #[arg(long, value_name = "WHERE")]
+    listing_visibility: Option<String>,
+    /// A member of requests that audit logs show in clear; may be given several times
+    #[arg(long, value_name = "NAME")]
+    audit_non_hmac_request_keys: Option<Vec<String>>,
+    /// A member of answers that audit logs show in clear; may be given several times
+    #[arg(long, value_name = "NAME")]
+    audit_non_hmac_response_keys: Option<Vec<String>>,
+    /// A request header that is handed to the mount; may be given several times
+    #[arg(long, value_name = "NAME")]
+    passthrough_request_headers: Option<Vec<String>>,
+    /// A header that the mount may set; may be given several times
+    #[arg(long, value_name = "NAME")]
+    allowed_response_headers: Option<Vec<String>>,
+    /// Auth methods: default-service, default-batch, service or batch
+    #[arg(long, value_name = "TYPE")]
+    token_type: Option<String>,
+}
+
+/// The same as members of a body.
+#[derive(Serialize)]
+pub(super) struct Tuning<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    default_lease_ttl: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_lease_ttl: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    listing_visibility: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    audit_non_hmac_request_keys: Option<&'a [String]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    audit_non_hmac_response_keys: Option<&'a [String]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    passthrough_request_headers: Option<&'a [String]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    allowed_response_headers: Option<&'a [String]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token_type: Option<&'a str>,
+}
+
+impl TuningArgs {
+    pub(super) fn body(&self) -> Tuning<'_> {
+        Tuning {
+            default_lease_ttl: self.default_lease_ttl.as_deref(),
+            max_lease_ttl: self.max_lease_ttl.as_deref(),
+            listing_visibility: self.listing_visibility.as_deref(),
+            audit_non_hmac_request_keys: self.audit_non_hmac_request_keys.as_deref(),
+            audit_non_hmac_response_keys: self.audit_non_hmac_response_keys.as_deref(),
+            passthrough_request_headers: self.passthrough_request_headers.as_deref(),
+            allowed_response_headers: self.allowed_response_headers.as_deref(),
+            token_type: self.token_type.as_deref(),
+        }
+    }
+}
+
+/// Arguments of `tune`.
+#[derive(Args)]
+pub(crate) struct TuneArgs {
+    /// A remark for people
+    #[arg(long)]
+    description: Option<String>,
+    /// The version of the engine: 2 makes a kv mount keep versions
+    #[arg(long, value_name = "N")]
+    version: Option<u32>,
+    /// Options of the engine; may be given several times
+    #[arg(long, value_name = "NAME=VALUE", value_parser = pair)]
+    options: Vec<(String, String)>,
+    #[command(flatten)]
+    tuning: TuningArgs,
+    /// The mount's path
+    path: String,
+}
+
+#[derive(Serialize)]
+struct Tune<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    description: Option<&'a str>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    options: BTreeMap<String, String>,
+    #[serde(flatten)]
+    tuning: Tuning<'a>,
+}
+
+/// Changes a mount's tuning.
+pub(crate) fn run(session: &Session, class: Class, args: TuneArgs) -> Result<(), CliError> {
+    let mut options: BTreeMap<_, _> = args.options.into_iter().collect();
+    if let Some(version) = args.version {
+        options.insert("version".to_owned(), version.to_string());
+    }
+    let body = Tune {
+        description: args.description.as_deref(),
+        options,
+        tuning: args.tuning.body(),
+    };
+    let path = args.path.trim_matches('/');
+    // Auth methods are tuned below sys/mounts too, where every token that may tune reaches them.
+    let place = format!("sys/mounts/{}{path}/tune", class.root());
+    let answer = session.call(&Request::write(&place, &body)?)?;
+    logical::show_warnings(&answer)?;
+    session
+        .output
+        .done(&format!("Success! Tuned the {} at: {path}/", class.noun()))
+}

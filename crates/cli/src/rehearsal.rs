@@ -1,0 +1,136 @@
+//! Requests that are printed, not sent: `-output-curl-string`, `-output-policy`.
+
+use std::fmt::Write as _;
+
+use keyfold_client::{ClientConfig, Method, Request};
+
+/// How to print a request.
+#[derive(Clone, Copy)]
+pub(crate) enum Rehearsal {
+    /// As a command line of curl.
+    Curl,
+    /// As the policy that it needs.
+    Policy,
+}
+
+impl Rehearsal {
+    /// What the flags ask for.
+    pub(crate) fn wanted(curl: bool, policy: bool) -> Option<Self> {
+        match (curl, policy) {
+            (true, _) => Some(Self::Curl),
+            (_, true) => Some(Self::Policy),
+            _ => None,
+        }
+    }
+
+    /// The text, with its line break.
+    pub(crate) fn of(self, request: &Request, config: &ClientConfig) -> String {
+        match self {
+            Self::Curl => curl(request, config),
+            Self::Policy => policy(request),
+        }
+    }
+}
+
+fn curl(request: &Request, config: &ClientConfig) -> String {
+    let mut text = "curl".to_owned();
+    let method = match request.method() {
+        Method::Get | Method::List => "",
+        Method::Post => "POST",
+        Method::Put => "PUT",
+        Method::Patch => "PATCH",
+        Method::Delete => "DELETE",
+    };
+    if !method.is_empty() {
+        let _ = write!(text, " -X {method}");
+    }
+    let mut header = |line: String| {
+        let _ = write!(text, " -H {}", quoted(&line));
+    };
+    header("X-Vault-Request: true".to_owned());
+    if let Some(namespace) = &config.namespace {
+        header(format!("X-Vault-Namespace: {namespace}"));
+    }
+    if let Some(ttl) = &config.wrap_ttl {
+        header(format!("X-Vault-Wrap-TTL: {ttl}"));
+    }
+    for (name, value) in &config.headers {
+        header(format!("{name}: {value}"));
+    }
+    if request.method() == Method::Patch {
+        header("Content-Type: application/merge-patch+json".to_owned());
+    }
+    if config.token.is_some() {
+        // The shell asks for it when the line is run: a token belongs in no history.
+        text.push_str(" -H \"X-Vault-Token: $(keyfold print token)\"");
+    }
+    if let Some(body) = request.body() {
+        let _ = write!(text, " -d {}", quoted(&String::from_utf8_lossy(body)));
+    }
+    let query: Vec<_> = request
+        .query()
+        .iter()
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
+    let query = match query.join("&") {
+        query if query.is_empty() => query,
+        query => format!("?{query}"),
+    };
+    let address = config.address.trim_end_matches('/');
+    let path = request.path().trim_start_matches('/');
+    let url = quoted(&format!("{address}/v1/{path}{query}"));
+    format!("{text} {url}\n")
+}
+
+fn policy(request: &Request) -> String {
+    let capabilities = match request.method() {
+        Method::Get => r#"["read"]"#,
+        Method::List => r#"["list"]"#,
+        Method::Post | Method::Put => r#"["create", "update"]"#,
+        Method::Patch => r#"["patch"]"#,
+        Method::Delete => r#"["delete"]"#,
+    };
+    let path = request.path().trim_start_matches('/');
+    // A list of a folder is asked with its slash.
+    let slash = match request.method() {
+        Method::List if !path.ends_with('/') => "/",
+        _ => "",
+    };
+    format!("path \"{path}{slash}\" {{\n  capabilities = {capabilities}\n}}\n")
+}
+
+/// As a shell takes it literally.
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use keyfold_secret::Secret;
+    use serde_json::json;
+
+    #[test]
+    fn curl_never_shows_the_token() {
+        let config = ClientConfig {
+            address: "http://h:1/".to_owned(),
+            token: Some(Secret::new("hvs.secret".to_owned())),
+            ..ClientConfig::default()
+        };
+        let request = Request::write("kv/it's", &json!({"a": "b"})).unwrap();
+        let text = Rehearsal::Curl.of(&request, &config);
+        assert!(!text.contains("hvs.secret"), "{text}");
+        assert!(text.starts_with("curl -X PUT -H "), "{text}");
+        assert!(text.ends_with("'http://h:1/v1/kv/it'\\''s'\n"), "{text}");
+        assert!(text.contains(r#"-d '{"a":"b"}'"#), "{text}");
+    }
+
+    #[test]
+    fn a_policy_names_the_capabilities_of_the_method() {
+        let text = Rehearsal::Policy.of(&Request::list("kv/metadata/a"), &ClientConfig::default());
+        assert_eq!(
+            text,
+            "path \"kv/metadata/a/\" {\n  capabilities = [\"list\"]\n}\n"
+        );
+    }
+}
