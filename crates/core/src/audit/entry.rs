@@ -111,7 +111,8 @@ struct ResponsePart<'a> {
 #[derive(Serialize)]
 struct ResponseAuth<'a> {
     client_token: String,
-    accessor: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    accessor: Option<String>,
     policies: &'a [String],
     token_policies: &'a [String],
     token_type: &'a str,
@@ -175,7 +176,7 @@ impl<'m> Entry<'m> {
             mount_accessor: self.mount.map(|m| m.accessor.as_str()),
             auth: reply.auth.as_ref().map(|auth| ResponseAuth {
                 client_token: hash(mac, auth.client_token.expose()),
-                accessor: hash(mac, &auth.accessor),
+                accessor: (!auth.accessor.is_empty()).then(|| hash(mac, &auth.accessor)),
                 policies: &auth.policies,
                 token_policies: &auth.token_policies,
                 token_type: auth.token_type,
@@ -234,7 +235,7 @@ fn auth<'a>(
         token_policies: Some(&token.policies),
         policy_results,
         token_issue_time: Some(token.created.rfc3339()),
-        token_type: Some("service"),
+        token_type: Some(token.kind.as_str()),
     }
 }
 

@@ -98,8 +98,10 @@ impl Broker {
         }
         let (token, accessor) = match (&parts.caller.token, &parts.caller.text) {
             (Some(token), Some(text)) => {
-                let (token, accessor) = self.caller(token, text.expose());
-                (Some(token), Some(accessor))
+                let (text, accessor) = self.caller(token, text.expose());
+                // A batch token has no accessor.
+                let accessor = (!token.accessor.is_empty()).then_some(accessor);
+                (Some(text), accessor)
             }
             // One that is no token: its HMAC is not worth a place in the cache.
             (None, Some(text)) => (Some(redact::hash(&self.mac, text.expose()).into()), None),
@@ -119,7 +121,9 @@ impl Broker {
         }
         let hash = |text: &str| Arc::from(redact::hash(&self.mac, text));
         let hashes = (hash(text), hash(&token.accessor));
-        self.callers.insert(token.accessor.clone(), hashes.clone());
+        if !token.accessor.is_empty() {
+            self.callers.insert(token.accessor.clone(), hashes.clone());
+        }
         hashes
     }
 

@@ -86,8 +86,6 @@ impl Unsealed {
         let mounts =
             Mounts::open(system.clone(), barrier.clone(), core.kinds, clock.clone()).await?;
         let tokens = Tokens::open(system.clone(), clock.clone(), mounts.shared()).await?;
-        // A tree whose revocation a crash interrupted must not serve for a moment.
-        tokens.finish_revocations().await?;
         let vault = Arc::new(Self {
             policies: Policies::new(system.clone(), clock.clone()),
             audit: Broker::open(&system, core.audit.clone()).await?,

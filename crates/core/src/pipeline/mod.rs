@@ -162,14 +162,16 @@ async fn serve(
 }
 
 impl Unsealed {
-    /// Who presents the token. A wrong or dead one is nobody, which only open routes take.
+    /// Who presents the token. A wrong or dead one is nobody, which only open routes take, and so
+    /// is one from an address that it is not bound to.
     async fn identify(&self, request: &mut Request) -> Result<Caller, Error> {
         let Some(text) = request.token.take() else {
             return Ok(Caller::anonymous());
         };
         let token = self.tokens.find(text.expose(), self.clock.now()).await?;
+        let remote = request.remote.map(|remote| remote.ip());
         Ok(Caller {
-            token,
+            token: token.filter(|token| token.admits(remote)),
             text: Some(text),
             sudo: false,
             page_limit: None,

@@ -42,6 +42,7 @@ use rule::Rule;
 
 pub use acl::{Acl, Denial, Grant};
 pub use capability::{Capabilities, Capability, Operation};
+pub(crate) use params::glob;
 pub use params::{JsonParams, NoParams, ParamSource};
 
 /// A policy that was read.

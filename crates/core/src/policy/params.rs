@@ -154,7 +154,7 @@ fn text(value: &Value) -> Option<String> {
 }
 
 /// `x*`, `*x`, `*x*` or the text itself.
-fn glob(pattern: &str, text: &str) -> bool {
+pub(crate) fn glob(pattern: &str, text: &str) -> bool {
     if pattern.len() < 2 {
         return pattern == "*" || pattern == text;
     }

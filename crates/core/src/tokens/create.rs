@@ -7,8 +7,9 @@ use std::time::Duration;
 use ipnet::IpNet;
 use keyfold_secret::Secret;
 
+use super::chain;
 use super::record::{Hash, Kind, Token};
-use super::store::{ACCESSOR, EXPIRE, ID, PARENT, Tokens};
+use super::store::{ACCESSOR, EXPIRE, ID, PARENT, REVOKING, Tokens};
 use crate::barrier::json;
 use crate::error::Error;
 use crate::id;
@@ -38,6 +39,8 @@ pub struct NewToken {
     pub renewable: bool,
     /// Whose tree it joins.
     pub parent: Option<Hash>,
+    /// Generations above it: [`Tokens::create`] counts them.
+    pub depth: u32,
     /// How it is kept.
     pub kind: Kind,
     /// See [`Token::bound_cidrs`].
@@ -67,6 +70,7 @@ impl Default for NewToken {
             period: 0,
             renewable: false,
             parent: None,
+            depth: 0,
             kind: Kind::Service,
             bound_cidrs: Vec::new(),
             entity: None,
@@ -113,7 +117,21 @@ fn fresh() -> String {
 impl Tokens {
     /// Makes a token; its text is told here and never again. A parent must be alive when the
     /// child appears, so that its revocation can't miss the child.
-    pub async fn create(&self, new: NewToken) -> Result<(Arc<Token>, Secret<String>), Error> {
+    pub async fn create(&self, mut new: NewToken) -> Result<(Arc<Token>, Secret<String>), Error> {
+        if new.kind == Kind::Batch {
+            return self.carry(new);
+        }
+        if let Some(parent) = &new.parent {
+            let parent = self.by_hash(parent).await?.ok_or(Error::NoToken)?;
+            new.depth = parent.depth + 1;
+            if new.depth > chain::DEEPEST {
+                return Err(Error::bad(format!(
+                    "a token may have at most {} ancestors: make an orphan",
+                    chain::DEEPEST
+                )));
+            }
+        }
+        let chosen = new.text.is_some();
         let (token, text, batch) = self.prepare(new, Batch::new())?;
         let key = format!("{ID}{}", token.hash.0);
         let change = || async {
@@ -121,18 +139,34 @@ impl Tokens {
             if let Some(parent) = &token.parent {
                 let (record, revision) = self.load(parent).await?.ok_or(Error::NoToken)?;
                 // One that is being revoked, or whose last use this is, gets no children.
-                if !record.alive(self.clock.now()) {
+                if !self.lives(&record, self.clock.now()).await? {
                     return Err(Error::NoToken);
                 }
                 batch = batch.unchanged(format!("{ID}{}", parent.0), revision);
             }
-            if self.view.get(&key).await?.is_some() {
+            if chosen && self.is_taken(&token.hash).await? {
                 return Err(Error::bad("cannot create a token with a duplicate ID"));
             }
             self.view.commit(batch).await
         };
         self.view.change(&key, change).await?;
         Ok((Arc::new(token), text))
+    }
+
+    /// A text of the caller's choice: there is such a token, or what hung from one is not all
+    /// cleared away and would come alive again.
+    async fn is_taken(&self, hash: &Hash) -> Result<bool, Error> {
+        for folder in [ID, REVOKING] {
+            if self
+                .view
+                .get(&format!("{folder}{}", hash.0))
+                .await?
+                .is_some()
+            {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// The token and the batch that makes it: part of the commit that starts a vault.
@@ -153,6 +187,7 @@ impl Tokens {
             meta: new.meta,
             num_uses: new.num_uses,
             spent: false,
+            released: false,
             created: now,
             creation_ttl: new.ttl,
             granted_ttl: new.ttl,
@@ -162,6 +197,7 @@ impl Tokens {
             expires: (new.ttl > 0).then(|| now.plus(Duration::from_secs(new.ttl))),
             renewed: None,
             parent: new.parent,
+            depth: new.depth,
             kind: new.kind,
             bound_cidrs: new.bound_cidrs,
             entity: new.entity,

@@ -3,63 +3,101 @@
 
 use std::time::Duration;
 
-use super::record::{Hash, parse_expiry_key};
-use super::store::{EXPIRE, Tokens};
+use super::record::{Hash, Token, parse_expiry_key};
+use super::store::{EXPIRE, ID, PAGE, Tokens};
 use crate::error::Error;
-use crate::ports::storage::Batch;
+use crate::ports::storage::{Batch, Revision};
 
 /// How often to look.
 pub const EVERY: Duration = Duration::from_secs(1);
-/// Index entries that one look takes at most before it lets others have the store.
-const PAGE: usize = 256;
+/// Pages of what hangs from expired tokens that one page of them clears.
+const TREES: usize = 64;
+
+/// What a page of the order of expiry turns out to be.
+#[derive(Default)]
+struct Due {
+    /// Their time has come.
+    tokens: Vec<(Token, Revision)>,
+    /// Entries of tokens that were renewed or are gone since.
+    stale: Vec<String>,
+    /// A record that can't be read.
+    damaged: Option<Error>,
+    /// No entry lies ahead.
+    all: bool,
+}
 
 impl Tokens {
-    /// Revokes what has expired; how many trees went. A token is refused from its end on whether
-    /// or not the sweep has come by; its children live until it does.
+    /// Removes what has expired; how many tokens went. A token and its tree are refused from its
+    /// end on whether or not the sweep has come by.
     pub async fn sweep(&self) -> Result<usize, Error> {
-        let now = self.clock.now();
-        let mut revoked = 0;
+        let mut removed = 0;
         let mut damaged = None;
         let mut after = String::new();
         loop {
             let page = self.view.list(EXPIRE, &after, PAGE).await?;
-            let mut due = true;
-            for key in &page.names {
-                let swept = match parse_expiry_key(key) {
-                    Some((secs, _)) if secs > now.secs() => {
-                        due = false;
-                        break;
-                    }
-                    Some((_, hash)) => self.end(key, &hash).await,
-                    None => Err(Error::corrupt(format!("sys/{EXPIRE}{key}"))),
-                };
-                match swept {
-                    Ok(went) => revoked += usize::from(went),
-                    // A damaged record fails alone: those after it still go.
-                    Err(error @ Error::Corrupt(_)) => damaged = Some(error),
-                    Err(error) => return Err(error),
-                }
-            }
+            let due = self.due(&page.names).await?;
+            removed += due.tokens.len();
+            self.end(due.tokens, due.stale).await?;
+            // A damaged record fails alone: those after it still go.
+            damaged = due.damaged.or(damaged);
             match page.names.last() {
-                Some(last) if page.more && due => after.clone_from(last),
-                _ => return damaged.map_or(Ok(revoked), Err),
+                Some(last) if page.more && due.all => after.clone_from(last),
+                _ => return damaged.map_or(Ok(removed), Err),
             }
         }
     }
 
-    /// Revokes the token of an index entry whose time has come. False when only the entry was left:
-    /// renewed or gone since.
-    async fn end(&self, key: &str, hash: &Hash) -> Result<bool, Error> {
-        match self.load(hash).await? {
-            Some((token, _)) if token.expiry_key().as_deref() == Some(key) => {
-                self.revoke(hash).await?;
-                Ok(true)
+    async fn due(&self, keys: &[String]) -> Result<Due, Error> {
+        let now = self.clock.now();
+        let mut due = Due {
+            all: true,
+            ..Due::default()
+        };
+        for key in keys {
+            let Some((secs, hash)) = parse_expiry_key(key) else {
+                due.damaged = Some(Error::corrupt(format!("sys/{EXPIRE}{key}")));
+                continue;
+            };
+            if secs > now.secs() {
+                due.all = false;
+                break;
             }
-            _ => {
-                let entry = Batch::new().delete(format!("{EXPIRE}{key}"));
-                self.view.commit(entry).await?;
-                Ok(false)
+            match self.load(&hash).await {
+                // It goes when its children are free.
+                Ok(Some((token, _))) if token.released => {}
+                Ok(Some((token, at))) if token.expiry_key().as_deref() == Some(key) => {
+                    due.tokens.push((token, at));
+                }
+                Ok(_) => due.stale.push(format!("{EXPIRE}{key}")),
+                Err(error @ Error::Corrupt(_)) => due.damaged = Some(error),
+                Err(error) => return Err(error),
             }
         }
+        Ok(due)
+    }
+
+    /// Removes a page of tokens in one commit, then what hangs from them.
+    async fn end(&self, tokens: Vec<(Token, Revision)>, stale: Vec<String>) -> Result<(), Error> {
+        let mut batch = Batch {
+            deletes: stale,
+            ..Batch::new()
+        };
+        let mut gone: Vec<Hash> = Vec::new();
+        for (token, revision) in tokens {
+            batch = batch.unchanged(format!("{ID}{}", token.hash.0), revision);
+            batch = self.condemned(&token, batch)?;
+            gone.push(token.hash);
+        }
+        if batch.is_empty() {
+            return Ok(());
+        }
+        match self.view.commit(batch).await {
+            Ok(_) => {}
+            // One of them was renewed or revoked in between: the next look sorts it out.
+            Err(error) if error.is_conflict() => return Ok(()),
+            Err(error) => return Err(error),
+        }
+        gone.iter().for_each(|hash| self.forget(hash));
+        self.clear(gone, TREES).await
     }
 }

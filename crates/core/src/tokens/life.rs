@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::record::Token;
+use super::role::Role;
 use crate::clock::Time;
 
 /// The bounds of a mount, seconds.
@@ -90,8 +91,15 @@ impl Limits {
 }
 
 impl Token {
-    /// The time to live that a renewal gives; `increment` zero asks for as much as before.
-    pub fn renewal(&self, limits: Limits, increment: u64, now: Time) -> Granted {
+    /// The time to live that a renewal gives; `increment` zero asks for as much as before. The role
+    /// is the token's, as it is now.
+    pub fn renewal(
+        &self,
+        limits: Limits,
+        role: Option<&Role>,
+        increment: u64,
+        now: Time,
+    ) -> Granted {
         let ttl = if increment > 0 {
             increment
         } else {
@@ -99,8 +107,11 @@ impl Token {
         };
         let wish = Wish {
             ttl,
-            period: self.period,
-            explicit_max_ttl: self.explicit_max_ttl,
+            period: lesser(self.period, role.map_or(0, |r| r.period)),
+            explicit_max_ttl: lesser(
+                self.explicit_max_ttl,
+                role.map_or(0, |r| r.explicit_max_ttl),
+            ),
         };
         limits.grant(wish, now.since(self.created).as_secs())
     }
@@ -109,6 +120,14 @@ impl Token {
         self.granted_ttl = granted.ttl;
         self.expires = Some(now.plus(Duration::from_secs(granted.ttl)));
         self.renewed = Some(now);
+    }
+}
+
+/// The lesser of two bounds, of which zero is none.
+pub(super) fn lesser(a: u64, b: u64) -> u64 {
+    match (a, b) {
+        (0, bound) | (bound, 0) => bound,
+        (a, b) => a.min(b),
     }
 }
 

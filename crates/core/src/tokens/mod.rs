@@ -13,6 +13,8 @@
 //!   sys/expire/<seconds>-<h>       when it ends, in order
 //! ```
 
+mod batch;
+mod chain;
 mod create;
 mod disowned;
 pub mod expiry;
@@ -22,6 +24,7 @@ mod params;
 mod record;
 mod reply;
 mod revoke;
+mod role;
 mod routes;
 mod store;
 

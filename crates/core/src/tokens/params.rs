@@ -213,6 +213,15 @@ pub fn parse_cidrs(field: &str, texts: &[String]) -> Result<Vec<IpNet>, Error> {
     texts.iter().map(parse).collect()
 }
 
+/// Networks as the wire shows them: one of a single address is that address.
+pub fn show_cidrs(cidrs: &[IpNet]) -> Vec<String> {
+    let show = |net: &IpNet| match net.prefix_len() == net.max_prefix_len() {
+        true => net.addr().to_string(),
+        false => net.to_string(),
+    };
+    cidrs.iter().map(show).collect()
+}
+
 fn set_seconds(place: &mut u64, field: &str, value: Option<Seconds>) -> Result<(), Error> {
     if let Some(value) = value {
         *place = u64::try_from(value.0)

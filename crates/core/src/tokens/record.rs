@@ -1,11 +1,13 @@
 //! A token's record.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
+use super::params::admits;
 use crate::clock::Time;
 
 /// The name of a token in the store: hex of an HMAC-SHA-256 of its text.
@@ -62,6 +64,9 @@ pub struct Token {
     /// Its last use is taken.
     #[serde(default)]
     pub spent: bool,
+    /// It is revoked, and its children live on: they are orphans from then on.
+    #[serde(default)]
+    pub released: bool,
     /// When it was made.
     pub created: Time,
     /// Its first time to live, seconds; zero: for ever.
@@ -80,6 +85,9 @@ pub struct Token {
     pub renewed: Option<Time>,
     /// Who goes when it goes: its parent. An orphan has none.
     pub parent: Option<Hash>,
+    /// How many generations it stood below an orphan when it was made.
+    #[serde(default)]
+    pub depth: u32,
     /// How it is kept.
     #[serde(default)]
     pub kind: Kind,
@@ -108,6 +116,11 @@ impl Token {
     /// It may be used.
     pub fn alive(&self, now: Time) -> bool {
         !self.spent && self.expires.is_none_or(|end| now < end)
+    }
+
+    /// It may be used from an address.
+    pub fn admits(&self, remote: Option<IpAddr>) -> bool {
+        admits(&self.bound_cidrs, remote)
     }
 
     /// Has the root policy.

@@ -1,11 +1,11 @@
 //! Tokens as the wire shows them.
 
-use ipnet::IpNet;
 use keyfold_api::duration::Seconds;
 use keyfold_api::envelope::Auth;
 use keyfold_secret::Secret;
 use serde::Serialize;
 
+use super::params::show_cidrs;
 use super::record::Token;
 use crate::clock::Time;
 use crate::error::Error;
@@ -39,8 +39,8 @@ struct Lookup<'a> {
     ttl: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     role: Option<&'a str>,
-    #[serde(skip_serializing_if = "<[IpNet]>::is_empty")]
-    bound_cidrs: &'a [IpNet],
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    bound_cidrs: Vec<String>,
     #[serde(rename = "type")]
     kind: &'static str,
 }
@@ -78,7 +78,7 @@ pub(super) fn lookup(token: &Token, id: &str, now: Time) -> Result<Reply, Error>
         renewable: issued.then_some(token.renewable),
         ttl: token.ttl(now),
         role: token.role.as_deref(),
-        bound_cidrs: &token.bound_cidrs,
+        bound_cidrs: show_cidrs(&token.bound_cidrs),
         kind: token.kind.as_str(),
     })
 }

@@ -1,160 +1,226 @@
 //! Revocation: a token and all that descends from it.
 //!
-//! First one commit marks the token as spent and notes in `revoking/` that its tree has to go;
-//! from then on it is dead and can get no more children. Then the tree goes, leaves first, in
-//! batches of bounded size; last the token and the note. A crash in between is made good at the
-//! next unseal.
+//! One commit removes the token and notes in `revoking/` that what hangs from it has to go. With
+//! that the whole tree is dead, because nothing lives whose parent is gone (see `chain`). The rest
+//! is clearing up, and the notes are its queue:
+//!
+//! ```text
+//!   revoking/p ─► a page of p's children is removed, each leaves a note ─► … ─► no child, no note
+//! ```
+//!
+//! A crash leaves notes, which the next sweep goes on with. A small tree is cleared before the
+//! answer, a large one behind it.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
 
 use super::record::{Hash, Token};
-use super::store::{ACCESSOR, EXPIRE, ID, PARENT, REVOKING, Tokens};
+use super::store::{ACCESSOR, EXPIRE, ID, PAGE, PARENT, REVOKING, Tokens};
 use crate::barrier::json;
+use crate::clock::Time;
 use crate::error::Error;
 use crate::ports::storage::Batch;
 
-/// Children that one commit removes at most.
-const BATCH: usize = 256;
+/// Pages of a tree that are cleared before the answer.
+const BEFORE_THE_ANSWER: usize = 16;
+/// Pages that one sweep clears before it lets others have the store.
+const IN_ONE_SWEEP: usize = 64;
+/// How long the request of a last use may take: until then its token's records are its own.
+const LAST_REQUEST: Duration = Duration::from_secs(600);
+
+/// What hangs from a token has to go.
+#[derive(Default, Serialize, Deserialize)]
+struct Note {
+    /// Not before this.
+    from: Time,
+}
+
+/// Adds the note on a token that has died to the batch in which it does.
+pub(super) fn note(batch: Batch, hash: &Hash, dead: &Token, now: Time) -> Result<Batch, Error> {
+    let from = if dead.released {
+        now
+    } else {
+        now.plus(LAST_REQUEST)
+    };
+    Ok(batch.put(format!("{REVOKING}{}", hash.0), json(&Note { from })?))
+}
 
 impl Tokens {
     /// Revokes a token with its whole tree; one that is not there is no error. When this returns,
     /// none of them is alive.
     pub async fn revoke(&self, hash: &Hash) -> Result<(), Error> {
         if self.condemn(hash).await? {
-            self.remove_tree(hash).await?;
+            self.clear(vec![hash.clone()], BEFORE_THE_ANSWER).await?;
         }
         Ok(())
     }
 
     /// Revokes a token; its children live on as orphans. False when there is no such token.
     pub async fn revoke_orphan(&self, hash: &Hash) -> Result<bool, Error> {
-        if !self.condemn_alone(hash).await? {
+        let changed = self.update(hash, |token| {
+            let first = !token.released;
+            (token.spent, token.released) = (true, true);
+            Ok(first)
+        });
+        if changed.await?.is_none() {
             return Ok(false);
         }
-        let folder = format!("{PARENT}{}/", hash.0);
-        loop {
-            let page = self.view.list(&folder, "", BATCH).await?;
-            for child in &page.names {
-                self.update(&Hash(child.clone()), |token| {
-                    let mine = token.parent.as_ref() == Some(hash);
-                    if mine {
-                        token.parent = None;
-                    }
-                    Ok(mine)
-                })
-                .await?;
-                self.view
-                    .commit(Batch::new().delete(format!("{folder}{child}")))
-                    .await?;
-            }
-            if !page.more {
-                break;
-            }
-        }
-        self.remove(hash).await?;
+        self.clear(vec![hash.clone()], BEFORE_THE_ANSWER).await?;
         Ok(true)
     }
 
-    /// Ends what a crash interrupted.
+    /// Goes on with what is noted, for a while; how many notes it looked at.
     pub async fn finish_revocations(&self) -> Result<usize, Error> {
-        let open = self.view.list(REVOKING, "", 0).await?.names;
-        for name in &open {
-            self.remove_tree(&Hash(name.clone())).await?;
+        let now = self.clock.now();
+        let mut seen = 0;
+        let mut after = String::new();
+        for _ in 0..IN_ONE_SWEEP {
+            let page = self.view.list(REVOKING, &after, PAGE).await?;
+            seen += page.names.len();
+            let mut due = Vec::new();
+            for name in &page.names {
+                let hash = Hash(name.clone());
+                if self.is_due(&hash, now).await? {
+                    due.push(hash);
+                }
+            }
+            self.clear(due, IN_ONE_SWEEP).await?;
+            match page.names.last() {
+                Some(last) if page.more => after.clone_from(last),
+                _ => break,
+            }
         }
-        Ok(open.len())
+        Ok(seen)
     }
 
-    /// Kills the token and notes that its tree has to go. False when there is no such token.
+    async fn is_due(&self, hash: &Hash, now: Time) -> Result<bool, Error> {
+        let key = format!("{REVOKING}{}", hash.0);
+        let Some(stored) = self.view.get(&key).await? else {
+            return Ok(false);
+        };
+        let note: Note = serde_json::from_slice(stored.value.expose()).unwrap_or_default();
+        Ok(note.from <= now)
+    }
+
+    /// Removes the token and notes that its tree has to go. False when there is no such token.
     async fn condemn(&self, hash: &Hash) -> Result<bool, Error> {
         let change = || async {
             let Some((token, revision)) = self.load(hash).await? else {
                 return Ok(false);
             };
-            let key = format!("{ID}{}", hash.0);
-            let dead = Token {
-                spent: true,
-                ..token
-            };
-            let batch = Batch::new()
-                .unchanged(key.clone(), revision)
-                .put(key, json(&dead)?)
-                .put(format!("{REVOKING}{}", hash.0), Vec::new());
-            self.view.commit(batch).await?;
+            // As good as gone: its children are being set free.
+            if token.released {
+                return Ok(false);
+            }
+            let batch = Batch::new().unchanged(format!("{ID}{}", hash.0), revision);
+            self.view.commit(self.condemned(&token, batch)?).await?;
             self.forget(hash);
             Ok(true)
         };
         self.view.change(hash.as_str(), change).await
     }
 
-    /// Kills the token only.
-    async fn condemn_alone(&self, hash: &Hash) -> Result<bool, Error> {
-        let changed = self.update(hash, |token| {
-            token.spent = true;
-            Ok(true)
-        });
-        Ok(changed.await?.is_some())
+    /// Adds to a batch the end of one token: its removal, and the note on what hangs from it.
+    pub(super) fn condemned(&self, token: &Token, batch: Batch) -> Result<Batch, Error> {
+        let note = json(&Note::default())?;
+        let batch = batch.put(format!("{REVOKING}{}", token.hash.0), note);
+        Ok(self.removal(token, batch))
     }
 
-    async fn remove_tree(&self, root: &Hash) -> Result<(), Error> {
-        // The way down to where we are; as long as the tree is deep, not as it is large.
-        let mut path = vec![root.clone()];
-        while let Some(top) = path.last().cloned() {
-            let folder = format!("{PARENT}{}/", top.0);
-            let page = self.view.list(&folder, "", BATCH).await?;
-            let mut batch = Batch::new();
-            let mut gone = Vec::new();
-            let mut deeper = None;
-            for name in page.names {
-                let child = Hash(name);
-                let place = format!("{folder}{}", child.0);
-                match self.load(&child).await? {
-                    // It has left this tree: only its place here is left.
-                    Some((token, _)) if token.parent.as_ref() != Some(&top) => {
-                        batch = batch.delete(place);
-                    }
-                    // Dead first, childless then: a dead one gets no more children.
-                    Some((token, _)) if token.spent && self.is_childless(&child).await? => {
-                        batch = self.removal(&token, batch);
-                    }
-                    None if self.is_childless(&child).await? => batch = batch.delete(place),
-                    _ => {
-                        deeper = Some(child);
-                        break;
-                    }
-                }
-                gone.push(child);
+    /// Works on notes, the youngest first, for a number of pages. What is left stays noted.
+    pub(super) async fn clear(&self, mut open: Vec<Hash>, pages: usize) -> Result<(), Error> {
+        let mut ended = Batch::new();
+        let mut done = 0;
+        while let Some(top) = open.pop() {
+            if done == pages {
+                break;
             }
-            if !gone.is_empty() {
-                self.view.commit(batch).await?;
-                gone.iter().for_each(|hash| self.forget(hash));
-            }
-            match deeper {
-                Some(child) => {
-                    self.condemn_alone(&child).await?;
-                    path.push(child);
+            match self.load(&top).await? {
+                Some((token, _)) if token.released => {
+                    done += 1;
+                    if self.release(&token).await? {
+                        open.push(top);
+                    }
+                    continue;
                 }
-                None if gone.is_empty() => {
-                    self.remove(&top).await?;
-                    path.pop();
+                // Its last use was taken, and then nobody came to remove it.
+                Some((token, _)) if token.spent => {
+                    self.condemn(&top).await?;
                 }
-                None => {}
+                _ => {}
             }
+            let page = self.view.list(&children(&top), "", PAGE).await?;
+            if page.names.is_empty() {
+                ended = ended.delete(format!("{REVOKING}{}", top.0));
+                if ended.deletes.len() == PAGE {
+                    self.view.commit(std::mem::take(&mut ended)).await?;
+                    done += 1;
+                }
+                continue;
+            }
+            done += 1;
+            let (mut batch, gone) = self.orphans(&top, page.names).await?;
+            if page.more {
+                open.push(top);
+            } else {
+                // All of them: since its own record went, it can have got no more.
+                batch = batch.delete(format!("{REVOKING}{}", top.0));
+            }
+            self.view.commit(batch).await?;
+            gone.iter().for_each(|hash| self.forget(hash));
+            open.extend(gone);
+        }
+        if !ended.is_empty() {
+            self.view.commit(ended).await?;
         }
         Ok(())
     }
 
-    async fn is_childless(&self, hash: &Hash) -> Result<bool, Error> {
-        let below = format!("{PARENT}{}/", hash.0);
-        Ok(self.view.list(&below, "", 1).await?.names.is_empty())
+    /// The end of a page of children of a token that is gone.
+    async fn orphans(&self, top: &Hash, names: Vec<String>) -> Result<(Batch, Vec<Hash>), Error> {
+        let mut batch = Batch::new();
+        let mut gone = Vec::new();
+        for name in names {
+            let child = Hash(name);
+            match self.load(&child).await? {
+                Some((token, _)) if token.parent.as_ref() == Some(top) => {
+                    batch = self.condemned(&token, batch)?;
+                    gone.push(child);
+                }
+                // It is gone, or has left this tree: only its place here is left.
+                _ => batch = batch.delete(format!("{}{}", children(top), child.0)),
+            }
+        }
+        Ok((batch, gone))
     }
 
-    /// Removes one token, and the note about its tree.
-    async fn remove(&self, hash: &Hash) -> Result<(), Error> {
-        let mut batch = Batch::new().delete(format!("{REVOKING}{}", hash.0));
-        if let Some((token, _)) = self.load(hash).await? {
-            batch = self.removal(&token, batch);
+    /// Sets a page of a token's children free, and removes it with the last of them. True when
+    /// there are more.
+    async fn release(&self, parent: &Token) -> Result<bool, Error> {
+        let folder = children(&parent.hash);
+        let page = self.view.list(&folder, "", PAGE).await?;
+        let mut batch = Batch::new();
+        for name in page.names {
+            batch = batch.delete(format!("{folder}{name}"));
+            self.update(&Hash(name), |child| {
+                let mine = child.parent.as_ref() == Some(&parent.hash);
+                if mine {
+                    child.parent = None;
+                }
+                Ok(mine)
+            })
+            .await?;
+        }
+        if !page.more {
+            batch = batch.delete(format!("{REVOKING}{}", parent.hash.0));
+            batch = self.removal(parent, batch);
         }
         self.view.commit(batch).await?;
-        self.forget(hash);
-        Ok(())
+        if !page.more {
+            self.forget(&parent.hash);
+        }
+        Ok(page.more)
     }
 
     /// Adds to a batch what removes one token: its record and its place in each index.
@@ -171,4 +237,8 @@ impl Tokens {
         }
         batch
     }
+}
+
+fn children(parent: &Hash) -> String {
+    format!("{PARENT}{}/", parent.0)
 }

@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use keyfold_keys::kdf::MacKey;
+use keyfold_keys::xaes;
 use quick_cache::sync::Cache;
 
 use super::record::{Hash, Token};
+use super::{batch, revoke};
 use crate::barrier::{View, json};
 use crate::clock::{Clock, Time};
 use crate::error::Error;
@@ -20,6 +22,8 @@ pub(super) const ACCESSOR: &str = "token/accessor/";
 pub(super) const PARENT: &str = "token/parent/";
 pub(super) const REVOKING: &str = "token/revoking/";
 pub(super) const EXPIRE: &str = "expire/";
+/// Records that are read in one go where all are gone through.
+pub(super) const PAGE: usize = 256;
 const HMAC_KEY: &str = "token/hmac-key";
 
 /// All tokens of a vault.
@@ -27,19 +31,23 @@ pub struct Tokens {
     pub(super) view: View,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) mounts: Arc<ArcSwap<Table>>,
+    pub(super) batch_key: xaes::Key,
     mac: MacKey,
     cache: Cache<Hash, Arc<Token>>,
 }
 
 impl Tokens {
-    /// With a fresh HMAC key, which is added to the batch that begins a store.
+    /// With fresh keys, which are added to the batch that begins a store.
     pub fn first(view: View, clock: Arc<dyn Clock>, batch: Batch) -> (Self, Batch) {
         let key = keyfold_keys::rng::bytes::<32>();
+        let sealing = keyfold_keys::rng::bytes::<{ xaes::KEY_LEN }>();
+        let batch = batch.put(HMAC_KEY, key).put(batch::KEY, sealing);
         let none = Arc::default();
-        (Self::new(view, clock, none, &key), batch.put(HMAC_KEY, key))
+        let sealing = xaes::Key::new(&sealing);
+        (Self::new(view, clock, none, &key, sealing), batch)
     }
 
-    /// Reads the HMAC key. The table of mounts says who answers for a token.
+    /// Reads the keys. The table of mounts says who answers for a token.
     pub(crate) async fn open(
         view: View,
         clock: Arc<dyn Clock>,
@@ -49,14 +57,28 @@ impl Tokens {
             .get(HMAC_KEY)
             .await?
             .ok_or_else(|| Error::corrupt("sys/token/hmac-key"))?;
-        Ok(Self::new(view, clock, mounts, key.value.expose()))
+        let sealing = batch::open_key(&view).await?;
+        Ok(Self::new(
+            view,
+            clock,
+            mounts,
+            key.value.expose(),
+            sealing,
+        ))
     }
 
-    fn new(view: View, clock: Arc<dyn Clock>, mounts: Arc<ArcSwap<Table>>, key: &[u8]) -> Self {
+    fn new(
+        view: View,
+        clock: Arc<dyn Clock>,
+        mounts: Arc<ArcSwap<Table>>,
+        key: &[u8],
+        batch_key: xaes::Key,
+    ) -> Self {
         Self {
             view,
             clock,
             mounts,
+            batch_key,
             mac: MacKey::new(key),
             cache: Cache::new(CACHED),
         }
@@ -69,12 +91,14 @@ impl Tokens {
 
     /// The live token of a text.
     pub async fn find(&self, text: &str, now: Time) -> Result<Option<Arc<Token>>, Error> {
-        // What no token looks like needs no look into the store.
-        if text.is_empty() || text.len() > 1024 || !text.bytes().all(|b| b.is_ascii_graphic()) {
-            return Ok(None);
-        }
-        let token = self.by_hash(&self.hash(text)).await?;
-        Ok(token.filter(|t| self.serves(t, now)))
+        let token = if text.starts_with(batch::PREFIX) && text.len() <= batch::LONGEST {
+            self.carried(text)
+        } else if looks_like_one(text) {
+            self.by_hash(&self.hash(text)).await?
+        } else {
+            None
+        };
+        self.living(token, now).await
     }
 
     /// The name of the token of an accessor, dead or alive.
@@ -88,9 +112,19 @@ impl Tokens {
         let Some(hash) = self.named_by(accessor).await? else {
             return Ok(None);
         };
-        let now = self.clock.now();
         let token = self.by_hash(&hash).await?;
-        Ok(token.filter(|t| self.serves(t, now)))
+        self.living(token, self.clock.now()).await
+    }
+
+    async fn living(
+        &self,
+        token: Option<Arc<Token>>,
+        now: Time,
+    ) -> Result<Option<Arc<Token>>, Error> {
+        match token {
+            Some(token) if self.lives(&token, now).await? => Ok(Some(token)),
+            _ => Ok(None),
+        }
     }
 
     /// The record of a name, dead or alive.
@@ -143,6 +177,10 @@ impl Tokens {
             let mut batch = Batch::new()
                 .unchanged(key.clone(), revision)
                 .put(key, json(&new)?);
+            // Dead as it is, it and its place in each index have to go.
+            if new.spent && !old.spent {
+                batch = revoke::note(batch, hash, &new, self.clock.now())?;
+            }
             // Two ends in one second share a place in the order.
             if old.expiry_key() != new.expiry_key() {
                 if let Some(key) = old.expiry_key() {
@@ -182,13 +220,20 @@ impl Tokens {
     /// The accessors of all tokens.
     pub async fn accessors(&self) -> Result<Vec<String>, Error> {
         let mut found = Vec::new();
-        for name in self.view.list(ID, "", 0).await?.names {
-            // One that was revoked since the listing is no error.
-            if let Some((token, _)) = self.load(&Hash(name)).await? {
-                found.push(token.accessor);
+        let mut after = String::new();
+        loop {
+            let page = self.view.list(ID, &after, PAGE).await?;
+            for name in &page.names {
+                // One that was revoked since the listing is no error.
+                if let Some((token, _)) = self.load(&Hash(name.clone())).await? {
+                    found.push(token.accessor);
+                }
+            }
+            match page.names.last() {
+                Some(last) if page.more => after.clone_from(last),
+                _ => return Ok(found),
             }
         }
-        Ok(found)
     }
 
     /// Drops a record from the cache.
@@ -207,4 +252,9 @@ impl Tokens {
     pub fn invalidate_all(&self) {
         self.cache.clear();
     }
+}
+
+/// What no token looks like needs no look into the store.
+fn looks_like_one(text: &str) -> bool {
+    (1..=1024).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic())
 }
