@@ -58,13 +58,7 @@ impl Tokens {
             .await?
             .ok_or_else(|| Error::corrupt("sys/token/hmac-key"))?;
         let sealing = batch::open_key(&view).await?;
-        Ok(Self::new(
-            view,
-            clock,
-            mounts,
-            key.value.expose(),
-            sealing,
-        ))
+        Ok(Self::new(view, clock, mounts, key.value.expose(), sealing))
     }
 
     fn new(
