@@ -6,6 +6,7 @@ use keyfold_api::body::{self, Decoded};
 use keyfold_secret::Secret;
 use serde::de::DeserializeOwned;
 
+use crate::audit::AuditedHeader;
 use crate::error::Error;
 
 /// What is asked of a path. PUT and POST are one; the store decides whether it creates or updates.
@@ -40,6 +41,8 @@ pub struct Request {
     pub token: Option<Secret<String>>,
     /// Who is at the other end, where there is an address.
     pub remote: Option<SocketAddr>,
+    /// Those of its headers that [`crate::Core::audited_headers`] names.
+    pub headers: Vec<AuditedHeader>,
 }
 
 /// The members of a request: the bytes of a JSON object, or empty for none.

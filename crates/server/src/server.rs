@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use keyfold_core::audit::AuditConfig;
 use keyfold_core::clock::SystemClock;
 use keyfold_core::lifecycle::{CoreConfig, Settings};
 use keyfold_core::{Core, Error};
@@ -141,11 +142,12 @@ async fn bind(listeners: &[Listener]) -> Result<Vec<Bound>, ListenError> {
 
 async fn open(config: &Config, bound: &[Bound]) -> Result<Arc<Core>, StartError> {
     let storage = wiring::storage(&config.storage)?;
-    let audit = config
-        .audits
-        .iter()
-        .map(wiring::audit_device)
-        .collect::<Result<_, _>>()?;
+    let devices = config.audits.iter().map(wiring::audit_device);
+    let audit = AuditConfig {
+        devices: devices.collect::<Result<_, _>>()?,
+        kinds: wiring::AUDIT,
+        rules: config.audit_rules.clone(),
+    };
     let api_addr = match &config.api_addr {
         Some(address) => address.clone(),
         None => bound

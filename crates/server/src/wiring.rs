@@ -7,9 +7,9 @@ use std::sync::Arc;
 use keyfold_backends::audit;
 use keyfold_backends::engines::{kv, transit};
 use keyfold_backends::storage::{Memory, Options, Redb};
-use keyfold_core::audit::AuditSetup;
+use keyfold_core::audit::{AuditSetup, DeviceSpec};
 use keyfold_core::mounts::Kinds;
-use keyfold_core::ports::audit::AuditKind;
+use keyfold_core::ports::audit::{AuditKind, Origin};
 use keyfold_core::ports::storage::Storage;
 
 use crate::config::{self, ConfigError, Placed};
@@ -21,7 +21,7 @@ pub const KINDS: Kinds = Kinds {
 };
 
 /// What can keep audit lines.
-static AUDIT: &[AuditKind] = &[audit::file::KIND];
+pub static AUDIT: &[AuditKind] = &audit::KINDS;
 
 type Settings = BTreeMap<String, Placed<String>>;
 
@@ -59,19 +59,19 @@ pub fn storage(config: &Placed<config::Storage>) -> Result<Arc<dyn Storage>, Con
 /// Opens an audit device that is configured.
 pub fn audit_device(config: &Placed<config::Audit>) -> Result<AuditSetup, ConfigError> {
     let audit = &config.value;
-    let Some(kind) = AUDIT.iter().find(|kind| kind.name == audit.kind) else {
-        let message = format!("audit \"{}\" is not offered: there is file", audit.kind);
-        return Err(config.wrong(message));
-    };
-    let device = (kind.open)(&audit.options)
-        .map_err(|why| config.wrong(format!("audit \"{}\": {why}", audit.name)))?;
-    Ok(AuditSetup {
-        name: audit.name.clone(),
+    if !AUDIT.iter().any(|kind| kind.name == audit.kind) {
+        let kinds = AUDIT.iter().map(|kind| kind.name).collect::<Vec<_>>();
+        let (kind, kinds) = (&audit.kind, kinds.join(", "));
+        return Err(config.wrong(format!("audit \"{kind}\" is not offered: there are {kinds}")));
+    }
+    let spec = DeviceSpec {
         kind: audit.kind.clone(),
         description: audit.description.clone(),
         options: audit.options.clone(),
-        device,
-    })
+        local: false,
+    };
+    AuditSetup::open(AUDIT, Origin::Operator, &audit.name, spec)
+        .map_err(|why| config.wrong(format!("audit \"{}\": {why}", audit.name)))
 }
 
 fn known(config: &Placed<config::Storage>, names: &[&str]) -> Result<(), ConfigError> {

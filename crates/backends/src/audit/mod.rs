@@ -2,8 +2,12 @@
 
 pub mod file;
 mod line;
+mod options;
+pub mod socket;
+mod stream;
+pub mod syslog;
 
 use keyfold_core::ports::audit::AuditKind;
 
-/// Every kind of device that can be configured.
-pub static KINDS: [AuditKind; 1] = [file::KIND];
+/// Every kind of device.
+pub static KINDS: [AuditKind; 3] = [file::KIND, socket::KIND, syslog::KIND];

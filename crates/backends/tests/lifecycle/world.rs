@@ -124,6 +124,7 @@ impl World {
             body,
             token: token.map(|t| Secret::new(t.to_owned())),
             remote: None,
+            headers: Vec::new(),
         };
         self.core.handle(request).await
     }
@@ -174,7 +175,7 @@ async fn open(store: &Arc<FaultyStorage>, clock: &Arc<ManualClock>) -> Result<Ar
             engines: KINDS,
             auths: &[],
         },
-        audit: Vec::new(),
+        audit: keyfold_core::audit::AuditConfig::default(),
         settings,
     };
     Core::open(config).await

@@ -1,10 +1,18 @@
 //! One line of the audit log, in the shape that collectors of such logs know.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use keyfold_keys::kdf::MacKey;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::redact::{self, hash};
+use super::devices::Devices;
+use super::elide;
+use super::format::Format;
+use super::headers::AuditedHeader;
+use super::redact::Veil;
 use crate::clock::Time;
 use crate::error::Error;
 use crate::mounts::MountRecord;
@@ -12,11 +20,25 @@ use crate::reply::Reply;
 use crate::request::{Op, Request};
 use crate::tokens::Caller;
 
-/// A request, for its two lines: what both have in common is serialised once.
+/// A request, for its two lines: what both have in common is serialised once a format. Both go to
+/// the devices that there were when it came in.
 pub struct Entry<'m> {
-    /// `"auth":{…},"request":{…}`
-    common: Vec<u8>,
+    pub(super) devices: Arc<Devices>,
+    /// `"auth":{…},"request":{…}` in the order of [`Devices::formats`].
+    common: Vec<Vec<u8>>,
     mount: Option<&'m MountRecord>,
+    list: bool,
+}
+
+/// Who asks: the token's text and its accessor.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Who<'a> {
+    /// In clear.
+    pub text: Option<&'a str>,
+    /// The HMAC of it.
+    pub hash: Option<&'a str>,
+    /// The HMAC of the accessor.
+    pub accessor: Option<&'a str>,
 }
 
 /// What an entry is made of.
@@ -92,6 +114,8 @@ struct RequestPart<'a> {
     remote_address: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     remote_port: Option<u16>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    headers: BTreeMap<&'a str, Vec<Cow<'a, str>>>,
 }
 
 #[derive(Serialize)]
@@ -110,73 +134,72 @@ struct ResponsePart<'a> {
 
 #[derive(Serialize)]
 struct ResponseAuth<'a> {
-    client_token: String,
+    client_token: Cow<'a, str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    accessor: Option<String>,
+    accessor: Option<Cow<'a, str>>,
     policies: &'a [String],
     token_policies: &'a [String],
     token_type: &'a str,
 }
 
 impl<'m> Entry<'m> {
-    /// `token` and `accessor` are the caller's, hashed.
     pub(super) fn new(
+        devices: Arc<Devices>,
         mac: &MacKey,
         parts: &Parts<'_, 'm>,
-        token: Option<&str>,
-        accessor: Option<&str>,
+        who: Who<'_>,
     ) -> Self {
-        let exempt = parts
-            .mount
-            .map_or(&[][..], |m| &m.config.audit_non_hmac_request_keys);
-        let body = parts.request.body.bytes();
-        let data = (!body.is_empty()).then(|| redact::object(mac, body, exempt));
-        let mut common = Vec::with_capacity(1024);
-        member(&mut common, "auth", &auth(parts, token, accessor));
-        let data = data.as_deref();
-        member(
-            &mut common,
-            "request",
-            &request(parts, token, accessor, data),
-        );
+        let common = devices
+            .formats()
+            .map(|format| common(Veil { mac, format }, parts, who))
+            .collect();
         Self {
+            devices,
             common,
             mount: parts.mount,
+            list: parts.request.op == Op::List,
         }
     }
 
-    /// The `request` or the `response` line, with its newline.
-    pub(super) fn line(
-        &self,
-        mac: &MacKey,
+    /// The `request` or the `response` line of each format, with its newline.
+    pub(super) fn lines<'e>(
+        &'e self,
+        mac: &'e MacKey,
         kind: &'static str,
         now: Time,
-        outcome: Option<&Outcome<'_>>,
-    ) -> Vec<u8> {
-        let mut line = Vec::with_capacity(self.common.len() + 1024);
-        line.push(b'{');
-        member(&mut line, "time", &now.rfc3339());
-        member(&mut line, "type", kind);
-        line.extend_from_slice(&self.common);
-        match outcome {
-            Some(Outcome::Done(reply)) => self.response(mac, reply, &mut line),
-            Some(Outcome::Failed(error)) => member(&mut line, "error", &error.to_string()),
-            None => {}
-        }
-        // The comma behind the last member.
-        line.pop();
-        line.extend_from_slice(b"}\n");
-        line
+        outcome: Option<&'e Outcome<'_>>,
+    ) -> impl Iterator<Item = Vec<u8>> + use<'e, 'm> {
+        let time = now.rfc3339();
+        let formats = self.devices.formats().zip(&self.common);
+        formats.map(move |(format, common)| {
+            let mut line = Vec::with_capacity(format.prefix.len() + common.len() + 1024);
+            line.extend_from_slice(format.prefix.as_bytes());
+            line.push(b'{');
+            member(&mut line, "time", &time);
+            member(&mut line, "type", kind);
+            line.extend_from_slice(common);
+            match outcome {
+                Some(Outcome::Done(reply)) => {
+                    self.response(Veil { mac, format }, reply, &mut line);
+                }
+                Some(Outcome::Failed(error)) => member(&mut line, "error", &error.to_string()),
+                None => {}
+            }
+            // The comma behind the last member.
+            line.pop();
+            line.extend_from_slice(b"}\n");
+            line
+        })
     }
 
-    fn response(&self, mac: &MacKey, reply: &Reply, line: &mut Vec<u8>) {
+    fn response(&self, veil: Veil<'_>, reply: &Reply, line: &mut Vec<u8>) {
         let part = ResponsePart {
             mount_point: self.mount.map(|m| m.path.as_str()),
             mount_type: self.mount.map(|m| m.kind.as_str()),
             mount_accessor: self.mount.map(|m| m.accessor.as_str()),
             auth: reply.auth.as_ref().map(|auth| ResponseAuth {
-                client_token: hash(mac, auth.client_token.expose()),
-                accessor: (!auth.accessor.is_empty()).then(|| hash(mac, &auth.accessor)),
+                client_token: veil.text(auth.client_token.expose()),
+                accessor: (!auth.accessor.is_empty()).then(|| veil.accessor(&auth.accessor)),
                 policies: &auth.policies,
                 token_policies: &auth.token_policies,
                 token_type: auth.token_type,
@@ -188,16 +211,55 @@ impl<'m> Entry<'m> {
             let exempt = self
                 .mount
                 .map_or(&[][..], |m| &m.config.audit_non_hmac_response_keys);
+            let elided = (veil.format.elide && self.list).then(|| elide::list(data.bytes()));
+            let data = elided.flatten().map_or(Cow::Borrowed(data.bytes()), Cow::Owned);
             // Into the object that was just closed.
             line.truncate(line.len().saturating_sub(2));
             if !line.ends_with(b"{") {
                 line.push(b',');
             }
             line.extend_from_slice(b"\"data\":");
-            line.extend_from_slice(&redact::own(mac, data.bytes(), exempt));
+            line.extend_from_slice(&veil.own(&data, exempt));
             line.extend_from_slice(b"},");
         }
     }
+}
+
+fn common(veil: Veil<'_>, parts: &Parts<'_, '_>, who: Who<'_>) -> Vec<u8> {
+    let token = if veil.format.raw { who.text } else { who.hash };
+    let clear = veil.format.raw || veil.format.clear_accessor;
+    let accessor = match &parts.caller.token {
+        Some(token) if clear => Some(token.accessor.as_str()).filter(|a| !a.is_empty()),
+        _ => who.accessor,
+    };
+    let exempt = parts
+        .mount
+        .map_or(&[][..], |m| &m.config.audit_non_hmac_request_keys);
+    let body = parts.request.body.bytes();
+    let data = (!body.is_empty()).then(|| veil.object(body, exempt));
+    let mut common = Vec::with_capacity(1024);
+    member(&mut common, "auth", &auth(parts, token, accessor));
+    let mut part = request(parts, token, accessor, data.as_deref());
+    part.headers = headers(veil.mac, parts.request);
+    member(&mut common, "request", &part);
+    common
+}
+
+/// A header that is wanted as an HMAC is one in raw lines too.
+fn headers<'a>(mac: &MacKey, request: &'a Request) -> BTreeMap<&'a str, Vec<Cow<'a, str>>> {
+    let hashed = Format::default();
+    let veil = Veil {
+        mac,
+        format: &hashed,
+    };
+    let of = |header: &'a AuditedHeader| {
+        let shown = header.values.iter().map(|value| match header.hmac {
+            true => veil.text(value),
+            false => Cow::Borrowed(value.as_str()),
+        });
+        (header.name.as_str(), shown.collect())
+    };
+    request.headers.iter().map(of).collect()
 }
 
 /// `"name":value,`
@@ -259,6 +321,7 @@ fn request<'a>(
         data,
         remote_address: remote.map(|a| a.ip().to_string()),
         remote_port: remote.map(|a| a.port()),
+        headers: BTreeMap::new(),
     }
 }
 

@@ -5,27 +5,40 @@
 //!              (request line)                     (response line)
 //! ```
 //!
-//! A line is written when at least one device has it; where devices are configured and none can,
-//! the request is refused and nothing is done. Each string leaf of request and answer stands in
-//! the line as an HMAC-SHA-256 under the vault's own audit key.
+//! A line is written when at least one device has it; where there are devices and none can, the
+//! request is refused and nothing is done. Each string leaf of request and answer stands in the
+//! line as an HMAC-SHA-256 under the vault's own audit key, unless a device's options say more.
+//!
+//! Devices stand in the configuration or are made over the API: see [`change`].
 
+mod change;
+mod devices;
+mod elide;
 mod entry;
+mod format;
+mod headers;
 mod queue;
 mod redact;
+mod unopened;
+mod worker;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use arc_swap::ArcSwap;
 use keyfold_keys::kdf::MacKey;
 use quick_cache::sync::Cache;
 
+use self::devices::Devices;
+pub use self::devices::{AuditSetup, Device, DeviceSpec};
+use self::entry::Who;
 pub use self::entry::{Entry, Outcome, Parts};
-use self::queue::Queue;
+pub use self::headers::{AuditedHeader, HeaderSetting, HeaderSettings};
 use crate::barrier::View;
 use crate::clock::Time;
 use crate::error::Error;
 use crate::pipeline::Authorized;
-use crate::ports::audit::AuditDevice;
+use crate::ports::audit::{ApiRules, AuditKind};
 use crate::ports::engine::{Access, Found};
 use crate::ports::storage::Batch;
 use crate::tokens::Token;
@@ -35,19 +48,15 @@ const HMAC_KEY: &str = "audit/hmac-key";
 const REQUEST: &str = "request";
 const RESPONSE: &str = "response";
 
-/// A device of the configuration.
-#[derive(Clone)]
-pub struct AuditSetup {
-    /// Its name there, which is its path on the wire.
-    pub name: String,
-    /// `file`, …
-    pub kind: String,
-    /// For people.
-    pub description: String,
-    /// As configured.
-    pub options: BTreeMap<String, String>,
-    /// The open device.
-    pub device: Arc<dyn AuditDevice>,
+/// What the server is configured with.
+#[derive(Clone, Default)]
+pub struct AuditConfig {
+    /// The devices that are always there.
+    pub devices: Vec<AuditSetup>,
+    /// The kinds that can be made.
+    pub kinds: &'static [AuditKind],
+    /// What may be made over the API.
+    pub rules: ApiRules,
 }
 
 /// Proof that a request was authorised and, where there are devices, recorded.
@@ -62,7 +71,14 @@ impl Admitted {
 
 /// Sends lines to the devices.
 pub struct Broker {
-    devices: Vec<Queue>,
+    config: AuditConfig,
+    view: View,
+    devices: ArcSwap<Devices>,
+    headers: ArcSwap<HeaderSettings>,
+    /// Held by whoever changes devices or headers.
+    changing: tokio::sync::Mutex<()>,
+    /// The store has other devices or headers than these.
+    stale: AtomicBool,
     mac: MacKey,
     /// HMACs of tokens and accessors, which stand in every line: by the accessor, which, unlike a
     /// token's text, never comes twice.
@@ -78,41 +94,48 @@ impl Broker {
         batch.put(HMAC_KEY, keyfold_keys::rng::bytes::<32>())
     }
 
-    /// Reads the audit key.
-    pub async fn open(view: &View, devices: Vec<AuditSetup>) -> Result<Self, Error> {
+    /// Reads the audit key, the stored devices and the headers.
+    pub async fn open(view: &View, config: AuditConfig) -> Result<Self, Error> {
         let key = view.get(HMAC_KEY).await?;
         let key = key.ok_or_else(|| Error::corrupt(format!("sys/{HMAC_KEY}")))?;
         let mac = MacKey::new(key.value.expose());
-        let queue = |setup: AuditSetup| Queue::new(setup.name, setup.device);
-        Ok(Self {
-            devices: devices.into_iter().map(queue).collect(),
+        let devices = config.read(view).await?;
+        let broker = Self {
+            config,
+            view: view.clone(),
+            devices: ArcSwap::from_pointee(devices),
+            headers: ArcSwap::default(),
+            changing: tokio::sync::Mutex::new(()),
+            stale: AtomicBool::new(false),
             mac,
             callers: Cache::new(CALLERS),
-        })
+        };
+        broker.reload_headers().await?;
+        Ok(broker)
     }
 
     /// What the lines of a request have in common; nothing where there is no device.
     pub fn entry<'m>(&self, parts: &Parts<'_, 'm>) -> Option<Entry<'m>> {
-        if self.devices.is_empty() {
+        let devices = self.devices.load();
+        if devices.is_empty() {
             return None;
         }
-        let (token, accessor) = match (&parts.caller.token, &parts.caller.text) {
-            (Some(token), Some(text)) => {
-                let (text, accessor) = self.caller(token, text.expose());
-                // A batch token has no accessor.
-                let accessor = (!token.accessor.is_empty()).then_some(accessor);
-                (Some(text), accessor)
+        let text = parts.caller.text.as_ref().map(|text| text.expose().as_str());
+        let (hash, accessor) = match (&parts.caller.token, text) {
+            (Some(token), Some(text)) if !token.accessor.is_empty() => {
+                let (hash, accessor) = self.caller(token, text);
+                (Some(hash), Some(accessor))
             }
-            // One that is no token: its HMAC is not worth a place in the cache.
-            (None, Some(text)) => (Some(redact::hash(&self.mac, text.expose()).into()), None),
+            // Without an accessor there is no name to keep its HMAC by.
+            (_, Some(text)) => (Some(redact::hash(&self.mac, text).into()), None),
             (_, None) => (None, None),
         };
-        Some(Entry::new(
-            &self.mac,
-            parts,
-            token.as_deref(),
-            accessor.as_deref(),
-        ))
+        let who = Who {
+            text,
+            hash: hash.as_deref(),
+            accessor: accessor.as_deref(),
+        };
+        Some(Entry::new(devices.clone(), &self.mac, parts, who))
     }
 
     fn caller(&self, token: &Token, text: &str) -> (Arc<str>, Arc<str>) {
@@ -121,9 +144,7 @@ impl Broker {
         }
         let hash = |text: &str| Arc::from(redact::hash(&self.mac, text));
         let hashes = (hash(text), hash(&token.accessor));
-        if !token.accessor.is_empty() {
-            self.callers.insert(token.accessor.clone(), hashes.clone());
-        }
+        self.callers.insert(token.accessor.clone(), hashes.clone());
         hashes
     }
 
@@ -168,6 +189,51 @@ impl Broker {
         redact::hash(&self.mac, text)
     }
 
+    /// The devices, declared ones first.
+    pub fn devices(&self) -> Vec<Arc<Device>> {
+        self.devices.load().iter().cloned().collect()
+    }
+
+    /// There are devices, and none of them took what it was given last: requests are refused.
+    pub fn is_blocked(&self) -> bool {
+        let devices = self.devices.load();
+        !devices.is_empty() && devices.iter().all(|device| device.is_failing())
+    }
+
+    /// Opens the devices' media anew; the devices that failed.
+    pub fn reopen(&self) -> Vec<(String, std::io::Error)> {
+        let failed = |device: &Arc<Device>| Some((device.name.clone(), device.reopen().err()?));
+        self.devices.load().iter().filter_map(failed).collect()
+    }
+
+    /// A key of the view was changed.
+    pub fn invalidate(&self, key: &str) {
+        if matches!(key, change::KEY | headers::KEY) {
+            self.invalidate_all();
+        }
+    }
+
+    /// Any key of the view may have been changed.
+    pub fn invalidate_all(&self) {
+        self.stale.store(true, Ordering::Release);
+    }
+
+    /// Takes up what was changed, by another node too.
+    pub async fn refresh(&self) {
+        if !self.stale.swap(false, Ordering::AcqRel) {
+            return;
+        }
+        let _changing = self.changing.lock().await;
+        let read = match self.reload_devices().await {
+            Ok(()) => self.reload_headers().await,
+            error => error,
+        };
+        if let Err(error) = read {
+            tracing::warn!(%error, "audit devices not read again");
+            self.invalidate_all();
+        }
+    }
+
     async fn record(
         &self,
         entry: Option<&Entry<'_>>,
@@ -176,11 +242,11 @@ impl Broker {
         outcome: Option<&Outcome<'_>>,
     ) -> Result<(), Error> {
         let Some(entry) = entry else { return Ok(()) };
-        let line = entry.line(&self.mac, kind, now, outcome);
-        let mut kept = false;
-        for device in &self.devices {
-            kept |= device.append(&line).await;
+        let lines = entry.lines(&self.mac, kind, now, outcome);
+        if entry.devices.keep(lines).await {
+            Ok(())
+        } else {
+            Err(Error::Audit)
         }
-        if kept { Ok(()) } else { Err(Error::Audit) }
     }
 }

@@ -11,7 +11,9 @@
 //! counts before the device has it, and nothing waits for a clock.
 
 use std::hint;
+use std::io;
 use std::mem;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 
 use tokio::task::yield_now;
@@ -29,6 +31,8 @@ pub(super) struct Queue {
     batch: Mutex<Batch>,
     /// Held while the device writes, so that batches keep their order.
     writing: Mutex<()>,
+    /// The last write failed.
+    failing: AtomicBool,
 }
 
 /// Lines that no write has taken yet.
@@ -46,7 +50,16 @@ impl Queue {
             device,
             batch: Mutex::default(),
             writing: Mutex::default(),
+            failing: AtomicBool::new(false),
         }
+    }
+
+    pub(super) fn is_failing(&self) -> bool {
+        self.failing.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn reopen(&self) -> io::Result<()> {
+        self.device.reopen()
     }
 
     /// Whether the device has the line, a whole one with its newline. Why not stands in the log.
@@ -79,6 +92,7 @@ impl Queue {
         if let Err(error) = &written {
             tracing::error!(device = %self.name, %error, "audit device failed");
         }
+        self.failing.store(written.is_err(), Ordering::Relaxed);
         *kept.get_or_init(|| written.is_ok())
     }
 }
@@ -98,8 +112,6 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
-    use std::io;
-
     use futures_util::future::join_all;
 
     use super::*;

@@ -5,35 +5,71 @@ use std::borrow::Cow;
 use keyfold_keys::kdf::MacKey;
 use serde_json::value::RawValue;
 
+use super::format::Format;
+
+/// How a device's lines show what is secret.
+#[derive(Clone, Copy)]
+pub(super) struct Veil<'a> {
+    /// Under the vault's own audit key.
+    pub mac: &'a MacKey,
+    /// The device's.
+    pub format: &'a Format,
+}
+
+impl<'a> Veil<'a> {
+    /// A token, or another secret text.
+    pub fn text<'t>(self, text: &'t str) -> Cow<'t, str> {
+        if self.format.raw {
+            Cow::Borrowed(text)
+        } else {
+            Cow::Owned(hash(self.mac, text))
+        }
+    }
+
+    /// An accessor.
+    pub fn accessor<'t>(self, text: &'t str) -> Cow<'t, str> {
+        if self.format.clear_accessor {
+            Cow::Borrowed(text)
+        } else {
+            self.text(text)
+        }
+    }
+
+    /// A JSON object with its string leaves veiled, but those below the top-level members named in
+    /// `exempt`. Bytes that are no JSON become one string.
+    pub fn object(self, json: &[u8], exempt: &[String]) -> Box<RawValue> {
+        let text = String::from_utf8(self.own(json, exempt)).ok();
+        // What `transcode` writes is JSON when what it read was.
+        text.and_then(|text| RawValue::from_string(text).ok())
+            .unwrap_or_else(|| self.unreadable(json))
+    }
+
+    /// The same for JSON that this program wrote, which needs no second look.
+    pub fn own(self, json: &[u8], exempt: &[String]) -> Vec<u8> {
+        let mac = (!self.format.raw).then_some(self.mac);
+        transcode(mac, json, exempt)
+            .unwrap_or_else(|| self.unreadable(json).get().as_bytes().to_vec())
+    }
+
+    fn unreadable(self, json: &[u8]) -> Box<RawValue> {
+        let text = String::from_utf8_lossy(json);
+        serde_json::value::to_raw_value(&*self.text(&text)).unwrap_or_default()
+    }
+}
+
 /// `hmac-sha256:<hex>`.
 pub(super) fn hash(mac: &MacKey, text: &str) -> String {
     let mut out = String::with_capacity(76);
-    out.push_str("hmac-sha256:");
-    for byte in mac.tag(text.as_bytes()) {
-        // Both digits are below 16, so each is a digit.
-        let digit = |n: u8| char::from_digit(u32::from(n), 16).unwrap_or('0');
-        out.push(digit(byte >> 4));
-        out.push(digit(byte & 0x0f));
-    }
+    push_hash(mac, text, |part| out.push_str(part));
     out
 }
 
-/// A JSON object with its string leaves hashed, but those below the top-level members named in
-/// `exempt`. Bytes that are no JSON become one hash.
-pub(super) fn object(mac: &MacKey, json: &[u8], exempt: &[String]) -> Box<RawValue> {
-    let text = String::from_utf8(own(mac, json, exempt)).ok();
-    // What `transcode` writes is JSON when what it read was.
-    text.and_then(|text| RawValue::from_string(text).ok())
-        .unwrap_or_else(|| unreadable(mac, json))
-}
-
-/// The same for JSON that this program wrote, which needs no second look.
-pub(super) fn own(mac: &MacKey, json: &[u8], exempt: &[String]) -> Vec<u8> {
-    transcode(mac, json, exempt).unwrap_or_else(|| unreadable(mac, json).get().as_bytes().to_vec())
-}
-
-fn unreadable(mac: &MacKey, json: &[u8]) -> Box<RawValue> {
-    serde_json::value::to_raw_value(&hash(mac, &String::from_utf8_lossy(json))).unwrap_or_default()
+fn push_hash(mac: &MacKey, text: &str, mut push: impl FnMut(&str)) {
+    let mut digits = [0; 64];
+    // The room is twice the tag's length.
+    let _ = hex::encode_to_slice(mac.tag(text.as_bytes()), &mut digits);
+    push("hmac-sha256:");
+    push(std::str::from_utf8(&digits).unwrap_or_default());
 }
 
 /// Where in a container the scan stands.
@@ -44,7 +80,9 @@ enum At {
     Item,
 }
 
-fn transcode(mac: &MacKey, json: &[u8], exempt: &[String]) -> Option<Vec<u8>> {
+/// Copies JSON without its white space, so that a line stays one line; with its string leaves as
+/// HMACs where there is a key.
+fn transcode(mac: Option<&MacKey>, json: &[u8], exempt: &[String]) -> Option<Vec<u8>> {
     let mut out = Vec::with_capacity(json.len() + 256);
     let mut stack: Vec<At> = Vec::new();
     let mut clear = false;
@@ -61,14 +99,21 @@ fn transcode(mac: &MacKey, json: &[u8], exempt: &[String]) -> Option<Vec<u8>> {
                         exempt.iter().any(|e| *e == *name)
                     };
                 }
-                if key || clear {
-                    out.extend_from_slice(token);
-                } else {
-                    out.push(b'"');
-                    out.extend_from_slice(hash(mac, &unescape(token)?).as_bytes());
-                    out.push(b'"');
+                match mac {
+                    Some(mac) if !key && !clear => {
+                        out.push(b'"');
+                        push_hash(mac, &unescape(token)?, |part| {
+                            out.extend_from_slice(part.as_bytes());
+                        });
+                        out.push(b'"');
+                    }
+                    _ => out.extend_from_slice(token),
                 }
                 rest = after;
+                continue;
+            }
+            b' ' | b'\t' | b'\r' | b'\n' => {
+                rest = tail;
                 continue;
             }
             b'{' => stack.push(At::Key),
@@ -122,8 +167,33 @@ mod tests {
     }
 
     fn redacted(json: &str, exempt: &[&str]) -> String {
+        veiled(&Format::default(), json, exempt)
+    }
+
+    fn veiled(format: &Format, json: &str, exempt: &[&str]) -> String {
         let exempt: Vec<String> = exempt.iter().map(|e| (*e).to_owned()).collect();
-        object(&mac(), json.as_bytes(), &exempt).get().to_owned()
+        let mac = mac();
+        let veil = Veil { mac: &mac, format };
+        veil.object(json.as_bytes(), &exempt).get().to_owned()
+    }
+
+    /// A body may have line breaks between its tokens; in a log they would end the line, and what
+    /// comes after could be made to look like another.
+    #[test]
+    fn no_white_space_of_a_body_gets_into_a_line() {
+        let json = "{ \"a\" :\n[ 1,\r\n\t{\"b c\": null}\n] }\n";
+        assert_eq!(redacted(json, &[]), r#"{"a":[1,{"b c":null}]}"#);
+    }
+
+    #[test]
+    fn raw_lines_have_all_in_clear() {
+        let raw = Format {
+            raw: true,
+            ..Format::default()
+        };
+        let json = r#"{"a":"x", "l":["y"], "n":1}"#;
+        assert_eq!(veiled(&raw, json, &[]), r#"{"a":"x","l":["y"],"n":1}"#);
+        assert_eq!(veiled(&raw, "no\njson", &[]), r#""no\njson""#);
     }
 
     #[test]

@@ -27,7 +27,7 @@ pub use self::seal::ShamirSeal;
 pub use self::sealed::{Progress, Sealed};
 pub use self::status::SealStatus;
 pub use self::unsealed::Unsealed;
-use crate::audit::AuditSetup;
+use crate::audit::{AuditConfig, AuditSetup, HeaderSettings};
 use crate::barrier::KEYRING;
 use crate::clock::Clock;
 use crate::error::Error;
@@ -49,8 +49,8 @@ pub struct CoreConfig {
     pub clock: Arc<dyn Clock>,
     /// What can be mounted.
     pub kinds: Kinds,
-    /// Open audit devices.
-    pub audit: Vec<AuditSetup>,
+    /// The audit devices, and what may be made.
+    pub audit: AuditConfig,
     /// What the operator set.
     pub settings: Settings,
 }
@@ -75,7 +75,7 @@ pub struct Core {
     storage: Arc<dyn Storage>,
     clock: Arc<dyn Clock>,
     kinds: Kinds,
-    audit: Vec<AuditSetup>,
+    audit: AuditConfig,
     settings: Arc<Settings>,
     state: ArcSwap<State>,
     /// Held by whoever changes the state.
@@ -168,14 +168,25 @@ impl Core {
 
     /// Opens the audit devices' media anew; the devices that failed.
     pub fn reopen_audit(&self) -> Vec<(String, std::io::Error)> {
+        if let Ok(vault) = self.unsealed() {
+            return vault.audit.reopen();
+        }
+        // One that waits for others is connected when the vault opens.
+        let here = |setup: &&AuditSetup| setup.device().waits().is_none();
         let failed = |setup: &AuditSetup| {
-            setup
-                .device
-                .reopen()
-                .err()
-                .map(|error| (setup.name.clone(), error))
+            let error = setup.device().reopen().err()?;
+            Some((setup.name().to_owned(), error))
         };
-        self.audit.iter().filter_map(failed).collect()
+        let devices = self.audit.devices.iter();
+        devices.filter(here).filter_map(failed).collect()
+    }
+
+    /// The request headers that the audit lines want; mostly there are none.
+    pub fn audited_headers(&self) -> Option<Arc<HeaderSettings>> {
+        match &**self.state.load() {
+            State::Unsealed(vault) => vault.audit.headers(),
+            State::Uninit | State::Sealed(_) => None,
+        }
     }
 }
 

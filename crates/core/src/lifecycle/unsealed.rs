@@ -128,6 +128,7 @@ impl Unsealed {
             if let Some(key) = self.system.relative(key) {
                 self.tokens.invalidate(key);
                 self.policies.invalidate(key);
+                self.audit.invalidate(key);
             } else {
                 self.mounts.invalidate(key);
             }
@@ -137,6 +138,7 @@ impl Unsealed {
     fn missed(&self) {
         self.tokens.invalidate_all();
         self.policies.changed();
+        self.audit.invalidate_all();
         self.mounts.invalidate_all();
     }
 }
@@ -151,6 +153,7 @@ async fn follow(vault: std::sync::Weak<Unsealed>, mut changes: broadcast::Receiv
             Err(RecvError::Lagged(_)) => vault.missed(),
             Err(RecvError::Closed) => return,
         }
+        vault.audit.refresh().await;
     }
 }
 

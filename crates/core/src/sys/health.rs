@@ -44,6 +44,9 @@ struct Health {
     cluster_name: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     cluster_id: Option<String>,
+    /// No audit device can write, so requests are refused. Only where it is so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    audit_blocked: Option<bool>,
 }
 
 impl Doors {
@@ -84,6 +87,7 @@ fn describe(core: &Core, query: &Query) -> (Health, Option<u64>, u16) {
         version: core.settings().version,
         cluster_name: None,
         cluster_id: None,
+        audit_blocked: None,
     };
     match &*core.state() {
         State::Uninit => {
@@ -98,6 +102,7 @@ fn describe(core: &Core, query: &Query) -> (Health, Option<u64>, u16) {
             health.replication_dr_mode = "disabled";
             health.cluster_name = Some(vault.cluster.name.clone());
             health.cluster_id = Some(vault.cluster.id.clone());
+            health.audit_blocked = vault.audit.is_blocked().then_some(true);
             (health, query.activecode, 200)
         }
     }

@@ -1,5 +1,6 @@
 //! `sys/`: the vault's own calls.
 
+mod audit;
 mod capabilities;
 mod doors;
 mod health;
@@ -192,6 +193,58 @@ impl Engine for System {
                 "Removes a policy.",
                 |s, c| Box::pin(s.policy_delete(c)),
             ),
+            Row::new(Op::Read, "audit", "Lists the audit devices.", |s, _| {
+                Box::pin(s.audit_list())
+            })
+            .sudo(),
+            Row::new(
+                Op::Write,
+                "audit/{path...}",
+                "Makes an audit device.",
+                |s, c| Box::pin(s.audit_enable(c)),
+            )
+            .sudo(),
+            Row::new(
+                Op::Delete,
+                "audit/{path...}",
+                "Removes an audit device.",
+                |s, c| Box::pin(s.audit_disable(c)),
+            )
+            .sudo(),
+            Row::new(
+                Op::Write,
+                "audit-hash/{path...}",
+                "A text as the audit lines show it.",
+                |s, c| Box::pin(s.audit_hash(c)),
+            ),
+            Row::new(
+                Op::Read,
+                "config/auditing/request-headers",
+                "Lists the request headers that are audited.",
+                |s, _| Box::pin(s.audited_headers_list()),
+            )
+            .sudo(),
+            Row::new(
+                Op::Read,
+                "config/auditing/request-headers/{header}",
+                "How a header is audited.",
+                |s, c| Box::pin(s.audited_header_read(c)),
+            )
+            .sudo(),
+            Row::new(
+                Op::Write,
+                "config/auditing/request-headers/{header}",
+                "Has a header audited.",
+                |s, c| Box::pin(s.audited_header_write(c)),
+            )
+            .sudo(),
+            Row::new(
+                Op::Delete,
+                "config/auditing/request-headers/{header}",
+                "Has a header audited no more.",
+                |s, c| Box::pin(s.audited_header_delete(c)),
+            )
+            .sudo(),
             Row::new(
                 Op::Write,
                 "capabilities-self",

@@ -4,7 +4,6 @@
 /// At the top level.
 pub const TOP: &[&str] = &[
     "administrative_namespace_path",
-    "allow_audit_log_prefixing",
     "allow_unauthenticated_workflows",
     "cache_size",
     "cluster_addr",
@@ -46,7 +45,6 @@ pub const TOP: &[&str] = &[
     "service_registration",
     "telemetry",
     "ui",
-    "unsafe_allow_api_audit_creation",
     "unsafe_cross_namespace_identity",
     "unsafe_relative_paths",
     "user_lockout",

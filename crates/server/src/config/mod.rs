@@ -125,6 +125,8 @@ mod tests {
             default_lease_ttl = "1h"
             max_lease_ttl = 7200
             pid_file = "/run/k.pid"
+            audit_file_dir = "/var/log/k"
+            allow_audit_log_prefixing = true
             storage "redb" { path = "store.redb" }
             listener "tcp" {
               address = "0.0.0.0:8300"
@@ -179,6 +181,9 @@ mod tests {
             (Some(0o660), Some("keys"))
         );
         assert_eq!(config.audits[0].value.options["mode"], "0600");
+        let rules = &config.audit_rules;
+        assert_eq!(rules.file_dir.as_deref(), Some(Path::new("/var/log/k")));
+        assert!(rules.prefix && !rules.lax);
         assert!(config.warnings.is_empty(), "{:?}", config.warnings);
     }
 
@@ -222,6 +227,10 @@ mod tests {
             (
                 "ui = true\napi_addr = \"a\"\n",
                 "k.hcl:4: \"api_addr\" has to begin with",
+            ),
+            (
+                "audit_file_dir = \"logs\"\n",
+                "k.hcl:3: \"audit_file_dir\" has to be",
             ),
             (
                 "default_lease_ttl = \"soon\"\n",

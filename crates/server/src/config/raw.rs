@@ -24,6 +24,12 @@ pub struct Raw {
     pub log_format: Option<Placed<String>>,
     /// `pid_file`.
     pub pid_file: Option<Placed<String>>,
+    /// `audit_file_dir`.
+    pub audit_file_dir: Option<Placed<String>>,
+    /// `unsafe_allow_api_audit_creation`.
+    pub audit_lax: Option<Placed<bool>>,
+    /// `allow_audit_log_prefixing`.
+    pub audit_prefix: Option<Placed<bool>>,
     /// `default_lease_ttl`.
     pub default_lease_ttl: Option<Placed<Duration>>,
     /// `max_lease_ttl`.
@@ -126,6 +132,9 @@ impl Raw {
             log_level: section.text("log_level")?,
             log_format: section.text("log_format")?,
             pid_file: section.text("pid_file")?,
+            audit_file_dir: section.text("audit_file_dir")?,
+            audit_lax: section.flag("unsafe_allow_api_audit_creation")?,
+            audit_prefix: section.flag("allow_audit_log_prefixing")?,
             default_lease_ttl: section.duration("default_lease_ttl")?,
             max_lease_ttl: section.duration("max_lease_ttl")?,
             ..Self::default()
@@ -185,6 +194,24 @@ impl Raw {
             warnings,
         );
         replace("pid_file", &mut self.pid_file, later.pid_file, warnings);
+        replace(
+            "audit_file_dir",
+            &mut self.audit_file_dir,
+            later.audit_file_dir,
+            warnings,
+        );
+        replace(
+            "unsafe_allow_api_audit_creation",
+            &mut self.audit_lax,
+            later.audit_lax,
+            warnings,
+        );
+        replace(
+            "allow_audit_log_prefixing",
+            &mut self.audit_prefix,
+            later.audit_prefix,
+            warnings,
+        );
         let ttl = "default_lease_ttl";
         replace(
             ttl,

@@ -1,8 +1,10 @@
 //! The configuration as used: every value filled in, checked and typed.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Component, PathBuf};
 use std::time::Duration;
+
+use keyfold_core::ports::audit::ApiRules;
 
 use super::listener::{self, Listener, Tcp};
 use super::place::{ConfigError, Placed};
@@ -19,6 +21,8 @@ pub struct Config {
     pub storage: Placed<Storage>,
     /// Audit devices that are always there.
     pub audits: Vec<Placed<Audit>>,
+    /// What audit devices may be that are made over the API.
+    pub audit_rules: ApiRules,
     /// How clients reach it; taken from the first TCP listener where it is none.
     pub api_addr: Option<String>,
     /// What it calls itself; made up at initialisation where it is none.
@@ -105,6 +109,7 @@ impl Config {
                 settings,
             }),
             audits: Vec::new(),
+            audit_rules: ApiRules::default(),
             api_addr: None,
             cluster_name: None,
             default_lease_ttl: LEASE_TTL,
@@ -156,6 +161,11 @@ impl Config {
             listeners,
             storage: resolve_storage(storage),
             audits: audits(raw.audits)?,
+            audit_rules: ApiRules {
+                file_dir: raw.audit_file_dir.map(folder).transpose()?,
+                lax: raw.audit_lax.is_some_and(|flag| flag.value),
+                prefix: raw.audit_prefix.is_some_and(|flag| flag.value),
+            },
             api_addr: raw.api_addr.map(|address| address.value),
             cluster_name: raw.cluster_name.map(|name| name.value),
             default_lease_ttl,
@@ -193,6 +203,16 @@ impl Level {
             Self::Error => "error",
         }
     }
+}
+
+/// From the root on: where a server is started must not decide where its files are.
+fn folder(text: Placed<String>) -> Result<PathBuf, ConfigError> {
+    let path = PathBuf::from(&text.value);
+    let plain = |part| matches!(part, Component::RootDir | Component::Normal(_));
+    if !path.is_absolute() || !path.components().all(plain) {
+        return Err(text.wrong("\"audit_file_dir\" has to be a path that begins with /"));
+    }
+    Ok(path)
 }
 
 fn level(text: &Placed<String>) -> Result<Level, ConfigError> {

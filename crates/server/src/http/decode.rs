@@ -1,8 +1,9 @@
 //! The head of a request: what is asked of which path, by whom.
 
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, Method, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use keyfold_api::duration;
+use keyfold_core::audit::{AuditedHeader, HeaderSettings};
 use keyfold_core::{Error, Op};
 use keyfold_secret::Secret;
 
@@ -79,6 +80,21 @@ pub fn token(headers: &HeaderMap) -> Option<Secret<String>> {
     Some(text(token))
         .filter(|token| !token.is_empty())
         .map(Secret::new)
+}
+
+/// The headers that the audit log wants.
+pub fn audited(headers: &HeaderMap, wanted: &HeaderSettings) -> Vec<AuditedHeader> {
+    let found = wanted.iter().filter_map(|(name, setting)| {
+        let values = headers.get_all(name).iter();
+        let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+        let values: Vec<String> = values.map(text).collect();
+        (!values.is_empty()).then(|| AuditedHeader {
+            name: name.clone(),
+            hmac: setting.hmac,
+            values,
+        })
+    });
+    found.collect()
 }
 
 fn operation(method: &Method, path: &str, query: &[(String, String)]) -> Result<Op, Failure> {

@@ -72,6 +72,10 @@ async fn handle(
         body: body::members(head.members, bytes, &site.limits)?,
         token: decode::token(&parts.headers),
         remote,
+        headers: match site.core.audited_headers() {
+            Some(wanted) => decode::audited(&parts.headers, &wanted),
+            None => Vec::new(),
+        },
     };
     // The site goes along, so that a server that stops waits for this too.
     let site = Arc::clone(site);

@@ -1,79 +1,27 @@
-//! Audit lines in a file, on standard output, or nowhere.
+//! A file that audit lines are appended to.
 //!
 //! Lines are one `write(2)` on the caller's thread: they end in the kernel's page cache, which takes
 //! microseconds, less than handing them to another thread would. Nothing is kept back in the
 //! process, so a line that was reported as written survives its death.
 
-use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File, Metadata, OpenOptions, Permissions};
 use std::io::{self, ErrorKind};
-use std::os::fd::AsFd;
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use keyfold_core::ports::audit::{AuditDevice, AuditKind};
+use keyfold_core::ports::audit::AuditDevice;
 
-use super::line::{self, End};
+use super::super::line::{self, End};
 
-/// `file`: options `file_path` (a path, `stdout`, or `discard`) and `mode` (octal, default 0600).
-pub const KIND: AuditKind = AuditKind { name: "file", open };
-
-/// Other options that people have in their configurations, and the only value they may have here.
-const FIXED: [(&str, &str); 5] = [
-    ("format", "json"),
-    ("log_raw", "false"),
-    ("hmac_accessor", "true"),
-    ("elide_list_responses", "false"),
-    ("prefix", ""),
-];
 /// Permissions of a new file.
 const MODE: u32 = 0o600;
 /// How often the path is compared with the open file.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-fn open(options: &BTreeMap<String, String>) -> Result<Arc<dyn AuditDevice>, String> {
-    let (mut path, mut mode) = (None, None);
-    for (name, value) in options {
-        match name.as_str() {
-            "file_path" | "path" => path = Some(value.as_str()),
-            "mode" => mode = Some(parse_mode(value)?),
-            name => match FIXED.iter().find(|(fixed, _)| *fixed == name) {
-                Some((_, only)) if value == only => {}
-                Some((name, only)) => return Err(format!("{name}: only {only:?} is supported")),
-                None => return Err(format!("{name}: not an option of file devices")),
-            },
-        }
-    }
-    match path {
-        None | Some("") => Err("file_path: missing".into()),
-        Some("discard" | "/dev/null") => Ok(Arc::new(Discard)),
-        Some("stdout" | "/dev/stdout") => {
-            let device = Stdout::open().map_err(|error| format!("file_path: stdout: {error}"))?;
-            Ok(Arc::new(device))
-        }
-        Some(path) => {
-            let device = LogFile::open(path.into(), mode)
-                .map_err(|error| format!("file_path: {path}: {error}"))?;
-            Ok(Arc::new(device))
-        }
-    }
-}
-
-fn parse_mode(text: &str) -> Result<u32, String> {
-    let mode = u32::from_str_radix(text, 8)
-        .ok()
-        .filter(|mode| *mode <= 0o777);
-    let mode = mode.ok_or("mode: not an octal file mode of at most 0777")?;
-    if mode & 0o111 != 0 {
-        return Err("mode: an audit file must not be executable".into());
-    }
-    Ok(mode)
-}
-
 /// A file that is opened again when it is not at its path any more.
-struct LogFile {
+pub(super) struct LogFile {
     path: PathBuf,
     /// As configured: then an existing file gets it too.
     mode: Option<u32>,
@@ -87,7 +35,7 @@ struct Log {
 }
 
 impl LogFile {
-    fn open(path: PathBuf, mode: Option<u32>) -> io::Result<Self> {
+    pub(super) fn open(path: PathBuf, mode: Option<u32>) -> io::Result<Self> {
         let log = Log::open(&path, mode)?;
         Ok(Self {
             path,
@@ -194,91 +142,12 @@ fn end_of(path: &Path) -> End {
     }
 }
 
-/// Standard output, past the buffer of the standard library.
-struct Stdout(Mutex<(File, End)>);
-
-impl Stdout {
-    fn open() -> io::Result<Self> {
-        let file = File::from(io::stdout().as_fd().try_clone_to_owned()?);
-        Ok(Self(Mutex::new((file, End::Whole))))
-    }
-}
-
-impl AuditDevice for Stdout {
-    fn write(&self, lines: &[u8]) -> io::Result<()> {
-        let mut out = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (file, end) = &mut *out;
-        line::append(file, end, lines)
-    }
-
-    fn reopen(&self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// For measurements: audited, and thrown away.
-struct Discard;
-
-impl AuditDevice for Discard {
-    fn write(&self, _: &[u8]) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn reopen(&self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn options(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
-        pairs
-            .iter()
-            .map(|(name, value)| ((*name).into(), (*value).into()))
-            .collect()
-    }
-
-    fn refusal(pairs: &[(&str, &str)]) -> String {
-        open(&options(pairs))
-            .err()
-            .expect("these options are refused")
-    }
-
     fn mode_of(path: &Path) -> u32 {
         fs::metadata(path).unwrap().mode() & 0o777
-    }
-
-    #[test]
-    fn options_are_checked_by_name() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("audit.log");
-        let path = path.to_str().unwrap();
-        assert!(refusal(&[]).starts_with("file_path:"));
-        assert!(refusal(&[("file_path", "")]).starts_with("file_path:"));
-        for mode in ["0777", "0601", "rw", "10600", "-1"] {
-            assert!(
-                refusal(&[("file_path", path), ("mode", mode)]).starts_with("mode:"),
-                "{mode}"
-            );
-        }
-        assert!(refusal(&[("file_path", path), ("prefix", "#!")]).starts_with("prefix:"));
-        assert!(refusal(&[("file_path", path), ("log_raw", "true")]).starts_with("log_raw:"));
-        assert!(refusal(&[("file_path", path), ("colour", "1")]).starts_with("colour:"));
-        assert!(!Path::new(path).exists(), "a refused device leaves nothing");
-        open(&options(&[
-            ("file_path", path),
-            ("format", "json"),
-            ("mode", "0640"),
-        ]))
-        .unwrap();
-        assert_eq!(mode_of(Path::new(path)), 0o640);
-        for sink in ["stdout", "/dev/stdout", "discard", "/dev/null"] {
-            let device = open(&options(&[("file_path", sink)])).unwrap();
-            device.reopen().unwrap();
-            device.write(b"").unwrap();
-        }
     }
 
     #[test]
