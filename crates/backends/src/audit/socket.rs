@@ -218,7 +218,7 @@ mod tests {
     fn a_peer_that_never_reads_is_given_up() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
-        let options = [("address", address.as_str()), ("write_timeout", "50ms")];
+        let options = [("address", address.as_str()), ("write_timeout", "1s")];
         let device = device(&options).unwrap();
         let much = vec![b'x'; 64 * 1024 * 1024];
         let error = device.write(&much).unwrap_err();

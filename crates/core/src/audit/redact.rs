@@ -16,7 +16,7 @@ pub(super) struct Veil<'a> {
     pub format: &'a Format,
 }
 
-impl<'a> Veil<'a> {
+impl Veil<'_> {
     /// A token, or another secret text.
     pub fn text<'t>(self, text: &'t str) -> Cow<'t, str> {
         if self.format.raw {
