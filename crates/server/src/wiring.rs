@@ -62,7 +62,9 @@ pub fn audit_device(config: &Placed<config::Audit>) -> Result<AuditSetup, Config
     if !AUDIT.iter().any(|kind| kind.name == audit.kind) {
         let kinds = AUDIT.iter().map(|kind| kind.name).collect::<Vec<_>>();
         let (kind, kinds) = (&audit.kind, kinds.join(", "));
-        return Err(config.wrong(format!("audit \"{kind}\" is not offered: there are {kinds}")));
+        return Err(config.wrong(format!(
+            "audit \"{kind}\" is not offered: there are {kinds}"
+        )));
     }
     let spec = DeviceSpec {
         kind: audit.kind.clone(),

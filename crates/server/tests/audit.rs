@@ -17,8 +17,7 @@ fn audit(kind: &str, name: &str, options: &str) -> String {
 
 fn unix(path: &Path) -> String {
     let path = path.display();
-    let options =
-        format!("address = \"{path}\" socket_type = \"unix\" write_timeout = \"1s\"");
+    let options = format!("address = \"{path}\" socket_type = \"unix\" write_timeout = \"1s\"");
     audit("socket", "hung", &options)
 }
 
@@ -48,11 +47,20 @@ async fn a_hung_socket_does_not_stop_a_server_that_has_a_file() {
     assert_eq!(refused, 0);
     assert_eq!(site.get("sys/mounts").await.0, 200);
     let text = std::fs::read_to_string(&file).unwrap();
-    let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let lines = text
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap());
     let mounts = lines.filter(|line| line["request"]["path"] == "sys/mounts");
-    assert_eq!(mounts.count(), 2 * (sent + 1), "no line of the file is lost");
+    assert_eq!(
+        mounts.count(),
+        2 * (sent + 1),
+        "no line of the file is lost"
+    );
     let (status, health) = site.get("sys/health").await;
-    assert_eq!((status.as_u16(), &health["audit_blocked"]), (200, &Value::Null));
+    assert_eq!(
+        (status.as_u16(), &health["audit_blocked"]),
+        (200, &Value::Null)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -70,7 +78,10 @@ async fn with_a_hung_socket_alone_requests_are_refused_until_it_reads_again() {
     let (status, _) = site.put("sys/policies/acl/p", json!({"policy": ""})).await;
     assert_eq!(status, 500);
     let (status, health) = site.get("sys/health").await;
-    assert_eq!((status.as_u16(), &health["audit_blocked"]), (200, &json!(true)));
+    assert_eq!(
+        (status.as_u16(), &health["audit_blocked"]),
+        (200, &json!(true))
+    );
     // Opening the vault asks no device.
     site.server.core().seal().await.unwrap();
     site.unseal(&share).await;

@@ -24,7 +24,11 @@ pub const KIND: AuditKind = AuditKind {
 };
 
 fn open(options: &DeviceOptions, _: Origin<'_>) -> Result<Arc<dyn AuditDevice>, String> {
-    known(options, "socket", &["address", "socket_type", "write_timeout"])?;
+    known(
+        options,
+        "socket",
+        &["address", "socket_type", "write_timeout"],
+    )?;
     let text = |name| options.get(name).map(String::as_str);
     let address = text("address").filter(|address| !address.is_empty());
     let address = address.ok_or("address is required")?;

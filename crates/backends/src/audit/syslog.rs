@@ -9,9 +9,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use keyfold_core::clock::{Clock as _, SystemClock};
-use keyfold_core::ports::audit::{
-    AuditDevice, AuditKind, DeviceOptions, Origin, WRITE_DEADLINE,
-};
+use keyfold_core::ports::audit::{AuditDevice, AuditKind, DeviceOptions, Origin, WRITE_DEADLINE};
 
 use super::options::known;
 use super::stream;
@@ -47,7 +45,11 @@ fn open(options: &DeviceOptions, _: Origin<'_>) -> Result<Arc<dyn AuditDevice>, 
     let number = FACILITIES.iter().position(|name| *name == facility);
     let number = number.ok_or("facility: not one of KERN, USER, … AUTH, … LOCAL0 to LOCAL7")?;
     let tag = text("tag").unwrap_or("keyfold");
-    if tag.len() > TAG || !tag.bytes().all(|byte| byte.is_ascii_graphic() && byte != b':') {
+    if tag.len() > TAG
+        || !tag
+            .bytes()
+            .all(|byte| byte.is_ascii_graphic() && byte != b':')
+    {
         return Err(format!(
             "tag: has to be at most {TAG} visible ASCII characters, no colon"
         ));
@@ -238,6 +240,9 @@ mod tests {
         let mut line = String::new();
         let (stream, _) = listener.accept().unwrap();
         BufReader::new(stream).read_line(&mut line).unwrap();
-        assert!(line.starts_with("<38>") && line.ends_with(": {1}\n"), "{line}");
+        assert!(
+            line.starts_with("<38>") && line.ends_with(": {1}\n"),
+            "{line}"
+        );
     }
 }

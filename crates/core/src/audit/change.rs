@@ -89,7 +89,8 @@ impl Broker {
     pub(super) async fn reload_devices(&self) -> Result<(), Error> {
         let (stored, _) = read(&self.view).await?;
         let now = self.devices.load_full();
-        self.devices.store(Arc::new(self.config.devices(stored, &now)));
+        self.devices
+            .store(Arc::new(self.config.devices(stored, &now)));
         Ok(())
     }
 
@@ -167,7 +168,9 @@ async fn open(config: &AuditConfig, name: &str, spec: DeviceSpec) -> Result<Audi
     match timeout(OPENING, opening).await {
         Ok(Ok(opened)) => opened.map_err(Error::bad),
         Ok(Err(_)) => Err(Error::Bug("opening an audit device panicked")),
-        Err(_) => Err(Error::bad("audit device failed its test: no answer in time")),
+        Err(_) => Err(Error::bad(
+            "audit device failed its test: no answer in time",
+        )),
     }
 }
 

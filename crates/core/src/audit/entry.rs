@@ -212,7 +212,9 @@ impl<'m> Entry<'m> {
                 .mount
                 .map_or(&[][..], |m| &m.config.audit_non_hmac_response_keys);
             let elided = (veil.format.elide && self.list).then(|| elide::list(data.bytes()));
-            let data = elided.flatten().map_or(Cow::Borrowed(data.bytes()), Cow::Owned);
+            let data = elided
+                .flatten()
+                .map_or(Cow::Borrowed(data.bytes()), Cow::Owned);
             // Into the object that was just closed.
             line.truncate(line.len().saturating_sub(2));
             if !line.ends_with(b"{") {

@@ -17,7 +17,12 @@ const MOST: usize = 128;
 /// Length of a header's name, bytes.
 const LONGEST: usize = 256;
 /// These hold credentials: never in clear.
-const CREDENTIALS: [&str; 4] = ["authorization", "cookie", "proxy-authorization", "x-vault-token"];
+const CREDENTIALS: [&str; 4] = [
+    "authorization",
+    "cookie",
+    "proxy-authorization",
+    "x-vault-token",
+];
 
 /// How a header stands in the lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

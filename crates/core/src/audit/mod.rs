@@ -120,7 +120,11 @@ impl Broker {
         if devices.is_empty() {
             return None;
         }
-        let text = parts.caller.text.as_ref().map(|text| text.expose().as_str());
+        let text = parts
+            .caller
+            .text
+            .as_ref()
+            .map(|text| text.expose().as_str());
         let (hash, accessor) = match (&parts.caller.token, text) {
             (Some(token), Some(text)) if !token.accessor.is_empty() => {
                 let (hash, accessor) = self.caller(token, text);

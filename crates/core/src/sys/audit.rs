@@ -124,7 +124,8 @@ impl System {
         let name = call.param("header");
         let folded = name.to_ascii_lowercase();
         let before = call.full_path.strip_suffix(name).unwrap_or_default();
-        self.permit_meant(call, &format!("{before}{folded}")).await?;
+        self.permit_meant(call, &format!("{before}{folded}"))
+            .await?;
         Ok(folded)
     }
 }

@@ -23,7 +23,12 @@ pub const KIND: AuditKind = AuditKind {
 fn open(options: &DeviceOptions, origin: Origin<'_>) -> Result<Arc<dyn AuditDevice>, String> {
     place::check_files_allowed(origin)?;
     known(options, "file", &["file_path", "path", "mode"])?;
-    let text = |name| options.get(name).map(String::as_str).filter(|t| !t.is_empty());
+    let text = |name| {
+        options
+            .get(name)
+            .map(String::as_str)
+            .filter(|t| !t.is_empty())
+    };
     let mode = text("mode").map(parse_mode).transpose()?;
     let path = text("file_path").or_else(|| text("path"));
     match path.ok_or("file_path is required")? {

@@ -8,11 +8,11 @@ use keyfold_core::ports::audit::Origin;
 /// Whether there are files over the API at all.
 pub(super) fn check_files_allowed(origin: Origin<'_>) -> Result<(), String> {
     match origin {
-        Origin::Api(rules) if rules.file_dir.is_none() && !rules.lax => Err(
-            "cannot enable audit device via API; \
+        Origin::Api(rules) if rules.file_dir.is_none() && !rules.lax => {
+            Err("cannot enable audit device via API; \
              use declarative, config-based audit device management instead"
-                .to_owned(),
-        ),
+                .to_owned())
+        }
         Origin::Operator | Origin::Api(_) => Ok(()),
     }
 }
@@ -20,9 +20,9 @@ pub(super) fn check_files_allowed(origin: Origin<'_>) -> Result<(), String> {
 /// A device that keeps nothing would let a request pass that no other could record.
 pub(super) fn check_sink(origin: Origin<'_>) -> Result<(), String> {
     match origin {
-        Origin::Api(rules) if !rules.lax => Err(
-            "file_path: over the API, only below the folder audit_file_dir".to_owned(),
-        ),
+        Origin::Api(rules) if !rules.lax => {
+            Err("file_path: over the API, only below the folder audit_file_dir".to_owned())
+        }
         Origin::Operator | Origin::Api(_) => Ok(()),
     }
 }
