@@ -8,6 +8,7 @@ pub mod barrier;
 pub mod clock;
 pub mod error;
 pub mod id;
+pub mod identity;
 pub mod lifecycle;
 pub mod mounts;
 pub mod pipeline;

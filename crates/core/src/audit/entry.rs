@@ -72,9 +72,13 @@ struct AuthPart<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     display_name: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    policies: Option<&'a [String]>,
+    policies: Option<Cow<'a, [String]>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     token_policies: Option<&'a [String]>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    identity_policies: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    entity_id: Option<&'a str>,
     policy_results: PolicyResults,
     #[serde(skip_serializing_if = "Option::is_none")]
     token_issue_time: Option<String>,
@@ -139,6 +143,10 @@ struct ResponseAuth<'a> {
     accessor: Option<Cow<'a, str>>,
     policies: &'a [String],
     token_policies: &'a [String],
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    identity_policies: &'a [String],
+    #[serde(skip_serializing_if = "str::is_empty")]
+    entity_id: &'a str,
     token_type: &'a str,
 }
 
@@ -202,6 +210,8 @@ impl<'m> Entry<'m> {
                 accessor: (!auth.accessor.is_empty()).then(|| veil.accessor(&auth.accessor)),
                 policies: &auth.policies,
                 token_policies: &auth.token_policies,
+                identity_policies: &auth.identity_policies,
+                entity_id: &auth.entity_id,
                 token_type: auth.token_type,
             }),
             warnings: &reply.warnings,
@@ -291,12 +301,18 @@ fn auth<'a>(
             ..AuthPart::default()
         };
     };
+    let identity = parts.caller.identity.as_deref();
     AuthPart {
         client_token,
         accessor,
         display_name: Some(&token.display_name),
-        policies: Some(&token.policies),
+        policies: Some(match identity {
+            Some(standing) => standing.with(&token.policies).into(),
+            None => token.policies.as_slice().into(),
+        }),
         token_policies: Some(&token.policies),
+        identity_policies: identity.map_or(&[], |standing| &standing.policies),
+        entity_id: token.entity.as_deref(),
         policy_results,
         token_issue_time: Some(token.created.rfc3339()),
         token_type: Some(token.kind.as_str()),

@@ -48,6 +48,7 @@ use keyfold_keys::kdf::MacKey;
 use keyfold_keys::rng;
 
 use self::cache::Caches;
+pub use self::login::{Known, Says};
 pub use self::record::{Alias, Entity, Group, GroupKind, Metadata};
 pub use self::routes::IdentityStore;
 pub use self::standing::Standing;

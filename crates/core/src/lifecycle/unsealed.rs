@@ -15,6 +15,7 @@ use crate::audit::Broker;
 use crate::barrier::{Barrier, Rotated, SYSTEM, View};
 use crate::clock::Clock;
 use crate::error::Error;
+use crate::identity::Identity;
 use crate::mounts::{self, Mounts};
 use crate::policies::Policies;
 use crate::policy::Acl;
@@ -39,6 +40,8 @@ pub struct Unsealed {
     pub tokens: Tokens,
     /// Policies.
     pub policies: Policies,
+    /// Entities and groups.
+    pub identity: Identity,
     /// The audit log.
     pub audit: Broker,
     /// What the operator set.
@@ -88,6 +91,7 @@ impl Unsealed {
         let tokens = Tokens::open(system.clone(), clock.clone(), mounts.shared()).await?;
         let vault = Arc::new(Self {
             policies: Policies::new(system.clone(), clock.clone()),
+            identity: Identity::open(system.clone(), clock.clone()).await?,
             audit: Broker::open(&system, core.audit.clone()).await?,
             settings: core.settings.clone(),
             barrier,
@@ -105,9 +109,13 @@ impl Unsealed {
         Ok(vault)
     }
 
-    /// What a token may do.
+    /// What a token may do: by its own policies, and by those of its entity and the entity's
+    /// groups.
     pub async fn acl(&self, token: &Token) -> Result<Arc<Acl>, Error> {
-        self.policies.acl(&token.policies).await
+        match self.identity.of_token(token).await? {
+            None => self.policies.acl(&token.policies).await,
+            Some(standing) => self.policies.acl(&standing.with(&token.policies)).await,
+        }
     }
 
     /// Rotates the kek: see [`Barrier::rotate`].
@@ -129,6 +137,7 @@ impl Unsealed {
                 self.tokens.invalidate(key);
                 self.policies.invalidate(key);
                 self.audit.invalidate(key);
+                self.identity.invalidate(key);
             } else {
                 self.mounts.invalidate(key);
             }
@@ -139,6 +148,7 @@ impl Unsealed {
         self.tokens.invalidate_all();
         self.policies.changed();
         self.audit.invalidate_all();
+        self.identity.invalidate_all();
         self.mounts.invalidate_all();
     }
 }
@@ -177,6 +187,9 @@ async fn sweep(vault: std::sync::Weak<Unsealed>) {
                 }
                 if let Err(error) = open.tokens.sweep().await {
                     tracing::warn!(%error, "expired tokens remain stored");
+                }
+                if let Err(error) = open.identity.sweep().await {
+                    tracing::warn!(%error, "members of removed groups remain");
                 }
                 drop(open);
                 if !std::mem::replace(&mut cleared, true)

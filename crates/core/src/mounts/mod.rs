@@ -63,7 +63,7 @@ pub struct Mounts {
 }
 
 impl Mounts {
-    /// The batch that a new vault needs: `sys/` and `auth/token/`.
+    /// The batch that a new vault needs: the mounts that every vault has.
     pub fn first(batch: Batch) -> Result<Batch, Error> {
         record::builtin()
             .into_iter()
@@ -83,11 +83,7 @@ impl Mounts {
         clock: Arc<dyn Clock>,
     ) -> Result<Arc<Self>, Error> {
         let mut mounts = Vec::new();
-        for uuid in view.list(FOLDER, "", 0).await?.names {
-            let key = format!("{FOLDER}{uuid}");
-            let Some((record, _)) = view.read::<MountRecord>(&key).await? else {
-                continue;
-            };
+        for record in records(&view).await? {
             let target = target(&record, &barrier, kinds, &clock)?;
             mounts.push(Mount { record, target });
         }
@@ -167,6 +163,24 @@ impl Mounts {
     }
 }
 
+/// The records of all mounts. Those that every vault has and this one was made before are added.
+async fn records(view: &View) -> Result<Vec<MountRecord>, Error> {
+    let mut records: Vec<MountRecord> = Vec::new();
+    for uuid in view.list(FOLDER, "", 0).await?.names {
+        let read = view.read(&format!("{FOLDER}{uuid}")).await?;
+        records.extend(read.map(|(record, _)| record));
+    }
+    for new in record::builtin() {
+        if records.iter().all(|known| known.path != new.path) {
+            let key = format!("{FOLDER}{}", new.uuid);
+            let record = crate::barrier::json(&new)?;
+            view.commit(Batch::new().absent(key.clone()).put(key, record)).await?;
+            records.push(new);
+        }
+    }
+    Ok(records)
+}
+
 /// Where the records of a mount lie.
 fn prefix(uuid: &str) -> String {
     format!("logical/{uuid}/")
@@ -181,6 +195,7 @@ fn target(
     match record.kind.as_str() {
         "system" => Ok(Target::System),
         "token" => Ok(Target::Token),
+        "identity" => Ok(Target::Identity),
         kind => {
             let view = barrier.view(&record.uuid, &prefix(&record.uuid))?;
             engine(kind, view, kinds, clock, record)

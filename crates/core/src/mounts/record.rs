@@ -239,7 +239,7 @@ pub(super) fn accessor(path: &str, kind: &str) -> String {
 }
 
 /// What every vault has.
-pub(super) fn builtin() -> [MountRecord; 2] {
+pub(super) fn builtin() -> [MountRecord; 3] {
     let of = |path: &str, kind: &str, description: &str, uuid: String| MountRecord {
         path: path.to_owned(),
         kind: kind.to_owned(),
@@ -269,5 +269,6 @@ pub(super) fn builtin() -> [MountRecord; 2] {
             "token based credentials",
             id::uuid(),
         ),
+        of("identity/", "identity", "identity store", id::uuid()),
     ]
 }

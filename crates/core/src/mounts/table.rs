@@ -23,6 +23,8 @@ pub enum Target {
     System,
     /// Core: `auth/token/`.
     Token,
+    /// Core: `identity/`.
+    Identity,
     /// An engine over its view.
     Engine {
         /// The engine.

@@ -16,6 +16,7 @@ use std::sync::Arc;
 pub use self::authorize::Authorized;
 use crate::audit::{Admitted, Outcome, Parts};
 use crate::error::{Error, UnsupportedReason};
+use crate::identity::IdentityStore;
 use crate::lifecycle::{Core, Unsealed};
 use crate::mounts::{Mount, MountRecord, Target};
 use crate::ports::engine::{Access, Call, Dispatch, Found};
@@ -162,19 +163,27 @@ async fn serve(
 }
 
 impl Unsealed {
-    /// Who presents the token. A wrong or dead one is nobody, which only open routes take, and so
-    /// is one from an address that it is not bound to.
+    /// Who presents the token. A wrong or dead one is nobody, which only open routes take; so is
+    /// one from an address that it is not bound to, and one whose entity is disabled or gone.
     async fn identify(&self, request: &mut Request) -> Result<Caller, Error> {
         let Some(text) = request.token.take() else {
             return Ok(Caller::anonymous());
         };
         let token = self.tokens.find(text.expose(), self.clock.now()).await?;
         let remote = request.remote.map(|remote| remote.ip());
+        let (token, identity) = match token.filter(|token| token.admits(remote)) {
+            Some(token) => match self.identity.of_token(&token).await {
+                Ok(identity) => (Some(token), identity),
+                Err(Error::NoToken) => (None, None),
+                Err(error) => return Err(error),
+            },
+            None => (None, None),
+        };
         Ok(Caller {
-            token: token.filter(|token| token.admits(remote)),
+            token,
+            identity,
             text: Some(text),
-            sudo: false,
-            page_limit: None,
+            ..Caller::anonymous()
         })
     }
 }
@@ -195,19 +204,27 @@ async fn take_use(
     Ok(last)
 }
 
-/// What the pipeline adds to an engine's answer: the token of a login.
+/// What the pipeline adds to an engine's answer: the token of a login, and what the entity of a
+/// token adds to its policies.
 async fn completed(
     vault: &Arc<Unsealed>,
     mount: Option<&MountRecord>,
     request: &Request,
     answer: Result<Reply, Error>,
 ) -> Result<Reply, Error> {
-    match (answer?, mount) {
+    let mut answer = match (answer?, mount) {
         (answer, Some(mount)) if answer.login.is_some() => {
-            login::grant(vault, mount, request, answer).await
+            login::grant(vault, mount, request, answer).await?
         }
-        (answer, _) => Ok(answer),
+        (answer, _) => answer,
+    };
+    if let Some(auth) = answer.auth.as_mut().filter(|a| !a.entity_id.is_empty())
+        && let Some(standing) = vault.identity.standing(&auth.entity_id).await?
+    {
+        auth.policies = standing.with(&auth.token_policies);
+        auth.identity_policies.clone_from(&standing.policies);
     }
+    Ok(answer)
 }
 
 fn call<'a>(
@@ -236,6 +253,7 @@ fn engine(core: &Arc<Core>, vault: &Arc<Unsealed>, mount: &Mount) -> Arc<dyn Dis
             vault: vault.clone(),
         }),
         Target::Token => Arc::new(TokenAuth(vault.clone())),
+        Target::Identity => Arc::new(IdentityStore(vault.clone())),
         Target::Engine { engine, .. } => engine.clone(),
     }
 }

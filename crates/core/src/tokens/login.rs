@@ -11,6 +11,7 @@ use super::record::{Kind, Token};
 use super::reply;
 use crate::clock::Time;
 use crate::error::Error;
+use crate::identity::{Known, Says};
 use crate::lifecycle::Unsealed;
 use crate::mounts::MountRecord;
 use crate::policies;
@@ -40,6 +41,7 @@ pub(crate) async fn grant(
     if policies.iter().any(|name| name == "root") {
         return Err(Error::bad("auth methods cannot create root tokens"));
     }
+    let entity = entity(vault, mount, &login).await?;
     let kind = params.kind.on(mount.config.token_type);
     let new = NewToken {
         policies,
@@ -53,6 +55,7 @@ pub(crate) async fn grant(
         renewable: kind == Kind::Service,
         kind,
         bound_cidrs: bound(params, remote),
+        entity,
         mount: Some(mount.accessor.clone()),
         internal: login.internal,
         ..NewToken::default()
@@ -60,6 +63,27 @@ pub(crate) async fn grant(
     let (token, text) = vault.tokens.create(new).await?;
     answer.auth = Some(reply::auth(&token, Some(text), granted.ttl));
     Ok(answer)
+}
+
+/// Who logs in; made at the first login. Nobody in particular has no entity.
+async fn entity(
+    vault: &Unsealed,
+    mount: &MountRecord,
+    login: &Login,
+) -> Result<Option<String>, Error> {
+    if login.alias.is_empty() {
+        return Ok(None);
+    }
+    let says = Says {
+        metadata: &login.alias_metadata,
+        groups: &login.groups,
+    };
+    let known = Known {
+        mount: &mount.accessor,
+        name: &login.alias,
+        says: Some(says),
+    };
+    Ok(Some(vault.identity.login(&known).await?.entity.id.clone()))
 }
 
 /// The time to live that a renewal of a login's token gives, by what its method says now.

@@ -32,6 +32,8 @@ use std::sync::Arc;
 
 use keyfold_secret::Secret;
 
+use crate::identity::Standing;
+
 pub use self::create::NewToken;
 pub(crate) use self::disowned::disowning;
 pub use self::life::{Granted, Limits, Wish};
@@ -44,6 +46,8 @@ pub use self::store::Tokens;
 pub struct Caller {
     /// The token, for a call that came with a valid one.
     pub token: Option<Arc<Token>>,
+    /// The entity that the token acts for.
+    pub identity: Option<Arc<Standing>>,
     /// Its text as it was presented.
     pub text: Option<Secret<String>>,
     /// The deciding policy rule grants `sudo`.
@@ -57,6 +61,7 @@ impl Caller {
     pub const fn anonymous() -> Self {
         Self {
             token: None,
+            identity: None,
             text: None,
             sudo: false,
             page_limit: None,
