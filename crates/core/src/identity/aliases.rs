@@ -54,7 +54,9 @@ impl Identity {
     pub(super) async fn write_alias(&self, change: AliasChange) -> Result<Placed, Error> {
         let change = change.checked()?;
         let (Some(name), Some(mount)) = (&change.name, &change.mount) else {
-            return Err(Error::bad("'id' or 'mount_accessor' and 'name' must be provided"));
+            return Err(Error::bad(
+                "'id' or 'mount_accessor' and 'name' must be provided",
+            ));
         };
         let attempt = || async {
             let now = self.clock.now();
@@ -135,7 +137,9 @@ impl Identity {
                 ));
             }
             let now = self.clock.now();
-            self.place(Found { owner, alias }, target, now).await.map(Some)
+            self.place(Found { owner, alias }, target, now)
+                .await
+                .map(Some)
         };
         self.view.change(&format!("identity/{id}"), attempt).await
     }
@@ -204,7 +208,12 @@ impl Identity {
         mut new: Entity,
         alias: Alias,
     ) -> Result<Placed, Error> {
-        limits::bound("canonical_id", new.aliases.len() + 1, limits::ALIASES, "aliases")?;
+        limits::bound(
+            "canonical_id",
+            new.aliases.len() + 1,
+            limits::ALIASES,
+            "aliases",
+        )?;
         let placed = Placed {
             alias: alias.id.clone(),
             entity: new.id.clone(),

@@ -116,7 +116,10 @@ impl Draft {
             batch = batch.absent(key);
         }
         // What one record gives up another may take.
-        let freed = self.freed.iter().filter(|key| !self.taken.contains_key(*key));
+        let freed = self
+            .freed
+            .iter()
+            .filter(|key| !self.taken.contains_key(*key));
         batch.deletes.extend(freed.cloned().chain(self.deletes));
         for (key, entry) in self.taken {
             if entry.alone && !self.freed.contains(&key) {

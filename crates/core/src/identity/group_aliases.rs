@@ -145,5 +145,8 @@ fn named(change: &GroupAliasChange) -> Result<(String, String), Error> {
     let name = limits::name("name", change.name.clone())?;
     let name = name.ok_or_else(|| Error::bad("missing alias name"))?;
     let mount = change.mount.clone();
-    Ok((name, mount.ok_or_else(|| Error::bad("missing mount_accessor"))?))
+    Ok((
+        name,
+        mount.ok_or_else(|| Error::bad("missing mount_accessor"))?,
+    ))
 }

@@ -50,8 +50,18 @@ impl GroupChange {
         let set = |ids: Vec<String>| ids.into_iter().collect::<BTreeSet<_>>();
         let (members, children) = (self.members.map(set), self.children.map(set));
         let count = |ids: &Option<BTreeSet<String>>| ids.as_ref().map_or(0, BTreeSet::len);
-        limits::bound("member_entity_ids", count(&members), limits::ENTITIES, "ids")?;
-        limits::bound("member_group_ids", count(&children), limits::CHILDREN, "ids")?;
+        limits::bound(
+            "member_entity_ids",
+            count(&members),
+            limits::ENTITIES,
+            "ids",
+        )?;
+        limits::bound(
+            "member_group_ids",
+            count(&children),
+            limits::CHILDREN,
+            "ids",
+        )?;
         Ok(Checked {
             name: limits::name("name", self.name)?,
             kind,
@@ -161,7 +171,8 @@ impl Identity {
             let mut new = old.record.clone();
             new.groups.retain(|known| known != group);
             if comes {
-                self.join(&mut new.groups, group, "member_entity_ids").await?;
+                self.join(&mut new.groups, group, "member_entity_ids")
+                    .await?;
             }
             draft.entity(self, Some(&old), Some(&new))?;
         }
@@ -185,7 +196,12 @@ impl Identity {
             }
             *groups = alive;
         }
-        limits::bound(field, groups.len() + 1, limits::GROUPS, "groups for one member")?;
+        limits::bound(
+            field,
+            groups.len() + 1,
+            limits::GROUPS,
+            "groups for one member",
+        )?;
         groups.push(group.to_owned());
         Ok(())
     }
@@ -224,7 +240,8 @@ impl Identity {
             let mut new = old.record.clone();
             new.parents.retain(|known| *known != parent.id);
             if comes {
-                self.join(&mut new.parents, &parent.id, "member_group_ids").await?;
+                self.join(&mut new.parents, &parent.id, "member_group_ids")
+                    .await?;
             }
             new.touch(now);
             draft.group(self, Some(&old), Some(&new))?;
@@ -241,7 +258,12 @@ impl Identity {
             if !above.insert(id.clone()) {
                 continue;
             }
-            limits::bound("member_group_ids", above.len(), limits::ALL_GROUPS, "groups around it")?;
+            limits::bound(
+                "member_group_ids",
+                above.len(),
+                limits::ALL_GROUPS,
+                "groups around it",
+            )?;
             if let Some(held) = self.group(&id).await? {
                 draft.keep(&held);
                 next.extend(held.record.parents);

@@ -111,7 +111,10 @@ pub(super) fn bound(field: &str, count: usize, most: usize, what: &str) -> Resul
 }
 
 fn too_many(field: &str, most: usize, what: &str) -> Error {
-    Error::field(field, format_args!("cannot contain more than {most} {what}"))
+    Error::field(
+        field,
+        format_args!("cannot contain more than {most} {what}"),
+    )
 }
 
 #[cfg(test)]
@@ -132,10 +135,15 @@ mod tests {
             map(&[("a b", "hush")]),
             map(&[(&long, "v")]),
             map(&[("a", &long)]),
-            (0..65).map(|n| (n.to_string(), "hush".to_owned())).collect(),
+            (0..65)
+                .map(|n| (n.to_string(), "hush".to_owned()))
+                .collect(),
         ] {
             let text = metadata(&wrong).unwrap_err().to_string();
-            assert!(text.starts_with("field \"metadata\": ") && !text.contains("hush"), "{text}");
+            assert!(
+                text.starts_with("field \"metadata\": ") && !text.contains("hush"),
+                "{text}"
+            );
         }
     }
 
@@ -153,6 +161,9 @@ mod tests {
             assert!(granted(vec![name.to_owned()]).is_err());
         }
         assert!(granted(vec!["response-wrapping".to_owned()]).is_err());
-        assert_eq!(granted(vec!["B".into(), "a".into(), "b".into()]).unwrap(), ["a", "b"]);
+        assert_eq!(
+            granted(vec!["B".into(), "a".into(), "b".into()]).unwrap(),
+            ["a", "b"]
+        );
     }
 }

@@ -105,7 +105,8 @@ impl Identity {
             for place in new.aliases.iter_mut().filter(|place| place.id == alias.id) {
                 place.clone_from(&alias);
             }
-            self.sort_in(&mut draft, &mut new, known.mount, says.groups).await?;
+            self.sort_in(&mut draft, &mut new, known.mount, says.groups)
+                .await?;
         }
         let id = new.id.clone();
         let same = |old: &Held<Entity>| {
@@ -144,7 +145,8 @@ impl Identity {
         entity.groups = stay;
         for held in &wanted {
             if !entity.groups.contains(&held.record.id) {
-                self.join(&mut entity.groups, &held.record.id, "groups").await?;
+                self.join(&mut entity.groups, &held.record.id, "groups")
+                    .await?;
                 // One that is removed at this moment gets no members.
                 draft.keep(held);
             }

@@ -37,7 +37,9 @@ impl Identity {
             return Err(Error::bad("missing entity ids to merge from"));
         }
         if merge.from.contains(&merge.to) {
-            return Err(Error::bad("to_entity_id should not be present in from_entity_ids"));
+            return Err(Error::bad(
+                "to_entity_id should not be present in from_entity_ids",
+            ));
         }
         limits::bound("from_entity_ids", merge.from.len(), limits::MERGED, "ids")?;
         let turn = format!("identity/{}", merge.to);
@@ -65,9 +67,24 @@ impl Identity {
             new.merged.push(id.clone());
             draft.entity(self, Some(&from), None)?;
         }
-        limits::bound("from_entity_ids", new.merged.len(), limits::MERGED, "merged entities")?;
-        limits::bound("from_entity_ids", new.aliases.len(), limits::ALIASES, "aliases")?;
-        limits::bound("from_entity_ids", new.groups.len(), limits::GROUPS, "groups")?;
+        limits::bound(
+            "from_entity_ids",
+            new.merged.len(),
+            limits::MERGED,
+            "merged entities",
+        )?;
+        limits::bound(
+            "from_entity_ids",
+            new.aliases.len(),
+            limits::ALIASES,
+            "aliases",
+        )?;
+        limits::bound(
+            "from_entity_ids",
+            new.groups.len(),
+            limits::GROUPS,
+            "groups",
+        )?;
         draft.entity(self, Some(&to), Some(&new))?;
         for (old, group) in groups.values() {
             draft.group(self, Some(old), Some(group))?;

@@ -77,7 +77,9 @@ impl Identity {
                 .put(keys::HMAC_KEY, rng::bytes::<32>());
             view.commit(first).await?;
             let key = view.get(keys::HMAC_KEY).await?;
-            Ok(key.ok_or_else(|| Error::corrupt("sys/identity/hmac-key"))?.value)
+            Ok(key
+                .ok_or_else(|| Error::corrupt("sys/identity/hmac-key"))?
+                .value)
         };
         let mac = MacKey::new(retry(key).await?.expose());
         Ok(Self {

@@ -100,7 +100,9 @@ impl Identity {
             }
             if seen.len() > ALL_GROUPS {
                 // To leave some out might leave out what denies.
-                return Err(Error::DeniedBecause("the entity is in too many groups".to_owned()));
+                return Err(Error::DeniedBecause(
+                    "the entity is in too many groups".to_owned(),
+                ));
             }
             direct.get_or_insert(groups.len());
             next = above;

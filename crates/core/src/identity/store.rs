@@ -68,7 +68,10 @@ impl Identity {
         mount: &str,
         name: &str,
     ) -> Result<Option<Held<Group>>, Error> {
-        match self.leads_to(&self.group_alias_name_key(mount, name)).await? {
+        match self
+            .leads_to(&self.group_alias_name_key(mount, name))
+            .await?
+        {
             Some(id) => self.group(&id).await,
             None => Ok(None),
         }

@@ -174,7 +174,8 @@ async fn records(view: &View) -> Result<Vec<MountRecord>, Error> {
         if records.iter().all(|known| known.path != new.path) {
             let key = format!("{FOLDER}{}", new.uuid);
             let record = crate::barrier::json(&new)?;
-            view.commit(Batch::new().absent(key.clone()).put(key, record)).await?;
+            view.commit(Batch::new().absent(key.clone()).put(key, record))
+                .await?;
             records.push(new);
         }
     }

@@ -71,7 +71,11 @@ impl IdentityStore {
     }
 
     async fn group_alias(&self, id: &str) -> Result<Option<(Group, Alias)>, Error> {
-        let group = self.identity().group_of_alias(id).await?.map(|held| held.record);
+        let group = self
+            .identity()
+            .group_of_alias(id)
+            .await?
+            .map(|held| held.record);
         Ok(group.and_then(|group| {
             let alias = group.alias.clone()?;
             Some((group, alias))

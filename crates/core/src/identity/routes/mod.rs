@@ -28,15 +28,21 @@ type Row = Route<IdentityStore>;
 impl Engine for IdentityStore {
     fn routes() -> &'static [Row] {
         static ROUTES: &[Row] = &[
-            Row::new(Op::Write, "entity", "Makes or changes an entity.", |i, c| {
-                Box::pin(i.entity_write(c))
-            }),
+            Row::new(
+                Op::Write,
+                "entity",
+                "Makes or changes an entity.",
+                |i, c| Box::pin(i.entity_write(c)),
+            ),
             Row::new(Op::Write, "entity/merge", "Merges entities.", |i, c| {
                 Box::pin(i.entity_merge(c))
             }),
-            Row::new(Op::Write, "entity/batch-delete", "Removes entities.", |i, c| {
-                Box::pin(i.entity_batch_delete(c))
-            }),
+            Row::new(
+                Op::Write,
+                "entity/batch-delete",
+                "Removes entities.",
+                |i, c| Box::pin(i.entity_batch_delete(c)),
+            ),
             Row::new(Op::List, "entity/id", "Lists entities by id.", |i, c| {
                 Box::pin(i.entity_list(c))
             }),
@@ -49,45 +55,72 @@ impl Engine for IdentityStore {
             Row::new(Op::Write, "entity/id/{id}", "Changes an entity.", |i, c| {
                 Box::pin(i.entity_write(c))
             }),
-            Row::new(Op::Delete, "entity/id/{id}", "Removes an entity.", |i, c| {
-                Box::pin(i.entity_delete(c))
-            }),
-            Row::new(Op::List, "entity/name", "Lists entities by name.", |i, c| {
-                Box::pin(i.entity_list_names(c))
-            }),
-            Row::new(Op::List, "entity/name/", "Lists entities by name.", |i, c| {
-                Box::pin(i.entity_list_names(c))
-            }),
-            Row::new(Op::Read, "entity/name/{name...}", "Reads an entity.", |i, c| {
-                Box::pin(i.entity_read(c))
-            }),
+            Row::new(
+                Op::Delete,
+                "entity/id/{id}",
+                "Removes an entity.",
+                |i, c| Box::pin(i.entity_delete(c)),
+            ),
+            Row::new(
+                Op::List,
+                "entity/name",
+                "Lists entities by name.",
+                |i, c| Box::pin(i.entity_list_names(c)),
+            ),
+            Row::new(
+                Op::List,
+                "entity/name/",
+                "Lists entities by name.",
+                |i, c| Box::pin(i.entity_list_names(c)),
+            ),
+            Row::new(
+                Op::Read,
+                "entity/name/{name...}",
+                "Reads an entity.",
+                |i, c| Box::pin(i.entity_read(c)),
+            ),
             Row::new(
                 Op::Write,
                 "entity/name/{name...}",
                 "Makes or changes an entity.",
                 |i, c| Box::pin(i.entity_write(c)),
             ),
-            Row::new(Op::Delete, "entity/name/{name...}", "Removes an entity.", |i, c| {
-                Box::pin(i.entity_delete(c))
-            }),
-            Row::new(Op::Write, "entity-alias", "Makes or changes an alias.", |i, c| {
-                Box::pin(i.alias_write(c))
-            }),
+            Row::new(
+                Op::Delete,
+                "entity/name/{name...}",
+                "Removes an entity.",
+                |i, c| Box::pin(i.entity_delete(c)),
+            ),
+            Row::new(
+                Op::Write,
+                "entity-alias",
+                "Makes or changes an alias.",
+                |i, c| Box::pin(i.alias_write(c)),
+            ),
             Row::new(Op::List, "entity-alias/id", "Lists aliases.", |i, c| {
                 Box::pin(i.alias_list(c))
             }),
             Row::new(Op::List, "entity-alias/id/", "Lists aliases.", |i, c| {
                 Box::pin(i.alias_list(c))
             }),
-            Row::new(Op::Read, "entity-alias/id/{id}", "Reads an alias.", |i, c| {
-                Box::pin(i.alias_read(c))
-            }),
-            Row::new(Op::Write, "entity-alias/id/{id}", "Changes an alias.", |i, c| {
-                Box::pin(i.alias_write(c))
-            }),
-            Row::new(Op::Delete, "entity-alias/id/{id}", "Removes an alias.", |i, c| {
-                Box::pin(i.alias_delete(c))
-            }),
+            Row::new(
+                Op::Read,
+                "entity-alias/id/{id}",
+                "Reads an alias.",
+                |i, c| Box::pin(i.alias_read(c)),
+            ),
+            Row::new(
+                Op::Write,
+                "entity-alias/id/{id}",
+                "Changes an alias.",
+                |i, c| Box::pin(i.alias_write(c)),
+            ),
+            Row::new(
+                Op::Delete,
+                "entity-alias/id/{id}",
+                "Removes an alias.",
+                |i, c| Box::pin(i.alias_delete(c)),
+            ),
             // The elder name of entity-alias.
             Row::new(Op::Write, "alias", "Makes or changes an alias.", |i, c| {
                 Box::pin(i.alias_write(c))
@@ -131,30 +164,42 @@ impl Engine for IdentityStore {
             Row::new(Op::List, "group/name/", "Lists groups by name.", |i, c| {
                 Box::pin(i.group_list_names(c))
             }),
-            Row::new(Op::Read, "group/name/{name...}", "Reads a group.", |i, c| {
-                Box::pin(i.group_read(c))
-            }),
+            Row::new(
+                Op::Read,
+                "group/name/{name...}",
+                "Reads a group.",
+                |i, c| Box::pin(i.group_read(c)),
+            ),
             Row::new(
                 Op::Write,
                 "group/name/{name...}",
                 "Makes or changes a group.",
                 |i, c| Box::pin(i.group_write(c)),
             ),
-            Row::new(Op::Delete, "group/name/{name...}", "Removes a group.", |i, c| {
-                Box::pin(i.group_delete(c))
-            }),
+            Row::new(
+                Op::Delete,
+                "group/name/{name...}",
+                "Removes a group.",
+                |i, c| Box::pin(i.group_delete(c)),
+            ),
             Row::new(
                 Op::Write,
                 "group-alias",
                 "Gives a group its alias.",
                 |i, c| Box::pin(i.group_alias_write(c)),
             ),
-            Row::new(Op::List, "group-alias/id", "Lists groups' aliases.", |i, c| {
-                Box::pin(i.group_alias_list(c))
-            }),
-            Row::new(Op::List, "group-alias/id/", "Lists groups' aliases.", |i, c| {
-                Box::pin(i.group_alias_list(c))
-            }),
+            Row::new(
+                Op::List,
+                "group-alias/id",
+                "Lists groups' aliases.",
+                |i, c| Box::pin(i.group_alias_list(c)),
+            ),
+            Row::new(
+                Op::List,
+                "group-alias/id/",
+                "Lists groups' aliases.",
+                |i, c| Box::pin(i.group_alias_list(c)),
+            ),
             Row::new(
                 Op::Read,
                 "group-alias/id/{id}",
@@ -228,9 +273,9 @@ impl IdentityStore {
     fn check_accessor(&self, accessor: Option<String>) -> Result<Option<String>, Error> {
         let accessor = accessor.filter(|accessor| !accessor.is_empty());
         match accessor {
-            Some(other) if self.0.mounts.by_accessor(&other).is_none() => Err(Error::bad(format!(
-                "invalid mount accessor \"{other}\""
-            ))),
+            Some(other) if self.0.mounts.by_accessor(&other).is_none() => {
+                Err(Error::bad(format!("invalid mount accessor \"{other}\"")))
+            }
             known => Ok(known),
         }
     }

@@ -17,13 +17,20 @@ pub(super) struct Places<'a>(HashMap<&'a str, &'a Arc<Mount>>);
 
 impl<'a> Places<'a> {
     pub fn new(table: &'a Table) -> Self {
-        Self(table.iter().map(|m| (m.record.accessor.as_str(), m)).collect())
+        Self(
+            table
+                .iter()
+                .map(|m| (m.record.accessor.as_str(), m))
+                .collect(),
+        )
     }
 
     /// Path and type of a mount; empty for one that is gone.
     pub fn of(&self, accessor: &str) -> (&'a str, &'a str) {
         let mount = self.0.get(accessor);
-        mount.map_or(("", ""), |m| (m.record.path.as_str(), m.record.kind.as_str()))
+        mount.map_or(("", ""), |m| {
+            (m.record.path.as_str(), m.record.kind.as_str())
+        })
     }
 }
 
@@ -125,7 +132,9 @@ impl IdentityStore {
         let (direct, inherited) = ids.split_at_checked(standing.direct).unwrap_or_default();
         let aliases = entity.aliases.iter();
         Reply::data(&EntityShown {
-            aliases: aliases.map(|alias| shown(alias, &entity.id, &places)).collect(),
+            aliases: aliases
+                .map(|alias| shown(alias, &entity.id, &places))
+                .collect(),
             creation_time: entity.created.rfc3339(),
             direct_group_ids: direct.to_vec(),
             disabled: entity.disabled,
