@@ -66,15 +66,18 @@ pub struct Identity {
 }
 
 impl Identity {
+    /// The batch that a new vault needs: an HMAC key.
+    pub fn first(batch: Batch) -> Batch {
+        batch.put(keys::HMAC_KEY, rng::bytes::<32>())
+    }
+
     /// Over core's own view. A vault that has no HMAC key yet gets one.
     pub async fn open(view: View, clock: Arc<dyn Clock>) -> Result<Self, Error> {
         let key = || async {
             if let Some(key) = view.get(keys::HMAC_KEY).await? {
                 return Ok(key.value);
             }
-            let first = Batch::new()
-                .absent(keys::HMAC_KEY)
-                .put(keys::HMAC_KEY, rng::bytes::<32>());
+            let first = Self::first(Batch::new()).absent(keys::HMAC_KEY);
             view.commit(first).await?;
             let key = view.get(keys::HMAC_KEY).await?;
             Ok(key

@@ -13,6 +13,7 @@ use crate::audit::Broker;
 use crate::barrier::{Barrier, FirstKeys, KEYRING};
 use crate::error::Error;
 use crate::id;
+use crate::identity::Identity;
 use crate::mounts::Mounts;
 use crate::policies::Policies;
 use crate::ports::storage::{Batch, StorageError};
@@ -91,7 +92,7 @@ impl Core {
             id: id::uuid(),
         };
         let records = Broker::first(Mounts::first(cluster.store(Batch::new())?)?);
-        let records = Policies::first(records, now)?;
+        let records = Identity::first(Policies::first(records, now)?);
         let (tokens, records) = Tokens::first(system.clone(), self.clock.clone(), records);
         let (_, root_token, records) = tokens.prepare(NewToken::root(root_token), records)?;
         let batch = first.store(&root, system.sealed(records)?)?;
