@@ -20,7 +20,12 @@ struct Lookup<'a> {
     entity_id: &'a str,
     expire_time: Option<String>,
     explicit_max_ttl: u64,
+    /// There are no namespaces here whose policies could count.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    external_namespace_policies: Option<Nothing>,
     id: &'a str,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    identity_policies: &'a [String],
     #[serde(skip_serializing_if = "Option::is_none")]
     issue_time: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -45,6 +50,10 @@ struct Lookup<'a> {
     kind: &'static str,
 }
 
+/// `{}`
+#[derive(Serialize)]
+struct Nothing {}
+
 #[expect(
     clippy::trivially_copy_pass_by_ref,
     reason = "serde calls it with a reference"
@@ -54,7 +63,13 @@ fn is_zero(n: &u64) -> bool {
 }
 
 /// `lookup`, `lookup-self`, `lookup-accessor`; the id is empty where only the accessor was given.
-pub(super) fn lookup(token: &Token, id: &str, now: Time) -> Result<Reply, Error> {
+/// `identity` are the policies of its entity.
+pub(super) fn lookup(
+    token: &Token,
+    identity: &[String],
+    id: &str,
+    now: Time,
+) -> Result<Reply, Error> {
     // The first root token was issued by nobody; the wire leaves these members out for it.
     let issued = token.path != "auth/token/root";
     Reply::data(&Lookup {
@@ -65,7 +80,9 @@ pub(super) fn lookup(token: &Token, id: &str, now: Time) -> Result<Reply, Error>
         entity_id: token.entity.as_deref().unwrap_or_default(),
         expire_time: token.expires.map(Time::rfc3339),
         explicit_max_ttl: token.explicit_max_ttl,
+        external_namespace_policies: (!identity.is_empty()).then_some(Nothing {}),
         id,
+        identity_policies: identity,
         issue_time: issued.then(|| token.created.rfc3339()),
         last_renewal: token.renewed.map(Time::rfc3339),
         last_renewal_time: token.renewed.map(Time::secs),

@@ -75,7 +75,7 @@ impl TokenAuth {
         };
         let mut warnings = Vec::new();
         let kind = kind(asked.kind.as_deref(), role, &mut warnings)?;
-        self.check_alias(asked.entity_alias.as_deref(), role)?;
+        let alias = alias(asked.entity_alias, role)?;
         let text = asked.id.filter(|id| !id.expose().is_empty());
         need(text.is_some(), "specify token id")?;
         if let Some(text) = &text {
@@ -152,6 +152,14 @@ impl TokenAuth {
                 warnings.push(format!("Policy \"{name}\" does not exist"));
             }
         }
+        let entity = match (alias, call.mount) {
+            (Some(alias), Some(mount)) => {
+                let standing = self.0.identity.alias_login(&mount.accessor, &alias).await?;
+                Some(standing.entity.id.clone())
+            }
+            // A child acts for whom its parent acts for.
+            _ => parent.entity.clone().filter(|_| !orphan),
+        };
         let renewable = asked.renewable.unwrap_or(true) && role.is_none_or(|r| r.renewable);
         let new = NewToken {
             text,
@@ -172,6 +180,7 @@ impl TokenAuth {
             parent: (!orphan).then(|| parent.hash.clone()),
             kind,
             bound_cidrs: role.map(|r| r.bound_cidrs.clone()).unwrap_or_default(),
+            entity,
             role: role.map(|_| name.to_owned()),
             ..NewToken::default()
         };
@@ -186,19 +195,19 @@ impl TokenAuth {
         let role = self.0.tokens.role(name).await?;
         role.ok_or_else(|| Error::bad(format!("unknown role {name}")))
     }
+}
 
-    /// An alias of an entity that the token is to act for.
-    fn check_alias(&self, alias: Option<&str>, role: Option<&Role>) -> Result<(), Error> {
-        let Some(alias) = alias.filter(|alias| !alias.is_empty()) else {
-            return Ok(());
-        };
-        let role = role.ok_or_else(|| {
-            Error::bad("'entity_alias' is only allowed in combination with token role")
-        })?;
-        if !role.allows_alias(alias) {
-            return Err(Error::bad("invalid 'entity_alias' value"));
-        }
-        Err(Error::field("entity_alias", "entities are not offered"))
+/// The alias that the token is to act by, where its role allows it.
+fn alias(asked: Option<String>, role: Option<&Role>) -> Result<Option<String>, Error> {
+    let Some(alias) = asked.filter(|alias| !alias.is_empty()) else {
+        return Ok(None);
+    };
+    let role = role.ok_or_else(|| {
+        Error::bad("'entity_alias' is only allowed in combination with token role")
+    })?;
+    match role.allows_alias(&alias) {
+        true => Ok(Some(alias)),
+        false => Err(Error::bad("invalid 'entity_alias' value")),
     }
 }
 
