@@ -13,6 +13,10 @@ pub enum Error {
     /// The caller's mistake.
     #[error("{0}")]
     BadRequest(String),
+    /// A login whose password, secret or proof is wrong; the same text whether or not the name is
+    /// known. The lockout counts these.
+    #[error("{0}")]
+    Unproven(&'static str),
     /// No token, or one that is none.
     #[error("permission denied")]
     NoToken,

@@ -10,6 +10,7 @@ pub mod error;
 pub mod id;
 pub mod identity;
 pub mod lifecycle;
+pub mod lockout;
 pub mod mounts;
 pub mod pipeline;
 pub mod policies;

@@ -164,6 +164,7 @@ async fn open(config: &Config, bound: &[Bound]) -> Result<Arc<Core>, StartError>
         settings: Settings {
             default_lease_ttl: config.default_lease_ttl,
             max_lease_ttl: config.max_lease_ttl,
+            lockout: config.lockout.clone(),
             api_addr,
             version: env!("CARGO_PKG_VERSION"),
             cluster_name: config.cluster_name.clone(),

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use keyfold_backends::audit;
+use keyfold_backends::auth::userpass;
 use keyfold_backends::engines::{kv, transit};
 use keyfold_backends::storage::{Memory, Options, Redb};
 use keyfold_core::audit::{AuditSetup, DeviceSpec};
@@ -17,7 +18,7 @@ use crate::config::{self, ConfigError, Placed};
 /// What can be mounted.
 pub const KINDS: Kinds = Kinds {
     engines: &[transit::KIND, kv::KIND],
-    auths: &[],
+    auths: &[userpass::KIND],
 };
 
 /// What can keep audit lines.

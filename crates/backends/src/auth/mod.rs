@@ -1,1 +1,4 @@
-//! Auth methods: one folder for each.
+//! Who somebody is: one folder for each auth method.
+
+mod former;
+pub mod userpass;

@@ -8,6 +8,7 @@ use keyfold_backends::storage::Memory;
 use keyfold_core::clock::{ManualClock, Time};
 use keyfold_core::error::Error;
 use keyfold_core::lifecycle::{Core, CoreConfig, Settings};
+use keyfold_core::lockout::LockoutRules;
 use keyfold_core::mounts::Kinds;
 use keyfold_core::ports::storage::Storage;
 use keyfold_core::reply::Reply;
@@ -167,6 +168,7 @@ async fn open(store: &Arc<FaultyStorage>, clock: &Arc<ManualClock>) -> Result<Ar
         api_addr: "http://127.0.0.1:8200".to_owned(),
         version: "2.6.2",
         cluster_name: None,
+        lockout: LockoutRules::default(),
     };
     let config = CoreConfig {
         storage: store.clone(),

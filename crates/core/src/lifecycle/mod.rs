@@ -31,6 +31,7 @@ use crate::audit::{AuditConfig, AuditSetup, HeaderSettings};
 use crate::barrier::KEYRING;
 use crate::clock::Clock;
 use crate::error::Error;
+use crate::lockout::LockoutRules;
 use crate::mounts::Kinds;
 use crate::ports::storage::Storage;
 
@@ -62,6 +63,8 @@ pub struct Settings {
     pub default_lease_ttl: Duration,
     /// What no token lives longer than.
     pub max_lease_ttl: Duration,
+    /// When a name that fails to log in is locked.
+    pub lockout: LockoutRules,
     /// How clients reach this server.
     pub api_addr: String,
     /// The version that answers name: a plain semantic version that clients compare.

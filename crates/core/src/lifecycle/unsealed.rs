@@ -16,6 +16,7 @@ use crate::barrier::{Barrier, Rotated, SYSTEM, View};
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::identity::Identity;
+use crate::lockout::Locks;
 use crate::mounts::{self, Mounts};
 use crate::policies::Policies;
 use crate::policy::Acl;
@@ -42,6 +43,8 @@ pub struct Unsealed {
     pub policies: Policies,
     /// Entities and groups.
     pub identity: Identity,
+    /// Names that fail to log in.
+    pub locks: Locks,
     /// The audit log.
     pub audit: Broker,
     /// What the operator set.
@@ -93,6 +96,7 @@ impl Unsealed {
             policies: Policies::new(system.clone(), clock.clone()),
             identity: Identity::open(system.clone(), clock.clone()).await?,
             audit: Broker::open(&system, core.audit.clone()).await?,
+            locks: Locks::default(),
             settings: core.settings.clone(),
             barrier,
             system,

@@ -18,6 +18,7 @@ use crate::audit::{Admitted, Outcome, Parts};
 use crate::error::{Error, UnsupportedReason};
 use crate::identity::IdentityStore;
 use crate::lifecycle::{Core, Unsealed};
+use crate::lockout;
 use crate::mounts::{Mount, MountRecord, Target};
 use crate::ports::engine::{Access, Call, Dispatch, Found};
 use crate::reply::Reply;
@@ -143,7 +144,12 @@ async fn serve(
         }
         (Ok(spent), Some(engine), Ok(found)) => {
             let call = call(request, (below, record), &found, &caller, creates, now);
-            let answer = engine.run(admitted, &found, &call).await;
+            let name = match found.access {
+                Access::Open => engine.attempt(&call),
+                _ => None,
+            };
+            let work = engine.run(admitted, &found, &call);
+            let answer = lockout::guarded(vault, record, name, work).await;
             (spent, completed(vault, record, request, answer).await)
         }
         (Ok(spent), _, Err(error)) => (spent, Err(error)),

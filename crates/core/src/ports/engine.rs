@@ -239,6 +239,12 @@ pub trait Engine: Sized + Send + Sync + 'static {
     /// All of the view may have changed.
     fn invalidate_all(&self) {}
 
+    /// For auth methods: whom a login names, before it is known whether they are it. Such a name is
+    /// locked after failures, known or not: see [`crate::lockout`].
+    fn attempt(&self, _call: &Call<'_>) -> Option<String> {
+        None
+    }
+
     /// For auth methods: what a token that was made by a login here may have by now. An error when
     /// whoever logged in may not go on; it is shown to the caller.
     fn renew<'a>(&'a self, _token: &'a Token) -> Future_<'a, Result<TokenParams, Error>> {
@@ -291,6 +297,8 @@ pub trait Dispatch: Send + Sync + 'static {
     fn invalidate(&self, key: &str);
     /// See [`Engine::invalidate_all`].
     fn invalidate_all(&self);
+    /// See [`Engine::attempt`].
+    fn attempt(&self, call: &Call<'_>) -> Option<String>;
     /// See [`Engine::renew`].
     fn renew<'a>(&'a self, token: &'a Token) -> Future_<'a, Result<TokenParams, Error>>;
 }
@@ -357,6 +365,10 @@ impl<E: Engine> Dispatch for E {
 
     fn invalidate_all(&self) {
         Engine::invalidate_all(self);
+    }
+
+    fn attempt(&self, call: &Call<'_>) -> Option<String> {
+        Engine::attempt(self, call)
     }
 
     fn renew<'a>(&'a self, token: &'a Token) -> Future_<'a, Result<TokenParams, Error>> {

@@ -5,6 +5,7 @@ mod capabilities;
 mod doors;
 mod health;
 mod keys;
+mod locked_users;
 mod mounts;
 mod policies;
 mod remount;
@@ -250,6 +251,18 @@ impl Engine for System {
                 "capabilities-self",
                 "What the caller may do.",
                 |s, c| Box::pin(s.capabilities_self(c)),
+            ),
+            Row::new(
+                Op::Read,
+                "locked-users",
+                "Who is locked out of logging in.",
+                |s, c| Box::pin(s.locked_users(c)),
+            ),
+            Row::new(
+                Op::Write,
+                "locked-users/{mount_accessor}/unlock/{alias...}",
+                "Lets somebody log in again.",
+                |s, c| Box::pin(s.unlock_user(c)),
             ),
             Row::new(
                 Op::Read,

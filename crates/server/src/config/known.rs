@@ -47,7 +47,6 @@ pub const TOP: &[&str] = &[
     "ui",
     "unsafe_cross_namespace_identity",
     "unsafe_relative_paths",
-    "user_lockout",
 ];
 
 /// At the top level, and wrong to leave out in silence: a server that ignored them would not keep

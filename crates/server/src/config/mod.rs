@@ -6,6 +6,7 @@
 
 mod known;
 pub mod listener;
+mod lockout;
 pub mod place;
 mod raw;
 pub mod resolved;

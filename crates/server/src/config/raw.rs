@@ -8,6 +8,7 @@ use std::time::Duration;
 use keyfold_api::hcl::{self, Block, Value};
 
 use super::known;
+use super::lockout::{self, RawLockout};
 use super::place::{ConfigError, Place, Placed};
 use super::section::Section;
 
@@ -40,6 +41,8 @@ pub struct Raw {
     pub listeners: Vec<Placed<RawListener>>,
     /// `audit "kind" "name" {…}`, in order.
     pub audits: Vec<Placed<RawAudit>>,
+    /// `user_lockout "kind" {…}`, in order.
+    pub lockouts: Vec<Placed<RawLockout>>,
     /// What the operator should know.
     pub warnings: Vec<String>,
 }
@@ -165,6 +168,14 @@ impl Raw {
                 place,
             });
         }
+        for block in section.blocks("user_lockout", 1)? {
+            let lockout = lockout::raw(&file, &block, &mut raw.warnings)?;
+            let place = Some(section.place(block.line));
+            raw.lockouts.push(Placed {
+                value: lockout,
+                place,
+            });
+        }
         for (key, why) in known::REFUSED {
             if let Some(item) = body.item(key) {
                 let message = format!("\"{key}\" is not offered: {why}");
@@ -227,6 +238,7 @@ impl Raw {
         );
         self.listeners.extend(later.listeners);
         self.audits.extend(later.audits);
+        self.lockouts.extend(later.lockouts);
         self.warnings.extend(later.warnings);
         later
             .storage

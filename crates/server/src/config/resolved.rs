@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::path::{Component, PathBuf};
 use std::time::Duration;
 
+use keyfold_core::lockout::LockoutRules;
 use keyfold_core::ports::audit::ApiRules;
 
 use super::listener::{self, Listener, Tcp};
+use super::lockout;
 use super::place::{ConfigError, Placed};
 use super::raw::{Raw, RawAudit, RawStorage};
 
@@ -31,6 +33,8 @@ pub struct Config {
     pub default_lease_ttl: Duration,
     /// The longest they get.
     pub max_lease_ttl: Duration,
+    /// When a name that fails to log in is locked.
+    pub lockout: LockoutRules,
     /// What is logged.
     pub log: Log,
     /// Holds the process id while the server runs.
@@ -114,6 +118,7 @@ impl Config {
             cluster_name: None,
             default_lease_ttl: LEASE_TTL,
             max_lease_ttl: LEASE_TTL,
+            lockout: LockoutRules::default(),
             log: Log::default(),
             pid_file: None,
             warnings: Vec::new(),
@@ -170,6 +175,7 @@ impl Config {
             cluster_name: raw.cluster_name.map(|name| name.value),
             default_lease_ttl,
             max_lease_ttl,
+            lockout: lockout::resolve(raw.lockouts)?,
             log: Log {
                 level: level.unwrap_or_default(),
                 format: format.unwrap_or_default(),

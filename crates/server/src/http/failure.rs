@@ -57,7 +57,7 @@ impl Failure {
         }
         let text = error.to_string();
         match error {
-            Error::BadRequest(_) => Self::bad(text),
+            Error::BadRequest(_) | Error::Unproven(_) => Self::bad(text),
             Error::NoToken | Error::Denied | Error::DeniedBecause(_) => {
                 Self::text(StatusCode::FORBIDDEN, text)
             }
@@ -88,6 +88,7 @@ impl Failure {
 fn is_callers(error: &Error) -> bool {
     match error {
         Error::BadRequest(_)
+        | Error::Unproven(_)
         | Error::NoToken
         | Error::Denied
         | Error::DeniedBecause(_)

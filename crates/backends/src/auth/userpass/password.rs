@@ -1,0 +1,187 @@
+//! Passwords: only hashes of them are kept, and checking one costs the same whether or not the user
+//! exists.
+//!
+//! ```text
+//!   $argon2id$v=19$m=19456,t=2,p=1$salt$hash    what is made here
+//!   $2b$10$salt+hash                            bcrypt, from another server
+//! ```
+//!
+//! A hash takes 19 MiB and some milliseconds, so it is made on a blocking thread, and few at a time:
+//! a flood of logins waits instead of taking the memory.
+
+use std::str::FromStr;
+
+use argon2::password_hash::{PasswordHasher, PasswordVerifier};
+use argon2::{Algorithm, Argon2, Params, PasswordHash, Version};
+use keyfold_core::error::Error;
+use keyfold_keys::rng;
+use keyfold_secret::Secret;
+use serde::{Deserialize, Serialize};
+use tokio::sync::Semaphore;
+
+/// Longest password, bytes: what bcrypt can tell apart.
+const MAX_PASSWORD: usize = 72;
+/// Memory of a hash, KiB, and passes over it: what OWASP asks of Argon2id at least.
+const MEMORY: u32 = 19 * 1024;
+const PASSES: u32 = 2;
+/// Bytes of a hash, and of its salt.
+const HASH_LEN: usize = 32;
+const SALT_LEN: usize = 16;
+/// The largest cost of a bcrypt hash that is taken: some seconds of work for each login.
+const MAX_COST: u32 = 16;
+/// Hashes that the process makes at a time.
+static PLACES: Semaphore = Semaphore::const_new(4);
+
+/// The hash of a password, as text that names its algorithm and parameters.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(super) struct Hash(String);
+
+/// A password that somebody gave.
+pub(super) struct Password(Secret<String>);
+
+impl Password {
+    /// Checks its length; an empty one is none.
+    pub(super) fn new(text: Secret<String>) -> Result<Self, Error> {
+        if text.expose().len() > MAX_PASSWORD {
+            let what = format_args!("has more than {MAX_PASSWORD} bytes");
+            return Err(Error::field("password", what));
+        }
+        Ok(Self(text))
+    }
+
+    /// Makes a hash to be stored.
+    pub(super) async fn hash(self) -> Result<Hash, Error> {
+        blocking(move || {
+            let salt = rng::bytes::<SALT_LEN>();
+            let made = argon2()?.hash_password_with_salt(self.0.expose().as_bytes(), &salt);
+            let made: PasswordHash = made.map_err(|_| Error::Bug("argon2 failed"))?;
+            Ok(Hash(made.to_string()))
+        })
+        .await
+    }
+
+    /// Whether a hash is of this password. Without a hash there is the same work, and no.
+    pub(super) async fn matches(self, hash: Option<Hash>) -> Result<Checked, Error> {
+        blocking(move || {
+            let password = self.0.expose().as_bytes();
+            let right = match &hash {
+                Some(Hash(text)) if is_bcrypt(text) => bcrypt::verify(password, text)
+                    .map_err(|_| Error::corrupt("a bcrypt hash of userpass"))?,
+                Some(Hash(text)) => Argon2::default()
+                    .verify_password(password, text.as_str())
+                    .is_ok(),
+                None => {
+                    let mut out = [0; HASH_LEN];
+                    let done = argon2()?.hash_password_into(password, &[0; SALT_LEN], &mut out);
+                    done.map_err(|_| Error::Bug("argon2 failed"))?;
+                    false
+                }
+            };
+            let foreign = hash.is_some_and(|Hash(text)| is_bcrypt(&text));
+            Ok(match right {
+                true if foreign => Checked::RightByBcrypt(self),
+                true => Checked::Right,
+                false => Checked::Wrong,
+            })
+        })
+        .await
+    }
+}
+
+/// What became of a check.
+pub(super) enum Checked {
+    /// It is not the password.
+    Wrong,
+    /// It is.
+    Right,
+    /// It is, and a hash of our own may take the place of the bcrypt one: the time that bcrypt takes
+    /// tells that the user exists.
+    RightByBcrypt(Password),
+}
+
+impl Hash {
+    /// Takes a bcrypt hash of another server.
+    pub(super) fn bcrypt(text: String) -> Result<Self, Error> {
+        let parts = bcrypt::HashParts::from_str(&text)
+            .map_err(|_| Error::bad("password_hash is not a valid bcrypt hash"))?;
+        match parts.get_cost() {
+            4..=MAX_COST => Ok(Self(text)),
+            _ => {
+                let what = format_args!("the cost has to be 4 to {MAX_COST}");
+                Err(Error::field("password_hash", what))
+            }
+        }
+    }
+}
+
+fn is_bcrypt(text: &str) -> bool {
+    text.starts_with("$2")
+}
+
+fn argon2() -> Result<Argon2<'static>, Error> {
+    let params = Params::new(MEMORY, PASSES, 1, Some(HASH_LEN));
+    let params = params.map_err(|_| Error::Bug("argon2 refuses its parameters"))?;
+    Ok(Argon2::new(Algorithm::Argon2id, Version::V0x13, params))
+}
+
+/// Runs a hash on a thread that may block, when there is a place for it. One whose caller has gone
+/// still ends, and holds its place until then.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    let closed = || Error::Bug("the places for hashes are gone");
+    let place = PLACES.acquire().await.map_err(|_| closed())?;
+    let done = tokio::task::spawn_blocking(move || {
+        let _place = place;
+        work()
+    });
+    done.await.map_err(|_| Error::Bug("a hash panicked"))?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn password(text: &str) -> Password {
+        Password::new(Secret::new(text.to_owned())).unwrap()
+    }
+
+    async fn right(text: &str, hash: &Hash) -> bool {
+        let checked = password(text).matches(Some(hash.clone())).await.unwrap();
+        !matches!(checked, Checked::Wrong)
+    }
+
+    #[tokio::test]
+    async fn a_hash_is_of_one_password_and_never_the_same_twice() {
+        let hash = password("pw").hash().await.unwrap();
+        assert!(hash.0.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"));
+        assert!(right("pw", &hash).await);
+        assert!(!right("PW", &hash).await && !right("", &hash).await);
+        assert_ne!(password("pw").hash().await.unwrap().0, hash.0);
+        let nobody = password("pw").matches(None).await.unwrap();
+        assert!(matches!(nobody, Checked::Wrong));
+    }
+
+    #[tokio::test]
+    async fn bcrypt_hashes_of_others_hold_and_are_told_apart() {
+        let text = "$2a$06$m0CrhHm10qJ3lXRY.5zDGO3rS2KdeeWLuGmsfGlMfOxih58VYVfxe";
+        let hash = Hash::bcrypt(text.to_owned()).unwrap();
+        let checked = password("a").matches(Some(hash.clone())).await.unwrap();
+        assert!(matches!(checked, Checked::RightByBcrypt(_)));
+        assert!(!right("b", &hash).await);
+        for bad in ["nonsense", "", &text.replace("$06$", "$31$")] {
+            assert!(Hash::bcrypt(bad.to_owned()).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_long_password_is_refused_by_name() {
+        let long = Password::new(Secret::new("x".repeat(73)));
+        assert!(
+            long.err()
+                .is_some_and(|e| e.to_string().contains("\"password\""))
+        );
+        assert!(Password::new(Secret::new("x".repeat(72))).is_ok());
+    }
+}
