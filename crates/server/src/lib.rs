@@ -14,6 +14,7 @@ mod logging;
 mod run;
 mod server;
 mod signals;
+mod web;
 mod wiring;
 
 pub use self::config::{Config, ConfigError};

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use keyfold_backends::audit;
-use keyfold_backends::auth::userpass;
+use keyfold_backends::auth::{jwt, userpass};
 use keyfold_backends::engines::{kv, transit};
 use keyfold_backends::storage::{Memory, Options, Redb};
 use keyfold_core::audit::{AuditSetup, DeviceSpec};
@@ -14,11 +14,13 @@ use keyfold_core::ports::audit::{AuditKind, Origin};
 use keyfold_core::ports::storage::Storage;
 
 use crate::config::{self, ConfigError, Placed};
+use crate::web::Web;
 
 /// What can be mounted.
 pub const KINDS: Kinds = Kinds {
     engines: &[transit::KIND, kv::KIND],
-    auths: &[userpass::KIND],
+    auths: &[userpass::KIND, jwt::KIND, jwt::OIDC],
+    fetch: &Web,
 };
 
 /// What can keep audit lines.

@@ -174,6 +174,7 @@ async fn open(store: &Arc<FaultyStorage>, clock: &Arc<ManualClock>) -> Result<Ar
         storage: store.clone(),
         clock: clock.clone(),
         kinds: Kinds {
+            fetch: &keyfold_core::ports::fetch::Offline,
             engines: KINDS,
             auths: &[],
         },

@@ -27,6 +27,7 @@ use crate::clock::Clock;
 use crate::error::Error;
 use crate::lifecycle::Settings;
 use crate::ports::engine::{EngineKind, MountContext};
+use crate::ports::fetch::Fetch;
 use crate::ports::storage::Batch;
 use crate::tokens::Limits;
 
@@ -39,6 +40,8 @@ pub struct Kinds {
     pub engines: &'static [EngineKind],
     /// Auth methods, which go below [`AUTH`].
     pub auths: &'static [EngineKind],
+    /// How they read documents of other servers.
+    pub fetch: &'static dyn Fetch,
 }
 
 impl Kinds {
@@ -220,6 +223,7 @@ fn engine(
     let cx = MountContext {
         view: view.clone(),
         clock: clock.clone(),
+        fetch: kinds.fetch,
         options,
     };
     Ok(Target::Engine {

@@ -23,6 +23,7 @@ use crate::barrier::View;
 use crate::clock::{Clock, Time};
 use crate::error::Error;
 use crate::mounts::MountRecord;
+use crate::ports::fetch::Fetch;
 use crate::reply::{Form, Reply};
 use crate::request::{Body, Op};
 use crate::tokens::{Caller, Token, TokenParams};
@@ -382,6 +383,8 @@ pub struct MountContext {
     pub view: View,
     /// Time.
     pub clock: Arc<dyn Clock>,
+    /// What reads documents of other servers.
+    pub fetch: &'static dyn Fetch,
     /// `options` of the mount, such as kv's `version`.
     pub options: BTreeMap<String, String>,
 }

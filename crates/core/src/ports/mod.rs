@@ -6,4 +6,5 @@
 pub mod audit;
 pub mod auth;
 pub mod engine;
+pub mod fetch;
 pub mod storage;

@@ -5,13 +5,14 @@ use keyfold_core::barrier::{View, json};
 use keyfold_core::error::{Error, UnsupportedReason};
 use keyfold_core::ports::engine::Call;
 use keyfold_core::ports::storage::{Batch, Revision};
-use keyfold_core::reply::{self, Reply};
+use keyfold_core::reply::Reply;
 use keyfold_core::tokens::TokenParams;
 use keyfold_secret::Secret;
 use serde::{Deserialize, Serialize};
 
 use super::password::{Hash, Password};
 use crate::auth::former::{FormerView, GrantMembers, Shown};
+use crate::auth::{name, page};
 
 const FOLDER: &str = "user/";
 
@@ -52,14 +53,9 @@ impl Name {
         Self::parse(call.param("username")).ok_or(Error::Unsupported(UnsupportedReason::Path))
     }
 
-    /// Letters, digits and underscores, with dots and hyphens in between.
+    /// Of a text that can be a name.
     pub(super) fn parse(text: &str) -> Option<Self> {
-        let word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
-        let (Some(&first), Some(&last)) = (text.as_bytes().first(), text.as_bytes().last()) else {
-            return None;
-        };
-        let inner = text.bytes().all(|b| word(b) || matches!(b, b'.' | b'-'));
-        (word(first) && word(last) && inner).then(|| Self(text.to_ascii_lowercase()))
+        name::fold(text).map(Self)
     }
 
     /// The folded text.
@@ -147,26 +143,9 @@ pub(super) async fn exists(view: &View, call: &Call<'_>) -> Result<bool, Error> 
     }
 }
 
-/// `LIST users`: names in order, a page of them where the call asks for one.
+/// `LIST users`.
 pub(super) async fn list(view: &View, call: &Call<'_>) -> Result<Reply, Error> {
-    #[derive(Deserialize, Default)]
-    #[serde(default)]
-    struct Wish {
-        #[serde(deserialize_with = "weak::string")]
-        after: Option<String>,
-        #[serde(deserialize_with = "weak::int")]
-        limit: Option<i64>,
-    }
-    let wish: Wish = call.decode()?;
-    // Zero and less: no bound.
-    let limit = usize::try_from(wish.limit.unwrap_or(0)).unwrap_or(0);
-    let limit = match (limit, call.caller.page_limit) {
-        (0, bound) => bound.unwrap_or(0),
-        (limit, Some(bound)) => limit.min(bound),
-        (limit, None) => limit,
-    };
-    let after = wish.after.unwrap_or_default();
-    reply::keys(view.list(FOLDER, &after, limit).await?.names)
+    page::list(view, FOLDER, call).await
 }
 
 /// `GET users/{username}`.

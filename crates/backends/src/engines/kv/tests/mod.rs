@@ -198,6 +198,7 @@ fn opens_as_a_mount_of_version_2_only() {
     let open = |version: Option<&str>| {
         let version = version.map(|v| ("version".to_owned(), v.to_owned()));
         (super::KIND.open)(MountContext {
+            fetch: &keyfold_core::ports::fetch::Offline,
             view: mount.kv.view.clone(),
             clock: mount.clock.clone(),
             options: version.into_iter().collect::<BTreeMap<_, _>>(),

@@ -132,6 +132,7 @@ impl Mount {
 async fn opens_as_a_mount() {
     let mount = Mount::new().await;
     let context = MountContext {
+        fetch: &keyfold_core::ports::fetch::Offline,
         view: mount.transit.view.clone(),
         clock: Arc::new(ManualClock::default()),
         options: BTreeMap::new(),
