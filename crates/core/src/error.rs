@@ -73,6 +73,9 @@ pub enum UnsupportedReason {
     /// The path is known, the method is not.
     #[error("1 error occurred:\n\t* unsupported operation\n\n")]
     Operation,
+    /// The same where the path needs no token: the wire has other words.
+    #[error("unsupported operation")]
+    OpenOperation,
     /// The mount knows no such path.
     #[error("1 error occurred:\n\t* unsupported path\n\n")]
     Path,

@@ -25,7 +25,7 @@ pub(super) async fn check(
     vault: &Unsealed,
     request: &Request,
     caller: &Caller,
-    found: Option<&Found<'_>>,
+    found: &Result<Found<'_>, Error>,
     creates: bool,
 ) -> Result<(Authorized, Extent), Error> {
     if super::is_open(found) {
@@ -44,7 +44,7 @@ pub(super) async fn check(
             &JsonParams(request.body.bytes()),
         )
         .map_err(|_| Error::Denied)?;
-    if found.is_some_and(|f| f.access == Access::Sudo) && !grant.sudo {
+    if found.as_ref().is_ok_and(|f| f.access == Access::Sudo) && !grant.sudo {
         return Err(Error::Denied);
     }
     // A rule that wants the answer wrapped can't be met here, so it can't be passed either.

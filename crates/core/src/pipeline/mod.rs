@@ -103,8 +103,7 @@ async fn serve(
     };
     let (creates, verdict) = match creates {
         Ok(creates) => {
-            let found = found.as_ref().ok();
-            let verdict = authorize::check(vault, &request, &caller, found, creates).await;
+            let verdict = authorize::check(vault, &request, &caller, &found, creates).await;
             (creates, verdict)
         }
         Err(error) => (false, Err(error)),
@@ -130,7 +129,7 @@ async fn serve(
     };
     caller.sudo = extent.sudo;
     caller.page_limit = extent.page_limit;
-    let open = is_open(found.as_ref().ok());
+    let open = is_open(&found);
     let used = if open {
         Ok(None)
     } else {
@@ -291,7 +290,10 @@ fn help(place: Option<(&Mount, &dyn Dispatch)>, path: &str, below: &str) -> Resu
     })
 }
 
-/// Routes that demand nothing.
-fn is_open(found: Option<&Found<'_>>) -> bool {
-    found.is_some_and(|f| matches!(f.access, Access::Open | Access::Door))
+/// Routes that demand nothing, and those that are asked in a way that they do not have.
+fn is_open(found: &Result<Found<'_>, Error>) -> bool {
+    match found {
+        Ok(found) => matches!(found.access, Access::Open | Access::Door),
+        Err(error) => matches!(error, Error::Unsupported(UnsupportedReason::OpenOperation)),
+    }
 }

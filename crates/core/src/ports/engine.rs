@@ -306,7 +306,7 @@ pub trait Dispatch: Send + Sync + 'static {
 
 impl<E: Engine> Dispatch for E {
     fn find<'a>(&self, op: Op, path: &'a str) -> Result<Found<'a>, Error> {
-        let mut known = false;
+        let (mut known, mut open) = (false, false);
         for (index, row) in E::routes().iter().enumerate() {
             if let Some(params) = matches(row.pattern, path) {
                 if row.op == op {
@@ -319,10 +319,16 @@ impl<E: Engine> Dispatch for E {
                     });
                 }
                 known = true;
+                // Whoever may ask for help without a token is not for this row to say.
+                open |= row.access == Access::Open && op != Op::Help;
             }
         }
-        use crate::error::UnsupportedReason::{Operation, Path};
-        Err(Error::Unsupported(if known { Operation } else { Path }))
+        use crate::error::UnsupportedReason::{OpenOperation, Operation, Path};
+        Err(Error::Unsupported(match (known, open) {
+            (_, true) => OpenOperation,
+            (true, false) => Operation,
+            (false, false) => Path,
+        }))
     }
 
     fn exists<'a>(

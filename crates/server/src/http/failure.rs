@@ -66,7 +66,7 @@ impl Failure {
                 Self::text(StatusCode::NOT_FOUND, text)
             }
             Error::Unsupported(UnsupportedReason::Path) => Self::text(StatusCode::NOT_FOUND, text),
-            Error::Unsupported(UnsupportedReason::Operation) => {
+            Error::Unsupported(UnsupportedReason::Operation | UnsupportedReason::OpenOperation) => {
                 Self::text(StatusCode::METHOD_NOT_ALLOWED, text)
             }
             Error::MediaType(_) => Self::text(StatusCode::UNSUPPORTED_MEDIA_TYPE, text),

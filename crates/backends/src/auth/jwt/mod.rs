@@ -22,6 +22,8 @@ mod login;
 mod role;
 mod signature;
 mod template;
+#[cfg(test)]
+mod tests;
 mod token;
 
 use std::sync::Arc;
