@@ -10,7 +10,7 @@ use keyfold_core::error::Error;
 use keyfold_core::policies;
 use keyfold_core::ports::engine::Call;
 use keyfold_core::request::Body;
-use keyfold_core::tokens::{TokenMembers, TokenParams, parse_cidrs};
+use keyfold_core::tokens::{TokenMembers, TokenParams, parse_cidrs, show_cidrs};
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -159,7 +159,7 @@ impl<'a> FormerView<'a> {
         let seconds = |member, value: u64| (shown.contains(&member) && value > 0).then_some(value);
         Self {
             bound_cidrs: (shown.contains(&Former::BoundCidrs) && !params.bound_cidrs.is_empty())
-                .then(|| params.bound_cidrs.iter().map(ToString::to_string).collect()),
+                .then(|| show_cidrs(&params.bound_cidrs)),
             max_ttl: seconds(Former::MaxTtl, params.max_ttl),
             policies: (shown.contains(&Former::Policies) && !params.policies.is_empty())
                 .then_some(&*params.policies),

@@ -9,14 +9,18 @@
 //! The pipeline finds the route once, asks `exists` where a write may create, checks the token's
 //! policies, audits, and only then calls `run`.
 
+mod unknown;
+
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::net::IpAddr;
 use std::pin::Pin;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use keyfold_api::body::Decoded;
 use serde::de::DeserializeOwned;
+
+pub use self::unknown::Unknown;
 
 use crate::audit::Admitted;
 use crate::barrier::View;
@@ -132,11 +136,6 @@ pub struct Call<'a> {
     pub unknown: Unknown,
 }
 
-/// Members of a body that a call has no use for: noted by whoever reads the body, told in the
-/// answer's warnings. A body that nobody reads is unknown as a whole.
-#[derive(Default)]
-pub struct Unknown(OnceLock<Vec<String>>);
-
 impl<'a> Call<'a> {
     /// A call of nobody in particular; the pipeline fills in what it knows.
     pub fn new(op: Op, path: &'a str, params: Params<'a>, body: &'a Body, now: Time) -> Self {
@@ -185,8 +184,7 @@ impl Call<'_> {
 
     /// For handlers that read the body's bytes themselves: the names that they do not know.
     pub fn note_unknown(&self, names: Vec<String>) {
-        // The first to read the body has said it all.
-        let _ = self.unknown.0.set(names);
+        self.unknown.note(names);
     }
 
     /// The answer with its warning about members without effect; [`Dispatch::run`] does it.
@@ -205,24 +203,11 @@ impl Call<'_> {
                 .map(|d| d.unknown)
                 .unwrap_or_default(),
         };
-        let warning = unknown_parameters(self.unknown.0.get_or_init(unread));
-        reply.warnings.splice(0..0, warning);
+        let captured = |name: &str| self.params.0.iter().any(|(n, _)| *n == name);
+        let warnings = self.unknown.warnings(unread, captured);
+        reply.warnings.splice(0..0, warnings);
         reply
     }
-}
-
-/// Names that a warning tells at most: a body may have very many.
-const TOLD: usize = 64;
-
-/// The warning for members that a call has no use for, or none.
-fn unknown_parameters(names: &[String]) -> Option<String> {
-    let names = names.get(..TOLD).unwrap_or(names);
-    (!names.is_empty()).then(|| {
-        format!(
-            "Endpoint ignored these unrecognized parameters: [{}]",
-            names.join(" ")
-        )
-    })
 }
 
 /// Captures of a pattern.

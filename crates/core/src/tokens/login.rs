@@ -32,7 +32,7 @@ pub(crate) async fn grant(
     let params = &login.params;
     let remote = request.remote.map(|remote| remote.ip().to_canonical());
     if !params.admits(remote) {
-        return Err(Error::Denied);
+        return Err(Error::DeniedBecause("permission denied".to_owned()));
     }
     let limits = limits(vault, mount, params);
     let granted = limits.grant(wish(params), 0);

@@ -37,7 +37,7 @@ use crate::identity::Standing;
 pub use self::create::NewToken;
 pub(crate) use self::disowned::disowning;
 pub use self::life::{Granted, Limits, Wish};
-pub use self::params::{TokenMembers, TokenParams, TokenType, admits, parse_cidrs};
+pub use self::params::{TokenMembers, TokenParams, TokenType, admits, parse_cidrs, show_cidrs};
 pub use self::record::{Hash, Kind, Token};
 pub use self::routes::TokenAuth;
 pub use self::store::Tokens;

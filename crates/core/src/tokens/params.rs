@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use keyfold_api::duration::Seconds;
 use keyfold_api::weak;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::record::Kind;
 use crate::error::Error;
@@ -17,7 +17,11 @@ use crate::error::Error;
 #[serde(default)]
 pub struct TokenParams {
     /// Addresses that may log in and use the token; all where there are none.
-    #[serde(rename = "token_bound_cidrs")]
+    #[serde(
+        rename = "token_bound_cidrs",
+        serialize_with = "serialize_cidrs",
+        deserialize_with = "deserialize_cidrs"
+    )]
     pub bound_cidrs: Vec<IpNet>,
     /// A bound on the whole life that no renewal moves.
     #[serde(rename = "token_explicit_max_ttl")]
@@ -156,7 +160,11 @@ impl TokenMembers {
             new.strictly_bind_ip = strictly;
         }
         if let Some(kind) = self.token_type {
-            new.kind = TokenType::parse(&kind)?;
+            new.kind = match TokenType::parse(&kind) {
+                Ok(kind @ (TokenType::Default | TokenType::Service | TokenType::Batch)) => kind,
+                // The others are for mounts.
+                _ => return Err(Error::bad(format!("invalid 'token_type' value {kind:?}"))),
+            };
         }
         new.check()?;
         Ok(new)
@@ -171,15 +179,22 @@ impl TokenParams {
                 "'token_ttl' cannot be greater than 'token_max_ttl'",
             ));
         }
+        if self.strictly_bind_ip && !self.bound_cidrs.is_empty() {
+            return Err(Error::bad(
+                "'token_strictly_bind_ip' conflicts with 'token_bound_cidrs'; set only one",
+            ));
+        }
         if matches!(self.kind, TokenType::Batch | TokenType::DefaultBatch) {
             if self.num_uses > 0 {
                 return Err(Error::bad(
-                    "'token_type' cannot be 'batch' when set to limit uses ('token_num_uses')",
+                    "'token_type' cannot be 'batch' or 'default_batch' when set to generate tokens \
+                     with limited use count",
                 ));
             }
             if self.period > 0 {
                 return Err(Error::bad(
-                    "'token_type' cannot be 'batch' when set to generate periodic tokens",
+                    "'token_type' cannot be 'batch' or 'default_batch' when set to generate \
+                     periodic tokens",
                 ));
             }
         }
@@ -211,6 +226,15 @@ pub fn parse_cidrs(field: &str, texts: &[String]) -> Result<Vec<IpNet>, Error> {
             .map_err(|_| Error::field(field, format_args!("{text:?} is no address or network")))
     };
     texts.iter().map(parse).collect()
+}
+
+fn serialize_cidrs<S: Serializer>(cidrs: &[IpNet], to: S) -> Result<S::Ok, S::Error> {
+    show_cidrs(cidrs).serialize(to)
+}
+
+fn deserialize_cidrs<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<IpNet>, D::Error> {
+    let texts = Vec::<String>::deserialize(from)?;
+    parse_cidrs("token_bound_cidrs", &texts).map_err(serde::de::Error::custom)
 }
 
 /// Networks as the wire shows them: one of a single address is that address.
