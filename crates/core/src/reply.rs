@@ -64,6 +64,9 @@ pub struct Reply {
     pub auth: Option<Auth>,
     /// Seconds that the answer may be kept, for engines that say so.
     pub lease_duration: u64,
+    /// It may be kept for as long as the mount's leases last by default: the pipeline, which knows
+    /// the mount, puts that into `lease_duration`.
+    pub default_lease: bool,
     /// Who has logged in: the pipeline makes the token and puts it into `auth`.
     pub login: Option<Box<Login>>,
 }

@@ -16,6 +16,8 @@ pub enum Op {
     Read,
     /// LIST, or GET with `?list=true`.
     List,
+    /// SCAN, or GET with `?scan=true`: a list of all that is below, however deep.
+    Scan,
     /// PUT or POST.
     Write,
     /// PATCH, a JSON merge-patch.

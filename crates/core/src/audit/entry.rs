@@ -347,6 +347,7 @@ fn operation(op: Op, creates: bool) -> &'static str {
     match op {
         Op::Read => "read",
         Op::List => "list",
+        Op::Scan => "scan",
         Op::Write if creates => "create",
         Op::Write => "update",
         Op::Patch => "patch",

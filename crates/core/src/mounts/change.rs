@@ -85,8 +85,8 @@ impl Mounts {
         Ok(())
     }
 
-    /// Changes the tuning of a mount.
-    pub async fn tune(&self, path: &str, tune: Tune) -> Result<(), Error> {
+    /// Changes the tuning of a mount; the engine's remarks on it.
+    pub async fn tune(&self, path: &str, tune: Tune) -> Result<Vec<String>, Error> {
         let _changing = self.changing.lock().await;
         let table = self.table.load_full();
         let missing = || {
@@ -107,19 +107,25 @@ impl Mounts {
         }
         let options = tune.options.is_some();
         let record = mount.record.clone().tuned(tune)?;
+        let entry = Batch::new().put(format!("{FOLDER}{}", record.uuid), json(&record)?);
+        let mut batch = self.view.sealed(entry)?;
+        let mut warnings = Vec::new();
         let target = match &mount.target {
-            Target::Engine { view, .. } if options => {
+            Target::Engine {
+                engine: running,
+                view,
+            } if options => {
+                let retune = running.retune(&record.options.clone().unwrap_or_default())?;
+                batch = batch.and(view.sealed(retune.batch)?);
+                warnings = retune.warnings;
                 engine(&record.kind, view.clone(), self.kinds, &self.clock, &record)?
             }
             same => same.clone(),
         };
-        let key = format!("{FOLDER}{}", record.uuid);
-        self.view
-            .commit(Batch::new().put(key, json(&record)?))
-            .await?;
+        self.barrier.storage().commit(batch).await?;
         self.table
             .store(Arc::new(table.with(Mount { record, target })));
-        Ok(())
+        Ok(warnings)
     }
 
     /// Unmounts: destroys the mount's dek and record in one commit; the noise that is left is

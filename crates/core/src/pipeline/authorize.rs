@@ -67,6 +67,7 @@ fn operation(op: Op, creates: bool) -> Operation {
     match op {
         Op::Read | Op::Help => Operation::Read,
         Op::List => Operation::List,
+        Op::Scan => Operation::Scan,
         Op::Write if creates => Operation::Create,
         Op::Write => Operation::Update,
         Op::Patch => Operation::Patch,

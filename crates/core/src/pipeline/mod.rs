@@ -209,8 +209,8 @@ async fn take_use(
     Ok(last)
 }
 
-/// What the pipeline adds to an engine's answer: the token of a login, and what the entity of a
-/// token adds to its policies.
+/// What the pipeline adds to an engine's answer: the token of a login, the mount's lease, and what
+/// the entity of a token adds to its policies.
 async fn completed(
     vault: &Arc<Unsealed>,
     mount: Option<&MountRecord>,
@@ -220,6 +220,11 @@ async fn completed(
     let mut answer = match (answer?, mount) {
         (answer, Some(mount)) if answer.login.is_some() => {
             login::grant(vault, mount, request, answer).await?
+        }
+        (mut answer, Some(mount)) if answer.default_lease => {
+            let limits = vault.mounts.limits(&mount.path, &vault.settings);
+            answer.lease_duration = limits.default_ttl;
+            answer
         }
         (answer, _) => answer,
     };

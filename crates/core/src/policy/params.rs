@@ -82,13 +82,13 @@ impl Params {
     }
 
     /// Whether a list request may pass under a page limit. A `limit` that asks for no more than
-    /// that, for all (then it is cut to the limit), or for `max` may.
+    /// that, for all by 0 (then it is cut to the limit), or for `max` may.
     pub(super) fn permit_page(&self, limit: u32, given: &Map<String, Value>) -> bool {
         match given.get("limit") {
             None => !self.required.iter().any(|name| name == "limit"),
             Some(Value::String(word)) if word == "max" => true,
             Some(asked) => match text(asked).and_then(|text| text.parse::<i64>().ok()) {
-                Some(asked) => asked <= i64::from(limit),
+                Some(asked) => (0..=i64::from(limit)).contains(&asked),
                 None => false,
             },
         }
@@ -252,6 +252,7 @@ mod tests {
         }
         for body in [
             json!({"limit": 3}),
+            json!({"limit": -1}),
             json!({"limit": "x"}),
             json!({"limit": [1]}),
         ] {

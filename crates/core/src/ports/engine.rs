@@ -28,6 +28,7 @@ use crate::clock::{Clock, Time};
 use crate::error::Error;
 use crate::mounts::MountRecord;
 use crate::ports::fetch::Fetch;
+use crate::ports::storage::Batch;
 use crate::reply::{Form, Reply};
 use crate::request::{Body, Op};
 use crate::tokens::{Caller, Token, TokenParams};
@@ -231,11 +232,26 @@ pub trait Engine: Sized + Send + Sync + 'static {
         None
     }
 
+    /// The mount's options are about to become these: what that brings with it, or why it can't
+    /// be. A new engine opens with them afterwards.
+    fn retune(&self, _options: &BTreeMap<String, String>) -> Result<Retune, Error> {
+        Ok(Retune::default())
+    }
+
     /// For auth methods: what a token that was made by a login here may have by now. An error when
     /// whoever logged in may not go on; it is shown to the caller.
     fn renew<'a>(&'a self, _token: &'a Token) -> Future_<'a, Result<TokenParams, Error>> {
         Box::pin(async { Err(Error::bad("lease is not renewable")) })
     }
+}
+
+/// What a change of a mount's options brings with it.
+#[derive(Default)]
+pub struct Retune {
+    /// Records of the engine's view, for the commit that changes the options.
+    pub batch: Batch,
+    /// Remarks for whoever changes them.
+    pub warnings: Vec<String>,
 }
 
 /// A row found for a call: its place in the table.
@@ -285,6 +301,8 @@ pub trait Dispatch: Send + Sync + 'static {
     fn invalidate_all(&self);
     /// See [`Engine::attempt`].
     fn attempt(&self, call: &Call<'_>) -> Option<String>;
+    /// See [`Engine::retune`].
+    fn retune(&self, options: &BTreeMap<String, String>) -> Result<Retune, Error>;
     /// See [`Engine::renew`].
     fn renew<'a>(&'a self, token: &'a Token) -> Future_<'a, Result<TokenParams, Error>>;
 }
@@ -361,6 +379,10 @@ impl<E: Engine> Dispatch for E {
 
     fn attempt(&self, call: &Call<'_>) -> Option<String> {
         Engine::attempt(self, call)
+    }
+
+    fn retune(&self, options: &BTreeMap<String, String>) -> Result<Retune, Error> {
+        Engine::retune(self, options)
     }
 
     fn renew<'a>(&'a self, token: &'a Token) -> Future_<'a, Result<TokenParams, Error>> {

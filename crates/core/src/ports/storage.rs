@@ -96,6 +96,14 @@ impl Batch {
         self
     }
 
+    /// Both batches in one.
+    pub fn and(mut self, other: Self) -> Self {
+        self.checks.extend(other.checks);
+        self.puts.extend(other.puts);
+        self.deletes.extend(other.deletes);
+        self
+    }
+
     /// Every key that the batch writes or removes.
     pub fn touched(&self) -> impl Iterator<Item = &str> {
         self.puts

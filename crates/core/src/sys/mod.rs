@@ -39,7 +39,7 @@ impl System {
         }
         let acl = self.vault.acl(call.caller.token()?);
         let operation = match call.op {
-            Op::Read | Op::List | Op::Help => Operation::Read,
+            Op::Read | Op::List | Op::Scan | Op::Help => Operation::Read,
             Op::Write | Op::Patch => Operation::Update,
             Op::Delete => Operation::Delete,
         };

@@ -57,7 +57,9 @@ pub fn head(parts: &Parts) -> Result<Head, Failure> {
         return Err(Failure::bad("cannot write to a path ending in '/'"));
     }
     let members = match op {
-        Op::Read | Op::List | Op::Delete | Op::Help => Members::Query(without_verbs(query)),
+        Op::Read | Op::List | Op::Scan | Op::Delete | Op::Help => {
+            Members::Query(without_verbs(query))
+        }
         Op::Write | Op::Patch if media_type(&parts.headers) == FORM => Members::Form,
         Op::Write | Op::Patch => Members::Json,
     };
@@ -117,12 +119,13 @@ fn operation(method: &Method, path: &str, query: &[(String, String)]) -> Result<
             match (verb("list")?, verb("scan")?) {
                 (false, false) => Ok(Op::Read),
                 (true, false) => Ok(Op::List),
+                (false, true) => Ok(Op::Scan),
                 (true, true) => Err(Failure::silent(StatusCode::BAD_REQUEST)),
-                (false, true) => Err(Failure::silent(StatusCode::METHOD_NOT_ALLOWED)),
             }
         }
         "HEAD" if path == "sys/health" => Ok(Op::Read),
         "LIST" => Ok(Op::List),
+        "SCAN" => Ok(Op::Scan),
         "PUT" | "POST" => Ok(Op::Write),
         "PATCH" => Ok(Op::Patch),
         "DELETE" => Ok(Op::Delete),
@@ -230,6 +233,8 @@ mod tests {
         assert_eq!(decoded("GET", "/v1/kv/a?list=false"), a(Op::Read));
         assert_eq!(decoded("GET", "/v1/kv/a?list="), a(Op::Read));
         assert_eq!(decoded("LIST", "/v1/kv/a"), a(Op::List));
+        assert_eq!(decoded("SCAN", "/v1/kv/a"), a(Op::Scan));
+        assert_eq!(decoded("GET", "/v1/kv/a?scan=true"), a(Op::Scan));
         assert_eq!(decoded("PUT", "/v1/kv/a"), a(Op::Write));
         assert_eq!(decoded("POST", "/v1/kv/a"), a(Op::Write));
         assert_eq!(decoded("DELETE", "/v1/kv/a"), a(Op::Delete));
@@ -240,8 +245,6 @@ mod tests {
             ("FOO", "/v1/kv/a", 405),
             ("HEAD", "/v1/kv/a", 405),
             ("CONNECT", "/v1/kv/a", 405),
-            ("SCAN", "/v1/kv/a", 405),
-            ("GET", "/v1/kv/a?scan=true", 405),
             ("GET", "/v1/kv/a?list=maybe", 400),
             ("GET", "/v1/kv/a?list=true&scan=true", 400),
             ("GET", "/v1/kv/a?x=%ff", 400),

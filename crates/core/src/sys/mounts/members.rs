@@ -171,16 +171,18 @@ fn token_type(text: Option<String>) -> Result<Option<TokenType>, Error> {
     }
 }
 
-/// `kv-v2` stands for kv with version 2.
+/// `kv-v1` and `kv-v2` stand for kv with that version.
 fn aliased(
     kind: String,
     options: Option<BTreeMap<String, String>>,
 ) -> (String, Option<BTreeMap<String, String>>) {
     let mut options = options.unwrap_or_default();
-    if kind != "kv-v2" {
-        return (kind, Some(options));
-    }
-    options.insert("version".to_owned(), "2".to_owned());
+    let version = match kind.as_str() {
+        "kv-v1" => "1",
+        "kv-v2" => "2",
+        _ => return (kind, Some(options)),
+    };
+    options.insert("version".to_owned(), version.to_owned());
     ("kv".to_owned(), Some(options))
 }
 

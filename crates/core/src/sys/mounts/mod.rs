@@ -80,8 +80,10 @@ impl System {
         let (path, tune) = part.split(named(call)?);
         if tune {
             let tune = call.decode::<TuneBody>()?.tune()?;
-            self.vault.mounts.tune(&path, tune).await?;
-            return Ok(Reply::none());
+            return Ok(Reply {
+                warnings: self.vault.mounts.tune(&path, tune).await?,
+                ..Reply::none()
+            });
         }
         if part == Part::Engines && path.starts_with(AUTH) {
             return Err(Error::bad(format!("cannot mount \"{path}\"")));
