@@ -51,6 +51,16 @@ pub fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<Decoded<T>, BodyError>
 /// The JSON body that query parameters stand for: a name given once is a string, given more
 /// often a list of strings.
 pub fn from_query(parameters: &[(String, String)]) -> Vec<u8> {
+    object(parameters, |out, values| append(out, values))
+}
+
+/// The JSON body that a form stands for: a name given more often is a string, too, with commas.
+pub fn from_form(parameters: &[(String, String)]) -> Vec<u8> {
+    object(parameters, |out, values| append(out, &values.join(",")))
+}
+
+/// An object of strings; `many` writes the values of a name that was given more often than once.
+fn object(parameters: &[(String, String)], many: impl Fn(&mut Vec<u8>, &[&str])) -> Vec<u8> {
     let mut members: Vec<(&str, Vec<&str>)> = Vec::new();
     let mut places: HashMap<&str, usize> = HashMap::new();
     for (name, value) in parameters {
@@ -71,7 +81,7 @@ pub fn from_query(parameters: &[(String, String)]) -> Vec<u8> {
         out.push(b':');
         match values.as_slice() {
             [value] => append(&mut out, value),
-            values => append(&mut out, values),
+            values => many(&mut out, values),
         }
     }
     out.push(b'}');
@@ -326,6 +336,7 @@ mod tests {
         let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
         let query = [pair("a", "1"), pair("b", "\"x"), pair("a", "2")];
         assert_eq!(from_query(&query), br#"{"a":["1","2"],"b":"\"x"}"#);
+        assert_eq!(from_form(&query), br#"{"a":"1,2","b":"\"x"}"#);
         assert_eq!(from_query(&[]), b"{}");
     }
 }

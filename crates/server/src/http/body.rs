@@ -40,7 +40,7 @@ pub fn members(members: Members, bytes: Vec<u8>, limits: &Limits) -> Result<Body
             let pairs = text
                 .and_then(query::pairs)
                 .ok_or_else(|| Failure::bad("the form is not valid percent-encoded UTF-8"))?;
-            object(body::from_query(&pairs), limits)
+            object(body::from_form(&pairs), limits)
         }
         Members::Form | Members::Json => object(bytes, limits),
     }
