@@ -18,7 +18,7 @@ use crate::web::Web;
 
 /// What can be mounted.
 pub const KINDS: Kinds = Kinds {
-    engines: &[transit::KIND, kv::KIND],
+    engines: &[transit::KIND, kv::KIND, kv::GENERIC],
     auths: &[userpass::KIND, jwt::KIND, jwt::OIDC],
     fetch: &Web,
 };

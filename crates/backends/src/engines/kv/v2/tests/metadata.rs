@@ -176,89 +176,51 @@ async fn removing_a_secret_removes_it_wholly() {
 }
 
 #[tokio::test]
-async fn pages_join_to_the_whole_list() {
+async fn nothing_to_set_makes_and_changes_nothing() {
     let mount = Mount::new();
-    let mut names = vec![".x", "...", "A", "a", "a-", "a/", "z", "zz", "é", "日本/"];
-    for name in &names {
-        let path = if name.ends_with('/') {
-            format!("l/{name}deep")
-        } else {
-            format!("l/{name}")
-        };
-        mount.secret(&path, 1).await;
+    for body in [json!({}), json!({"max_versions": null}), json!({"nope": 1})] {
+        mount.write("metadata/a", body).await;
+        mount.missing("metadata/a", json!({})).await;
     }
-    names.sort_unstable();
-    for path in ["metadata/l", "metadata/l/"] {
-        for limit in [json!(0), json!(-1), json!(null), json!(100), json!("10")] {
-            let all = mount.list(path, json!({"limit": limit})).await.unwrap();
-            assert_eq!(all, names, "{path} {limit}");
-        }
-    }
-    for limit in [1, 3, 7] {
-        let mut joined = Vec::new();
-        while let Ok(page) = mount
-            .list(
-                "metadata/l",
-                json!({"limit": limit, "after": joined.last()}),
-            )
-            .await
-        {
-            assert!(page.len() <= limit);
-            joined.extend(page);
-        }
-        assert_eq!(joined, names, "{limit}");
-    }
-    // A mark need not exist, and one that is deleted does not break the walk.
-    mount.delete("metadata/l/a-").await;
-    for (after, first) in [
-        ("a-", Some("a/")),
-        ("a0", Some("z")),
-        (".", Some("...")),
-        ("日本/", None),
-    ] {
-        let page = mount
-            .list("metadata/l", json!({"after": after, "limit": 1}))
-            .await;
-        assert_eq!(
-            page.ok().and_then(|page| page.first().cloned()).as_deref(),
-            first,
-            "{after}"
-        );
-    }
-    let refused = mount.list("metadata/l", json!({"limit": "x"})).await;
-    assert!(matches!(refused, Err(Error::BadRequest(text)) if text.contains("\"limit\"")));
-    for nothing in ["metadata", "metadata/"] {
-        assert_eq!(mount.list(nothing, json!({})).await.unwrap(), ["l/"]);
-    }
-    for nothing in [
-        "metadata/m",
-        "metadata/l/z",
-        "metadata//l",
-        "metadata/l//",
-        "metadata//",
-    ] {
-        let listed = mount.list(nothing, json!({})).await;
-        assert!(matches!(listed, Err(Error::NotFound)), "{nothing}");
-    }
+    mount.secret("a", 1).await;
+    let before = mount.read("metadata/a", json!({})).await.text;
+    mount.clock.advance(Duration::from_secs(1));
+    mount.write("metadata/a", json!({})).await;
+    mount.ask(Op::Patch, "metadata/a", "").await.unwrap();
+    assert_eq!(mount.read("metadata/a", json!({})).await.text, before);
 }
 
 #[tokio::test]
-async fn a_policys_page_bound_holds_for_those_who_name_none() {
+async fn check_and_set_of_settings() {
+    const NEEDED: &str = "metadata check-and-set parameter required for this call";
+    const WRONG: &str = "metadata check-and-set parameter does not match the current version";
     let mount = Mount::new();
-    for n in 0..5 {
-        mount.secret(&format!("s{n}"), 1).await;
+    let put = |cas: Value| json!({"max_versions": 2, "metadata_cas": cas});
+    assert_eq!(mount.refused("metadata/a", put(json!(1))).await, WRONG);
+    mount.write("metadata/a", put(json!(0))).await;
+    mount.write("metadata/a", put(json!("1"))).await;
+    for cas in [json!(0), json!(3), json!(-2)] {
+        assert_eq!(mount.refused("metadata/a", put(cas)).await, WRONG);
     }
-    for (asked, given) in [(json!({}), 2), (json!({"limit": 1}), 1)] {
-        let caller = Caller {
-            page_limit: Some(2),
-            ..Caller::anonymous()
-        };
-        let list = mount
-            .ask_as(caller, Op::List, "metadata", &asked.to_string())
-            .await;
-        assert_eq!(
-            list.unwrap().data()["keys"].as_array().unwrap().len(),
-            given
-        );
-    }
+    let text = mount.refused("metadata/a", put(json!("x"))).await;
+    assert!(text.contains("\"metadata_cas\""), "{text}");
+    // Demanded by the secret, then by the mount.
+    mount
+        .write("metadata/a", json!({"metadata_cas_required": true}))
+        .await;
+    let read = mount.read("metadata/a", json!({})).await.data();
+    assert_eq!(read["metadata_cas_required"], true);
+    assert_eq!(mount.refused("metadata/a", put(Value::Null)).await, NEEDED);
+    mount.write("metadata/b", json!({"max_versions": 1})).await;
+    let demand = json!({"metadata_cas_required": true});
+    mount.write("config", demand).await;
+    let read = mount.read("config", json!({})).await.data();
+    assert_eq!(read["metadata_cas_required"], true);
+    assert_eq!(mount.refused("metadata/b", put(Value::Null)).await, NEEDED);
+    let patch = json!({"max_versions": 1}).to_string();
+    let patched = mount.ask(Op::Patch, "metadata/b", &patch).await;
+    assert!(matches!(patched, Err(Error::BadRequest(text)) if text == NEEDED));
+    // Data have a check-and-set of their own.
+    mount.secret("b", 1).await;
+    mount.write("metadata/b", put(json!(1))).await;
 }

@@ -28,10 +28,12 @@ pub(super) fn check_max_versions(asked: Option<u64>) -> Result<(), Error> {
 
 /// Settings of a mount.
 #[derive(Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub(super) struct Config {
     /// Zero: ten.
     pub max_versions: u64,
     pub cas_required: bool,
+    pub metadata_cas_required: bool,
     /// Seconds; zero: never; negative: never, whatever a secret says.
     pub delete_version_after: i64,
 }
@@ -49,6 +51,8 @@ pub(super) struct Secret {
     /// Zero: as the mount.
     pub max_versions: u64,
     pub cas_required: bool,
+    #[serde(default)]
+    pub metadata_cas_required: bool,
     /// Seconds; zero: as the mount; negative: never.
     pub delete_version_after: i64,
     pub custom_metadata: Option<BTreeMap<String, String>>,
@@ -80,6 +84,7 @@ impl Secret {
             updated: now,
             max_versions: 0,
             cas_required: false,
+            metadata_cas_required: false,
             delete_version_after: 0,
             custom_metadata: None,
             metadata_version: 0,
@@ -134,18 +139,31 @@ pub(super) fn version_key(path: &str, version: u64) -> String {
     format!("versions/{path}/{version}")
 }
 
+/// Adds to a batch what a secret of version 1 becomes: a first version.
+pub(in super::super) fn taken_over(
+    path: &str,
+    data: &[u8],
+    now: Time,
+    batch: Batch,
+) -> Result<Batch, Error> {
+    let mut secret = Secret::new(now);
+    secret.add(now, &Config::default());
+    secret.oldest = secret.current;
+    let key = metadata_key(path);
+    Ok(batch
+        .absent(key.clone())
+        .put(key, json(&secret)?)
+        .put(version_key(path, secret.current), data))
+}
+
 impl Kv {
     pub(super) async fn config(&self) -> Result<Config, Error> {
-        Ok(self
-            .view
-            .read::<Config>(CONFIG)
-            .await?
-            .map(|(c, _)| c)
-            .unwrap_or_default())
+        let config = self.view().await?.read::<Config>(CONFIG).await?;
+        Ok(config.map(|(config, _)| config).unwrap_or_default())
     }
 
     pub(super) async fn secret(&self, path: &str) -> Result<Option<(Secret, Revision)>, Error> {
-        self.view.read(&metadata_key(path)).await
+        self.view().await?.read(&metadata_key(path)).await
     }
 
     /// Adds the secret's record to a batch, against the one that was read.

@@ -115,6 +115,8 @@ async fn whoever_forgets_data_is_told() {
         (Op::Write, "put"),
         (Op::List, "list"),
         (Op::Delete, "delete"),
+        (Op::Patch, "patch"),
+        (Op::Scan, "scan"),
     ] {
         for path in ["app", "team/app", "dat", ""] {
             let answer = mount.ask(op, path, "{}").await.unwrap();
@@ -134,6 +136,11 @@ async fn whoever_forgets_data_is_told() {
         (Op::Delete, "destroy/a"),
         (Op::Delete, "config"),
         (Op::List, "config"),
+        (Op::List, "subkeys/a"),
+        (Op::Scan, "data/a"),
+        (Op::Read, "detailed-metadata/a"),
+        (Op::Patch, "config"),
+        (Op::Patch, "undelete/a"),
     ] {
         let asked = mount.ask(op, path, "").await;
         assert!(

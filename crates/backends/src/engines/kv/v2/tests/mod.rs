@@ -2,8 +2,12 @@
 
 mod data;
 mod golden;
+mod lists;
 mod metadata;
+mod patch;
 mod paths;
+mod subkeys;
+mod takeover;
 mod together;
 mod versions;
 
@@ -11,7 +15,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use keyfold_core::barrier::FirstKeys;
+use keyfold_core::barrier::{FirstKeys, View};
 use keyfold_core::clock::{Clock, ManualClock, Time};
 use keyfold_core::error::Error;
 use keyfold_core::ports::engine::{Call, Dispatch, Engine, MountContext};
@@ -21,6 +25,7 @@ use keyfold_core::testing::FaultyStorage;
 use keyfold_core::tokens::Caller;
 use serde_json::{Value, json};
 
+use super::super::{KIND, v1};
 use super::Kv;
 use crate::storage::Memory;
 
@@ -30,6 +35,7 @@ const PREFIX: &str = "logical/kv/";
 
 struct Mount {
     kv: Kv,
+    view: View,
     clock: Arc<ManualClock>,
     store: Arc<FaultyStorage>,
 }
@@ -58,7 +64,8 @@ impl Mount {
         let clock = Arc::new(ManualClock::at(NOW));
         let view = FirstKeys::new("2030-01-01T00:00:00Z").view(&storage, PREFIX);
         Self {
-            kv: Kv::new(view, clock.clone()),
+            kv: Kv::new(view.clone(), clock.clone()),
+            view,
             clock,
             store,
         }
@@ -67,7 +74,8 @@ impl Mount {
     /// The same store as another process would see it.
     fn restarted(&self) -> Self {
         Self {
-            kv: Kv::new(self.kv.view.clone(), self.clock.clone()),
+            kv: Kv::new(self.view.clone(), self.clock.clone()),
+            view: self.view.clone(),
             clock: self.clock.clone(),
             store: self.store.clone(),
         }
@@ -179,7 +187,7 @@ impl Mount {
         let mut found = Vec::new();
         let mut folders = vec![String::new()];
         while let Some(folder) = folders.pop() {
-            for name in self.kv.view.list(&folder, "", 0).await.unwrap().names {
+            for name in self.view.list(&folder, "", 0).await.unwrap().names {
                 let key = format!("{folder}{name}");
                 match name.ends_with('/') {
                     true => folders.push(key),
@@ -193,19 +201,21 @@ impl Mount {
 }
 
 #[test]
-fn opens_as_a_mount_of_version_2_only() {
+fn opens_without_touching_the_store() {
     let mount = Mount::new();
     let open = |version: Option<&str>| {
         let version = version.map(|v| ("version".to_owned(), v.to_owned()));
-        (super::KIND.open)(MountContext {
+        (KIND.open)(MountContext {
+            view: mount.view.clone(),
             fetch: &keyfold_core::ports::fetch::Offline,
-            view: mount.kv.view.clone(),
             clock: mount.clock.clone(),
             options: version.into_iter().collect::<BTreeMap<_, _>>(),
         })
     };
-    assert!(open(Some("2")).is_ok());
-    for version in [None, Some("1"), Some("3"), Some("x")] {
+    for version in [None, Some("1"), Some("2")] {
+        assert!(open(version).is_ok());
+    }
+    for version in [Some("3"), Some("x")] {
         assert!(matches!(open(version), Err(Error::BadRequest(_))));
     }
     assert_eq!(

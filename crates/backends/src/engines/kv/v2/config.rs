@@ -18,6 +18,8 @@ struct Write {
     max_versions: Option<u64>,
     #[serde(default, deserialize_with = "weak::boolean")]
     cas_required: Option<bool>,
+    #[serde(default, deserialize_with = "weak::boolean")]
+    metadata_cas_required: Option<bool>,
     #[serde(default, deserialize_with = "weak::signed_duration")]
     delete_version_after: Option<Seconds>,
 }
@@ -37,30 +39,33 @@ impl Kv {
             cas_required: config.cas_required,
             delete_version_after: go_duration(config.delete_version_after),
             max_versions: config.max_versions,
-            metadata_cas_required: false,
+            metadata_cas_required: config.metadata_cas_required,
         })
     }
 
     pub(super) async fn config_write(&self, call: &Call<'_>) -> Result<Reply, Error> {
         let asked = call.decode::<Write>()?;
         check_max_versions(asked.max_versions)?;
-        self.view
-            .change(CONFIG, || async {
-                let read = self.view.read::<Config>(CONFIG).await?;
-                let batch = match &read {
-                    Some((_, revision)) => Batch::new().unchanged(CONFIG, *revision),
-                    None => Batch::new().absent(CONFIG),
-                };
-                let mut config = read.map(|(config, _)| config).unwrap_or_default();
-                config.max_versions = asked.max_versions.unwrap_or(config.max_versions);
-                config.cas_required = asked.cas_required.unwrap_or(config.cas_required);
-                if let Some(Seconds(after)) = asked.delete_version_after {
-                    config.delete_version_after = after;
-                }
-                self.view.commit(batch.put(CONFIG, json(&config)?)).await?;
-                Ok(())
-            })
-            .await?;
+        let view = self.view().await?;
+        view.change(CONFIG, || async {
+            let read = view.read::<Config>(CONFIG).await?;
+            let batch = match &read {
+                Some((_, revision)) => Batch::new().unchanged(CONFIG, *revision),
+                None => Batch::new().absent(CONFIG),
+            };
+            let mut config = read.map(|(config, _)| config).unwrap_or_default();
+            config.max_versions = asked.max_versions.unwrap_or(config.max_versions);
+            config.cas_required = asked.cas_required.unwrap_or(config.cas_required);
+            if let Some(required) = asked.metadata_cas_required {
+                config.metadata_cas_required = required;
+            }
+            if let Some(Seconds(after)) = asked.delete_version_after {
+                config.delete_version_after = after;
+            }
+            view.commit(batch.put(CONFIG, json(&config)?)).await?;
+            Ok(())
+        })
+        .await?;
         Ok(Reply::none())
     }
 }

@@ -55,6 +55,10 @@ async fn text_and_numbers_keep_their_bytes() {
 #[tokio::test]
 async fn an_empty_secret_is_a_secret() {
     let mount = Mount::new();
+    // What a client makes of a map that it never filled.
+    mount.write("data/null", json!({"data": null})).await;
+    let read = mount.read("data/null", json!({})).await;
+    assert_eq!((read.status, &read.data()["data"]), (200, &json!({})));
     mount.write("data/empty", json!({"data": {}})).await;
     let read = mount.read("data/empty", json!({})).await;
     assert_eq!((read.status, &read.data()["data"]), (200, &json!({})));
@@ -66,15 +70,23 @@ async fn what_is_no_secret_is_refused_and_nothing_is_written() {
     for (body, text) in [
         (json!({}), "no data provided"),
         (json!({"user": "x"}), "no data provided"),
-        (json!({"data": null}), "no data provided"),
         (json!({"data": "x"}), "\"data\""),
         (json!({"data": [1]}), "\"data\""),
         (json!({"data": 7}), "\"data\""),
         (json!({"data": {}, "options": "x"}), "\"options\""),
         (json!({"data": {}, "options": [0]}), "\"options\""),
-        (json!({"data": {}, "options": {"cas": "x"}}), "\"cas\""),
-        (json!({"data": {}, "options": {"cas": 0.5}}), "\"cas\""),
-        (json!({"data": {}, "options": {"cas": [0]}}), "\"cas\""),
+        (
+            json!({"data": {}, "options": {"cas": "x"}}),
+            "check-and-set",
+        ),
+        (
+            json!({"data": {}, "options": {"cas": 0.5}}),
+            "check-and-set",
+        ),
+        (
+            json!({"data": {}, "options": {"cas": [0]}}),
+            "check-and-set",
+        ),
     ] {
         let refused = mount.refused("data/app", body.clone()).await;
         assert!(refused.contains(text), "{body}: {refused}");

@@ -11,7 +11,7 @@ use keyfold_core::reply::Reply;
 use serde::Deserialize;
 
 use super::record::{Secret, version_key};
-use super::{Kv, written_path};
+use super::{Kv, path};
 
 #[derive(Deserialize)]
 struct Versions {
@@ -33,7 +33,7 @@ fn numbers(call: &Call<'_>, missing: &str) -> Result<BTreeSet<u64>, Error> {
 
 impl Kv {
     pub(super) async fn delete(&self, call: &Call<'_>) -> Result<Reply, Error> {
-        let path = written_path(call)?;
+        let path = path::written(call)?;
         let numbers = numbers(call, "No version number provided")?;
         self.change(path, |secret, now| {
             for number in &numbers {
@@ -49,7 +49,7 @@ impl Kv {
     }
 
     pub(super) async fn undelete(&self, call: &Call<'_>) -> Result<Reply, Error> {
-        let path = written_path(call)?;
+        let path = path::written(call)?;
         let numbers = numbers(call, "No version number provided")?;
         self.change(path, |secret, _| {
             for number in &numbers {
@@ -65,7 +65,7 @@ impl Kv {
     }
 
     pub(super) async fn destroy(&self, call: &Call<'_>) -> Result<Reply, Error> {
-        let path = written_path(call)?;
+        let path = path::written(call)?;
         let numbers = numbers(call, "no version number provided")?;
         self.change(path, |secret, _| {
             let mut gone = Vec::new();
@@ -87,27 +87,26 @@ impl Kv {
         path: &str,
         change: impl Fn(&mut Secret, Time) -> Vec<u64>,
     ) -> Result<Reply, Error> {
-        self.view
-            .change(path, || async {
-                let Some((stored, revision)) = self.secret(path).await? else {
-                    return Ok(());
-                };
-                let mut secret = stored.clone();
-                let gone = change(&mut secret, self.clock.now());
-                if secret == stored {
-                    return Ok(());
-                }
-                let deletes = gone.iter().map(|n| version_key(path, *n)).collect();
-                let batch = Batch {
-                    deletes,
-                    ..Batch::new()
-                };
-                self.view
-                    .commit(self.store(path, &secret, Some(revision), batch)?)
-                    .await?;
-                Ok(())
-            })
-            .await?;
+        let view = self.view().await?;
+        view.change(path, || async {
+            let Some((stored, revision)) = self.secret(path).await? else {
+                return Ok(());
+            };
+            let mut secret = stored.clone();
+            let gone = change(&mut secret, self.clock.now());
+            if secret == stored {
+                return Ok(());
+            }
+            let deletes = gone.iter().map(|n| version_key(path, *n)).collect();
+            let batch = Batch {
+                deletes,
+                ..Batch::new()
+            };
+            view.commit(self.store(path, &secret, Some(revision), batch)?)
+                .await?;
+            Ok(())
+        })
+        .await?;
         Ok(Reply::none())
     }
 }

@@ -100,6 +100,12 @@ async fn a_failed_change_changes_nothing() {
         (Op::Write, "undelete/a", json!({"versions": [3]})),
         (Op::Write, "destroy/a", json!({"versions": [1, 2]})),
         (Op::Write, "metadata/a", json!({"max_versions": 1})),
+        (Op::Patch, "data/a", json!({"data": {"more": 1}})),
+        (
+            Op::Patch,
+            "metadata/a",
+            json!({"custom_metadata": {"k": "v"}}),
+        ),
         (Op::Delete, "metadata/a", json!({})),
         (Op::Write, "config", json!({"max_versions": 1})),
     ];
@@ -146,7 +152,7 @@ async fn a_crash_leaves_a_secret_whole_or_gone() {
 async fn a_damaged_record_is_named_and_fails_its_read_alone() {
     let mount = Mount::new();
     mount.secret("a", 2).await;
-    let put = |key: &str, value: &str| mount.kv.view.commit(Batch::new().put(key, value));
+    let put = |key: &str, value: &str| mount.view.commit(Batch::new().put(key, value));
     put("versions/a/1", "{\"n\":").await.unwrap();
     let corrupt = |asked: Result<Answer, Error>, name: &str| match asked {
         Err(Error::Corrupt(record)) => assert!(record.contains(name), "{record}"),
@@ -156,7 +162,7 @@ async fn a_damaged_record_is_named_and_fails_its_read_alone() {
     // Written after the metadata, so it is not what the metadata speaks of.
     let old = mount.ask(Op::Read, "data/a", r#"{"version":1}"#).await;
     assert!(matches!(old, Err(Error::Contended)));
-    mount.write("metadata/a", json!({})).await;
+    mount.write("metadata/a", json!({"max_versions": 9})).await;
     corrupt(
         mount.ask(Op::Read, "data/a", r#"{"version":1}"#).await,
         "versions/a/1",
@@ -167,7 +173,6 @@ async fn a_damaged_record_is_named_and_fails_its_read_alone() {
     );
 
     mount
-        .kv
         .view
         .commit(Batch::new().delete("versions/a/1"))
         .await
