@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use keyfold_backends::audit;
-use keyfold_backends::auth::{jwt, userpass};
+use keyfold_backends::auth::{approle, jwt, userpass};
 use keyfold_backends::engines::{kv, transit};
 use keyfold_backends::storage::{Memory, Options, Redb};
 use keyfold_core::audit::{AuditSetup, DeviceSpec};
@@ -19,7 +19,7 @@ use crate::web::Web;
 /// What can be mounted.
 pub const KINDS: Kinds = Kinds {
     engines: &[transit::KIND, kv::KIND, kv::GENERIC],
-    auths: &[userpass::KIND, jwt::KIND, jwt::OIDC],
+    auths: &[approle::KIND, userpass::KIND, jwt::KIND, jwt::OIDC],
     fetch: &Web,
 };
 
