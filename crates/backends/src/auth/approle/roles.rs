@@ -137,7 +137,7 @@ impl AppRole {
             Ok(())
         };
         self.store.view.change(&name, attempt).await?;
-        self.store.clear_some().await?;
+        self.store.clear_some().await;
         Ok(Reply::none())
     }
 

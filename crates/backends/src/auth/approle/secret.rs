@@ -41,6 +41,11 @@ impl SecretId {
         (self.ttl > 0).then(|| self.created.plus(Duration::from_secs(self.ttl)))
     }
 
+    /// Its place in the order of ends, if it has an end; by its role's uid and its own name.
+    pub fn place(&self, uid: &str, name: &str) -> Option<String> {
+        self.end().map(|end| expiry_key(end, uid, name))
+    }
+
     /// Its time is over.
     pub fn is_over(&self, now: Time) -> bool {
         self.end().is_some_and(|end| end <= now)
@@ -63,8 +68,8 @@ impl Store {
     ) -> Batch {
         let name = key.rsplit('/').next().unwrap_or_default();
         let batch = batch.delete(key).delete(names.accessor(&secret.accessor));
-        match secret.end() {
-            Some(end) => batch.delete(expiry_key(end, uid, name)),
+        match secret.place(uid, name) {
+            Some(place) => batch.delete(place),
             None => batch,
         }
     }

@@ -20,7 +20,7 @@ use super::members::whole;
 use super::role::{Role, check_within, networks};
 use super::roles::List;
 use super::secret::SecretId;
-use super::store::{ID, Place, ROLES, expiry_key, secrets_of};
+use super::store::{ID, Place, ROLES, secrets_of};
 use super::{AppRole, no_role, role_name};
 
 /// Metadata of a secret id at most, bytes: it is in each token of a login.
@@ -113,8 +113,8 @@ impl AppRole {
                 .unchanged(format!("{ROLES}{name}"), revision)
                 .absent(key.clone())
                 .put(names.accessor(&secret.accessor), json(&place)?);
-            if let Some(end) = secret.end() {
-                batch = batch.put(expiry_key(end, &role.uid, tag), Vec::new());
+            if let Some(place) = secret.place(&role.uid, tag) {
+                batch = batch.put(place, Vec::new());
             }
             let batch = batch.put(key, json(&secret)?);
             self.store.view.commit(batch).await?;
@@ -122,7 +122,7 @@ impl AppRole {
         };
         let secret = self.store.view.change(text, attempt).await?;
         // Those who make many pay for those that have ended.
-        self.store.clear_some().await?;
+        self.store.clear_some().await;
         Reply::data(&Made {
             secret_id: text,
             secret_id_accessor: &secret.accessor,
