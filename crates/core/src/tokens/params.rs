@@ -78,7 +78,7 @@ impl TokenType {
             "batch" => Self::Batch,
             "default-service" => Self::DefaultService,
             "default-batch" => Self::DefaultBatch,
-            _ => return Err(Error::bad("invalid value for 'token_type'")),
+            _ => return Err(Error::bad(format!("invalid 'token_type' value {text:?}"))),
         })
     }
 

@@ -166,8 +166,10 @@ fn lockout(given: LockoutConfig) -> Result<LockoutTune, Error> {
 fn token_type(text: Option<String>) -> Result<Option<TokenType>, Error> {
     match text.as_deref() {
         None | Some("") => Ok(None),
-        Some("default") => Err(Error::bad("invalid value for 'token_type'")),
-        Some(text) => TokenType::parse(text).map(Some),
+        Some(text) => match TokenType::parse(text) {
+            Ok(TokenType::Default) | Err(_) => Err(Error::bad("invalid value for 'token_type'")),
+            Ok(kind) => Ok(Some(kind)),
+        },
     }
 }
 
