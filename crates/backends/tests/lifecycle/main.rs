@@ -8,6 +8,7 @@
     missing_docs
 )]
 
+mod auths;
 mod corners;
 mod crash;
 mod life;

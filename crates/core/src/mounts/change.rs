@@ -143,7 +143,7 @@ impl Mounts {
         let uuid = mount.record.uuid.clone();
         let mut entry = Batch::new().delete(format!("{FOLDER}{uuid}"));
         if mount.record.is_auth() {
-            entry = tokens::disowning(entry);
+            entry = tokens::disowning(entry)?;
         }
         let entry = self.view.sealed(entry)?;
         self.barrier

@@ -53,7 +53,7 @@ impl Mounts {
         let mut batch = Batch::new().put(MOVES, json(&moves)?);
         if record.is_auth() {
             record.logins_since = Some(self.clock.now());
-            batch = tokens::disowning(batch);
+            batch = tokens::disowning(batch)?;
         }
         let key = format!("{FOLDER}{}", record.uuid);
         self.view.commit(batch.put(key, json(&record)?)).await?;

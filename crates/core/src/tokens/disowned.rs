@@ -2,12 +2,14 @@
 //!
 //! They are dead from the commit on that changed the mount, because a token is looked up together
 //! with the mount that made it ([`Table::owns`]). That commit also leaves a note, and as long as
-//! there is one, their records are looked for and removed in the background.
+//! there is one, their records are looked for and removed in the background, some in each sweep. The
+//! note says how far that has come.
 //!
 //! [`Table::owns`]: crate::mounts::Table::owns
 
 use super::record::{Hash, Token};
-use super::store::{ID, Tokens};
+use super::store::{ID, PAGE, Tokens};
+use crate::barrier::json;
 use crate::clock::Time;
 use crate::error::Error;
 use crate::id;
@@ -15,12 +17,12 @@ use crate::ports::storage::Batch;
 
 /// Below this, a note for each change that left tokens behind.
 const NOTES: &str = "token/disowned/";
-/// Tokens that are looked at together.
-const PAGE: usize = 256;
+/// Pages of tokens that one sweep looks at before it lets others have the store.
+const IN_ONE_SWEEP: usize = 64;
 
 /// Adds the note to the batch that removes or moves an auth method.
-pub(crate) fn disowning(batch: Batch) -> Batch {
-    batch.put(format!("{NOTES}{}", id::uuid()), Vec::new())
+pub(crate) fn disowning(batch: Batch) -> Result<Batch, Error> {
+    Ok(batch.put(format!("{NOTES}{}", id::uuid()), json(&"")?))
 }
 
 impl Tokens {
@@ -33,15 +35,16 @@ impl Tokens {
         token.mount.is_none() || self.mounts.load().owns(token)
     }
 
-    /// Removes what the notes speak of, with the trees below; how many trees went.
+    /// Removes some of what the notes speak of, with the trees below; how many trees went.
     pub async fn remove_disowned(&self) -> Result<usize, Error> {
-        let notes = self.view.list(NOTES, "", PAGE).await?.names;
-        if notes.is_empty() {
+        let notes = self.view.list(NOTES, "", 1).await?.names;
+        let Some(note) = notes.first().map(|name| format!("{NOTES}{name}")) else {
             return Ok(0);
-        }
+        };
+        let stored = self.view.read::<String>(&note).await?;
+        let mut after = stored.map(|(after, _)| after).unwrap_or_default();
         let mut removed = 0;
-        let mut after = String::new();
-        loop {
+        for _ in 0..IN_ONE_SWEEP {
             let page = self.view.list(ID, &after, PAGE).await?;
             for name in &page.names {
                 let hash = Hash(name.clone());
@@ -54,13 +57,14 @@ impl Tokens {
             }
             match page.names.last() {
                 Some(last) if page.more => after.clone_from(last),
-                _ => break,
+                _ => {
+                    self.view.commit(Batch::new().delete(note)).await?;
+                    return Ok(removed);
+                }
             }
         }
-        let done = notes.iter().fold(Batch::new(), |done, note| {
-            done.delete(format!("{NOTES}{note}"))
-        });
-        self.view.commit(done).await?;
+        let reached = Batch::new().put(note, json(&after)?);
+        self.view.commit(reached).await?;
         Ok(removed)
     }
 }

@@ -40,7 +40,11 @@ static FIELDS: &[Field] = &[
         old: Some("policies"),
         show: |r| {
             let old = r.old_policies.then_some(("policies", &r.token.policies));
-            shown([("token_policies", &r.token.policies)].into_iter().chain(old))
+            shown(
+                [("token_policies", &r.token.policies)]
+                    .into_iter()
+                    .chain(old),
+            )
         },
         reset: |r| {
             r.token.policies.clear();

@@ -118,7 +118,9 @@ impl Members {
         };
         if let Some((kind, given, meant)) = plain {
             role.token.kind = kind;
-            remarks.push(format!("{given} has no useful meaning; adjusting to {meant}"));
+            remarks.push(format!(
+                "{given} has no useful meaning; adjusting to {meant}"
+            ));
         }
         role.check()?;
         Ok(remarks)

@@ -75,9 +75,12 @@ const ROUTES: &[Row] = &[
     Row::new(Op::Read, "role/{name}", "Reads a role.", |e, c| {
         Box::pin(e.role_read(c))
     }),
-    Row::new(Op::Write, "role/{name}", "Makes or changes a role.", |e, c| {
-        Box::pin(e.role_write(c))
-    })
+    Row::new(
+        Op::Write,
+        "role/{name}",
+        "Makes or changes a role.",
+        |e, c| Box::pin(e.role_write(c)),
+    )
     .exists(|e, c| Box::pin(e.role_exists(c))),
     Row::new(
         Op::Delete,

@@ -146,7 +146,11 @@ impl AppRole {
             }
             None => String::new(),
         };
-        let page = self.store.view.list(&folder, &after, asked.limit(call)).await?;
+        let page = self
+            .store
+            .view
+            .list(&folder, &after, asked.limit(call))
+            .await?;
         let mut accessors = Vec::with_capacity(page.names.len());
         for name in page.names {
             if let Some((secret, _)) = self.store.secret(&format!("{folder}{name}")).await? {
@@ -230,9 +234,7 @@ fn fresh(role: &Role, wish: &Wish, call: &Call<'_>) -> Result<SecretId, Error> {
         return Err(Error::bad("bind_secret_id is not set on the role"));
     }
     let num_uses = match wish.num_uses {
-        Some(uses) => {
-            u64::try_from(uses).map_err(|_| Error::bad("num_uses cannot be negative"))?
-        }
+        Some(uses) => u64::try_from(uses).map_err(|_| Error::bad("num_uses cannot be negative"))?,
         None => role.secret_id_num_uses,
     };
     let ttl = match wish.ttl {
@@ -246,7 +248,11 @@ fn fresh(role: &Role, wish: &Wish, call: &Call<'_>) -> Result<SecretId, Error> {
         "token_bound_cidrs",
         wish.token_bound_cidrs.as_deref().unwrap_or_default(),
     )?;
-    check_within("token_bound_cidrs", &token_bound_cidrs, &role.token.bound_cidrs)?;
+    check_within(
+        "token_bound_cidrs",
+        &token_bound_cidrs,
+        &role.token.bound_cidrs,
+    )?;
     Ok(SecretId {
         accessor: id::uuid(),
         cidr_list,
@@ -280,15 +286,20 @@ fn metadata(text: &str) -> Result<BTreeMap<String, String>, Error> {
         let key = key.trim();
         (!key.is_empty()).then(|| (key.to_owned(), value.trim().to_owned()))
     };
-    text.split(',').map(pair).collect::<Option<_>>().ok_or_else(|| {
-        Error::bad(
-            "failed to parse metadata: failed to parse the input: invalid <key,value> format",
-        )
-    })
+    text.split(',')
+        .map(pair)
+        .collect::<Option<_>>()
+        .ok_or_else(|| {
+            Error::bad(
+                "failed to parse metadata: failed to parse the input: invalid <key,value> format",
+            )
+        })
 }
 
 fn named_secret(named: Named) -> Result<Secret<String>, Error> {
-    let text = named.secret_id.filter(|text| !text.expose().trim().is_empty());
+    let text = named
+        .secret_id
+        .filter(|text| !text.expose().trim().is_empty());
     let text = text.ok_or_else(|| Error::bad("missing secret_id"))?;
     match text.expose().len() > ID {
         true => Err(Error::field("secret_id", "is longer than an id may be")),

@@ -43,13 +43,7 @@ impl Mount {
         }
     }
 
-    async fn from(
-        &self,
-        remote: &str,
-        op: Op,
-        path: &str,
-        body: Value,
-    ) -> Result<Reply, Error> {
+    async fn from(&self, remote: &str, op: Op, path: &str, body: Value) -> Result<Reply, Error> {
         let found = self.method.find(op, path)?;
         let help = self.method.help(path);
         let pattern = help.iter().find(|help| help.op == op).unwrap().pattern;
@@ -99,14 +93,20 @@ impl Mount {
 
     /// All keys of the mount below a folder.
     async fn names(&self, folder: &str) -> Vec<String> {
-        self.method.store.view.list(folder, "", 0).await.unwrap().names
+        self.method
+            .store
+            .view
+            .list(folder, "", 0)
+            .await
+            .unwrap()
+            .names
     }
 }
 
 fn data(reply: Reply) -> Value {
-    reply
-        .data
-        .map_or(Value::Null, |data| serde_json::from_slice(data.bytes()).unwrap())
+    reply.data.map_or(Value::Null, |data| {
+        serde_json::from_slice(data.bytes()).unwrap()
+    })
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -188,7 +188,10 @@ async fn networks_of_the_role_and_of_the_secret_id_hold() {
     for from in ["10.2.0.1", "11.0.0.1", "10.1.3.1"] {
         assert!(login(from).await.is_err(), "{from}");
     }
-    for outside in [json!({"cidr_list": "11.0.0.0/8"}), json!({"token_bound_cidrs": "0.0.0.0/0"})] {
+    for outside in [
+        json!({"cidr_list": "11.0.0.0/8"}),
+        json!({"token_bound_cidrs": "0.0.0.0/0"}),
+    ] {
         mount.refused(Op::Write, "role/r/secret-id", outside).await;
     }
 }
@@ -202,7 +205,11 @@ async fn a_path_of_one_member_changes_no_other() {
         .ask(Op::Write, "role/r/secret-id-ttl", body)
         .await
         .unwrap();
-    assert!(reply.warnings[0].contains("token_policies"), "{:?}", reply.warnings);
+    assert!(
+        reply.warnings[0].contains("token_policies"),
+        "{:?}",
+        reply.warnings
+    );
     let role = mount.read("role/r").await;
     assert_eq!(role["token_policies"], json!(["a"]));
     assert_eq!(role["secret_id_ttl"], 5);
@@ -212,7 +219,9 @@ async fn a_path_of_one_member_changes_no_other() {
         ("bind-secret-id", json!({"bind_secret_id": false})),
         ("secret-id-num-uses", json!({"secret_id_num_uses": -1})),
     ] {
-        mount.refused(Op::Write, &format!("role/r/{path}"), body).await;
+        mount
+            .refused(Op::Write, &format!("role/r/{path}"), body)
+            .await;
     }
     assert_eq!(mount.read("role/r").await, role);
 }
@@ -230,7 +239,9 @@ async fn a_role_id_belongs_to_one_role() {
         assert!(mount.ask(Op::Read, "role/other", json!({})).await.is_err());
     }
     mount.login(&secret).await.unwrap();
-    mount.write("role/r/role-id", json!({"role_id": "new"})).await;
+    mount
+        .write("role/r/role-id", json!({"role_id": "new"}))
+        .await;
     assert!(mount.login(&secret).await.is_err());
     mount.write("role/other", json!({"role_id": "r"})).await;
     // The other role's id, and not its secret id.
@@ -248,7 +259,10 @@ async fn a_removed_role_takes_its_secret_ids_along_however_many() {
     assert!(mount.login(&secret).await.is_err());
     mount.write("role/r", json!({"role_id": "r"})).await;
     assert!(mount.login(&secret).await.is_err());
-    let reply = mount.ask(Op::Write, "tidy/secret-id", json!({})).await.unwrap();
+    let reply = mount
+        .ask(Op::Write, "tidy/secret-id", json!({}))
+        .await
+        .unwrap();
     assert_eq!(reply.status, Some(202));
     while !mount.names("gone/").await.is_empty() {
         tokio::task::yield_now().await;
@@ -264,7 +278,10 @@ async fn a_renewal_takes_what_the_role_says_by_now() {
     let secret = mount.ready(json!({"token_ttl": 60}), json!({})).await;
     let login = mount.login(&secret).await.unwrap();
     assert_eq!((login.alias.as_str(), &*login.display_name), ("r", ""));
-    assert_eq!(login.metadata, BTreeMap::from([("role_name".into(), "r".into())]));
+    assert_eq!(
+        login.metadata,
+        BTreeMap::from([("role_name".into(), "r".into())])
+    );
     assert_eq!(login.params.ttl, 60);
     mount.write("role/r", json!({"token_ttl": 90})).await;
     assert_eq!(mount.login(&secret).await.unwrap().params.ttl, 90);
@@ -277,7 +294,14 @@ fn names_of_roles() {
         let path = format!("role/{name}");
         let method = Mount::new().method;
         let found = method.find(Op::Read, &path).unwrap();
-        role_name(&Call::new(Op::Read, &path, found.params.clone(), &body, NOW)).ok()
+        role_name(&Call::new(
+            Op::Read,
+            &path,
+            found.params.clone(),
+            &body,
+            NOW,
+        ))
+        .ok()
     };
     assert_eq!(named("App.1_x-y").as_deref(), Some("app.1_x-y"));
     assert_eq!(named("a").as_deref(), Some("a"));
