@@ -7,25 +7,35 @@ use keyfold_core::ports::engine::Call;
 use keyfold_core::reply::{self, Reply};
 use serde::Deserialize;
 
+/// Which page of a list is wished for.
 #[derive(Deserialize, Default)]
 #[serde(default)]
-struct Wish {
+pub struct Wish {
+    /// The name before the page; none: the page is the first.
     #[serde(deserialize_with = "weak::string")]
-    after: Option<String>,
+    pub after: Option<String>,
     #[serde(deserialize_with = "weak::int")]
     limit: Option<i64>,
+}
+
+impl Wish {
+    /// Names that the page may hold, within what the caller's policy lets a list have; zero: no
+    /// bound.
+    pub fn limit(&self, call: &Call<'_>) -> usize {
+        // Zero and less: no bound.
+        let asked = usize::try_from(self.limit.unwrap_or(0)).unwrap_or(0);
+        match (asked, call.caller.page_limit) {
+            (0, bound) => bound.unwrap_or(0),
+            (asked, Some(bound)) => asked.min(bound),
+            (asked, None) => asked,
+        }
+    }
 }
 
 /// Answers with the names in a folder, in order.
 pub async fn list(view: &View, folder: &str, call: &Call<'_>) -> Result<Reply, Error> {
     let wish: Wish = call.decode()?;
-    // Zero and less: no bound.
-    let asked = usize::try_from(wish.limit.unwrap_or(0)).unwrap_or(0);
-    let limit = match (asked, call.caller.page_limit) {
-        (0, bound) => bound.unwrap_or(0),
-        (asked, Some(bound)) => asked.min(bound),
-        (asked, None) => asked,
-    };
+    let limit = wish.limit(call);
     let after = wish.after.unwrap_or_default();
     reply::keys(view.list(folder, &after, limit).await?.names)
 }

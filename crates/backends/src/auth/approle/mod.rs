@@ -40,6 +40,7 @@ use keyfold_core::request::Op;
 use keyfold_core::tokens::{Token, TokenParams};
 
 use self::store::Store;
+use super::name;
 
 /// The kind, for the wiring.
 pub const KIND: EngineKind = EngineKind {
@@ -206,19 +207,8 @@ impl Engine for AppRole {
 
 /// The role that a path names; names are folded. What is no name is no path either.
 fn role_name(call: &Call<'_>) -> Result<String, Error> {
-    let name = call.param("name").to_lowercase();
-    let inner = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
-    let outer = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric() || c == '_');
-    let mut ends = name.chars();
-    let ends = outer(ends.next()) && ends.next_back().is_none_or(|c| outer(Some(c)));
-    match ends && name.len() <= NAME && name.chars().all(inner) {
-        true => Ok(name),
-        false => Err(Error::Unsupported(UnsupportedReason::Path)),
-    }
+    name::fold(call.param("name")).ok_or(Error::Unsupported(UnsupportedReason::Path))
 }
-
-/// The length of a role's name at most.
-const NAME: usize = 255;
 
 /// As the wire says it where a role is missing.
 fn no_role(name: &str) -> String {

@@ -6,7 +6,7 @@ use keyfold_core::error::{Error, UnsupportedReason};
 use keyfold_core::id;
 use keyfold_core::ports::engine::Call;
 use keyfold_core::ports::storage::{Batch, Revision};
-use keyfold_core::reply::{Reply, keys};
+use keyfold_core::reply::Reply;
 use keyfold_core::tokens::TokenParams;
 use serde::{Deserialize, Serialize};
 
@@ -14,25 +14,7 @@ use super::members::Members;
 use super::role::Role;
 use super::store::{GONE, ID, ROLES};
 use super::{AppRole, role_name};
-
-/// A page of a list.
-#[derive(Deserialize)]
-pub(super) struct List {
-    #[serde(default, deserialize_with = "weak::int")]
-    limit: Option<i64>,
-    #[serde(default, deserialize_with = "weak::string")]
-    pub after: Option<String>,
-}
-
-impl List {
-    /// Entries at most, zero for all: as asked, or as the caller's policy bounds it.
-    pub fn limit(&self, call: &Call<'_>) -> usize {
-        match usize::try_from(self.limit.unwrap_or(0)).unwrap_or(0) {
-            0 => call.caller.page_limit.unwrap_or(0),
-            asked => asked,
-        }
-    }
-}
+use crate::auth::page;
 
 #[derive(Serialize)]
 struct Shown<'a> {
@@ -62,10 +44,7 @@ pub(super) fn some(networks: &[IpNet]) -> Option<&[IpNet]> {
 
 impl AppRole {
     pub(super) async fn roles_list(&self, call: &Call<'_>) -> Result<Reply, Error> {
-        let asked = call.decode::<List>()?;
-        let after = asked.after.as_deref().unwrap_or_default();
-        let limit = asked.limit(call);
-        keys(self.store.view.list(ROLES, after, limit).await?.names)
+        page::list(&self.store.view, ROLES, call).await
     }
 
     pub(super) async fn role_exists(&self, call: &Call<'_>) -> Result<bool, Error> {

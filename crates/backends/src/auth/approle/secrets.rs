@@ -18,10 +18,10 @@ use serde::{Deserialize, Serialize};
 
 use super::members::whole;
 use super::role::{Role, check_within, networks};
-use super::roles::List;
 use super::secret::SecretId;
 use super::store::{ID, Place, ROLES, secrets_of};
 use super::{AppRole, no_role, role_name};
+use crate::auth::page;
 
 /// Metadata of a secret id at most, bytes: it is in each token of a login.
 const METADATA: usize = 8 * 1024;
@@ -132,7 +132,7 @@ impl AppRole {
     }
 
     pub(super) async fn secret_ids_list(&self, call: &Call<'_>) -> Result<Reply, Error> {
-        let asked = call.decode::<List>()?;
+        let asked = call.decode::<page::Wish>()?;
         let (role, _) = self.role_of(call).await?;
         let folder = secrets_of(&role.uid);
         // In the order of their names in the store, which the accessor of one leads to.

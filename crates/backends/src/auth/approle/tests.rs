@@ -286,26 +286,3 @@ async fn a_renewal_takes_what_the_role_says_by_now() {
     mount.write("role/r", json!({"token_ttl": 90})).await;
     assert_eq!(mount.login(&secret).await.unwrap().params.ttl, 90);
 }
-
-#[test]
-fn names_of_roles() {
-    let named = |name: &'static str| {
-        let body = Body::empty();
-        let path = format!("role/{name}");
-        let method = Mount::new().method;
-        let found = method.find(Op::Read, &path).unwrap();
-        role_name(&Call::new(
-            Op::Read,
-            &path,
-            found.params.clone(),
-            &body,
-            NOW,
-        ))
-        .ok()
-    };
-    assert_eq!(named("App.1_x-y").as_deref(), Some("app.1_x-y"));
-    assert_eq!(named("a").as_deref(), Some("a"));
-    for bad in ["-a", "a.", "a b", "é"] {
-        assert_eq!(named(bad), None, "{bad}");
-    }
-}
