@@ -189,11 +189,17 @@ async fn sweep(vault: std::sync::Weak<Unsealed>) {
                 if let Err(error) = open.tokens.remove_disowned().await {
                     tracing::warn!(%error, "tokens of removed auth methods remain stored");
                 }
+                if let Err(error) = open.tokens.finish_prefixes().await {
+                    tracing::warn!(%error, "leases of revoked paths remain");
+                }
                 if let Err(error) = open.tokens.sweep().await {
                     tracing::warn!(%error, "expired tokens remain stored");
                 }
                 if let Err(error) = open.identity.sweep().await {
                     tracing::warn!(%error, "members of removed groups remain");
+                }
+                if let Err(error) = open.tokens.tidy_if_asked().await {
+                    tracing::warn!(%error, "tokens were not tidied");
                 }
                 drop(open);
                 if !std::mem::replace(&mut cleared, true)

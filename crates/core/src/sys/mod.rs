@@ -5,13 +5,14 @@ mod capabilities;
 mod doors;
 mod health;
 mod keys;
+mod leases;
 mod locked_users;
 mod mounts;
 mod policies;
 mod remount;
 mod ui;
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 pub use self::doors::Doors;
 use self::mounts::Part;
@@ -21,6 +22,9 @@ use crate::policy::{JsonParams, Operation};
 use crate::ports::engine::{Call, Engine, Route};
 use crate::reply::Reply;
 use crate::request::Op;
+
+/// A row of the table; each topic has some.
+type Row = Route<System>;
 
 /// `sys/` of an open vault.
 pub struct System {
@@ -56,229 +60,236 @@ impl System {
 
 impl Engine for System {
     fn routes() -> &'static [Route<Self>] {
-        type Row = Route<System>;
-        static ROUTES: &[Row] = &[
-            Row::new(Op::Write, "seal", "Seals the vault.", |s, _| {
-                Box::pin(s.seal())
-            })
-            .sudo(),
-            Row::new(
-                Op::Read,
-                "key-status",
-                "The keyring's active term.",
-                |s, _| Box::pin(s.key_status()),
-            ),
-            Row::new(
-                Op::Write,
-                "rotate",
-                "A new term; every dek wrapped anew.",
-                |s, _| Box::pin(s.rotate()),
-            )
-            .sudo(),
-            Row::new(
-                Op::Write,
-                "rotate/keyring",
-                "The same as rotate.",
-                |s, _| Box::pin(s.rotate()),
-            )
-            .sudo(),
-            Row::new(Op::Read, "mounts", "Lists the mounted engines.", |s, _| {
-                Box::pin(s.mounts_list(Part::Engines))
-            }),
-            Row::new(Op::Read, "mounts/", "Lists the mounted engines.", |s, _| {
-                Box::pin(s.mounts_list(Part::Engines))
-            }),
-            Row::new(
-                Op::Read,
-                "mounts/{path...}",
-                "Reads a mount, or its tuning.",
-                |s, c| Box::pin(s.mount_read(c, Part::Engines)),
-            ),
-            Row::new(
-                Op::Write,
-                "mounts/{path...}",
-                "Mounts an engine, or tunes it.",
-                |s, c| Box::pin(s.mount_write(c, Part::Engines)),
-            ),
-            Row::new(
-                Op::Delete,
-                "mounts/{path...}",
-                "Unmounts; destroys its dek.",
-                |s, c| Box::pin(s.mount_delete(c, Part::Engines)),
-            ),
-            Row::new(Op::Read, "auth", "Lists the auth methods.", |s, _| {
-                Box::pin(s.mounts_list(Part::Auths))
-            }),
-            Row::new(Op::Read, "auth/", "Lists the auth methods.", |s, _| {
-                Box::pin(s.mounts_list(Part::Auths))
-            }),
-            Row::new(
-                Op::Read,
-                "auth/{path...}",
-                "Reads an auth method, or its tuning.",
-                |s, c| Box::pin(s.mount_read(c, Part::Auths)),
-            )
-            .sudo(),
-            Row::new(
-                Op::Write,
-                "auth/{path...}",
-                "Enables an auth method, or tunes it.",
-                |s, c| Box::pin(s.mount_write(c, Part::Auths)),
-            )
-            .sudo(),
-            Row::new(
-                Op::Delete,
-                "auth/{path...}",
-                "Disables; what logged in there is revoked.",
-                |s, c| Box::pin(s.mount_delete(c, Part::Auths)),
-            )
-            .sudo(),
-            Row::new(Op::Write, "remount", "Moves a mount.", |s, c| {
-                Box::pin(s.remount(c))
-            })
-            .sudo(),
-            Row::new(
-                Op::Read,
-                "remount/status/{id}",
-                "How a move went.",
-                |s, c| Box::pin(s.remount_status(c)),
-            ),
-            Row::new(Op::List, "policies/acl", "Lists the policies.", |s, _| {
-                Box::pin(s.policies_list(""))
-            }),
-            Row::new(Op::List, "policies/acl/", "Lists the policies.", |s, _| {
-                Box::pin(s.policies_list(""))
-            }),
-            Row::new(
-                Op::List,
-                "policies/acl/{prefix...}",
-                "Lists some policies.",
-                |s, c| Box::pin(s.policies_list(c.param("prefix"))),
-            ),
-            Row::new(
-                Op::Read,
-                "policies/acl/{name...}",
-                "Reads a policy.",
-                |s, c| Box::pin(s.policy_read(c)),
-            ),
-            Row::new(
-                Op::Write,
-                "policies/acl/{name...}",
-                "Writes a policy.",
-                |s, c| Box::pin(s.policy_write(c)),
-            ),
-            Row::new(
-                Op::Delete,
-                "policies/acl/{name...}",
-                "Removes a policy.",
-                |s, c| Box::pin(s.policy_delete(c)),
-            ),
-            Row::new(Op::Read, "policy", "Lists the policies.", |s, _| {
-                Box::pin(s.policies_list_old())
-            }),
-            Row::new(Op::List, "policy", "Lists the policies.", |s, _| {
-                Box::pin(s.policies_list_old())
-            }),
-            Row::new(Op::List, "policy/", "Lists the policies.", |s, _| {
-                Box::pin(s.policies_list_old())
-            }),
-            Row::new(Op::Read, "policy/{name...}", "Reads a policy.", |s, c| {
-                Box::pin(s.policy_read_old(c))
-            }),
-            Row::new(Op::Write, "policy/{name...}", "Writes a policy.", |s, c| {
-                Box::pin(s.policy_write(c))
-            }),
-            Row::new(
-                Op::Delete,
-                "policy/{name...}",
-                "Removes a policy.",
-                |s, c| Box::pin(s.policy_delete(c)),
-            ),
-            Row::new(Op::Read, "audit", "Lists the audit devices.", |s, _| {
-                Box::pin(s.audit_list())
-            })
-            .sudo(),
-            Row::new(
-                Op::Write,
-                "audit/{path...}",
-                "Makes an audit device.",
-                |s, c| Box::pin(s.audit_enable(c)),
-            )
-            .sudo(),
-            Row::new(
-                Op::Delete,
-                "audit/{path...}",
-                "Removes an audit device.",
-                |s, c| Box::pin(s.audit_disable(c)),
-            )
-            .sudo(),
-            Row::new(
-                Op::Write,
-                "audit-hash/{path...}",
-                "A text as the audit lines show it.",
-                |s, c| Box::pin(s.audit_hash(c)),
-            ),
-            Row::new(
-                Op::Read,
-                "config/auditing/request-headers",
-                "Lists the request headers that are audited.",
-                |s, _| Box::pin(s.audited_headers_list()),
-            )
-            .sudo(),
-            Row::new(
-                Op::Read,
-                "config/auditing/request-headers/{header}",
-                "How a header is audited.",
-                |s, c| Box::pin(s.audited_header_read(c)),
-            )
-            .sudo(),
-            Row::new(
-                Op::Write,
-                "config/auditing/request-headers/{header}",
-                "Has a header audited.",
-                |s, c| Box::pin(s.audited_header_write(c)),
-            )
-            .sudo(),
-            Row::new(
-                Op::Delete,
-                "config/auditing/request-headers/{header}",
-                "Has a header audited no more.",
-                |s, c| Box::pin(s.audited_header_delete(c)),
-            )
-            .sudo(),
-            Row::new(
-                Op::Write,
-                "capabilities-self",
-                "What the caller may do.",
-                |s, c| Box::pin(s.capabilities_self(c)),
-            ),
-            Row::new(
-                Op::Read,
-                "locked-users",
-                "Who is locked out of logging in.",
-                |s, c| Box::pin(s.locked_users(c)),
-            ),
-            Row::new(
-                Op::Write,
-                "locked-users/{mount_accessor}/unlock/{alias...}",
-                "Lets somebody log in again.",
-                |s, c| Box::pin(s.unlock_user(c)),
-            ),
-            Row::new(
-                Op::Read,
-                "internal/ui/mounts",
-                "The mounts the caller sees.",
-                |s, c| Box::pin(s.ui_mounts(c)),
-            )
-            .open(),
-            Row::new(
-                Op::Read,
-                "internal/ui/mounts/{path...}",
-                "The mount of a path.",
-                |s, c| Box::pin(s.ui_mount(c)),
-            )
-            .open(),
-        ];
-        ROUTES
+        static ROUTES: LazyLock<Vec<Row>> = LazyLock::new(|| {
+            let topics = [own(), leases::rows()];
+            topics.into_iter().flatten().collect()
+        });
+        &ROUTES
     }
+}
+
+/// The rows of smaller topics.
+fn own() -> Vec<Row> {
+    vec![
+        Row::new(Op::Write, "seal", "Seals the vault.", |s, _| {
+            Box::pin(s.seal())
+        })
+        .sudo(),
+        Row::new(
+            Op::Read,
+            "key-status",
+            "The keyring's active term.",
+            |s, _| Box::pin(s.key_status()),
+        ),
+        Row::new(
+            Op::Write,
+            "rotate",
+            "A new term; every dek wrapped anew.",
+            |s, _| Box::pin(s.rotate()),
+        )
+        .sudo(),
+        Row::new(
+            Op::Write,
+            "rotate/keyring",
+            "The same as rotate.",
+            |s, _| Box::pin(s.rotate()),
+        )
+        .sudo(),
+        Row::new(Op::Read, "mounts", "Lists the mounted engines.", |s, _| {
+            Box::pin(s.mounts_list(Part::Engines))
+        }),
+        Row::new(Op::Read, "mounts/", "Lists the mounted engines.", |s, _| {
+            Box::pin(s.mounts_list(Part::Engines))
+        }),
+        Row::new(
+            Op::Read,
+            "mounts/{path...}",
+            "Reads a mount, or its tuning.",
+            |s, c| Box::pin(s.mount_read(c, Part::Engines)),
+        ),
+        Row::new(
+            Op::Write,
+            "mounts/{path...}",
+            "Mounts an engine, or tunes it.",
+            |s, c| Box::pin(s.mount_write(c, Part::Engines)),
+        ),
+        Row::new(
+            Op::Delete,
+            "mounts/{path...}",
+            "Unmounts; destroys its dek.",
+            |s, c| Box::pin(s.mount_delete(c, Part::Engines)),
+        ),
+        Row::new(Op::Read, "auth", "Lists the auth methods.", |s, _| {
+            Box::pin(s.mounts_list(Part::Auths))
+        }),
+        Row::new(Op::Read, "auth/", "Lists the auth methods.", |s, _| {
+            Box::pin(s.mounts_list(Part::Auths))
+        }),
+        Row::new(
+            Op::Read,
+            "auth/{path...}",
+            "Reads an auth method, or its tuning.",
+            |s, c| Box::pin(s.mount_read(c, Part::Auths)),
+        )
+        .sudo(),
+        Row::new(
+            Op::Write,
+            "auth/{path...}",
+            "Enables an auth method, or tunes it.",
+            |s, c| Box::pin(s.mount_write(c, Part::Auths)),
+        )
+        .sudo(),
+        Row::new(
+            Op::Delete,
+            "auth/{path...}",
+            "Disables; what logged in there is revoked.",
+            |s, c| Box::pin(s.mount_delete(c, Part::Auths)),
+        )
+        .sudo(),
+        Row::new(Op::Write, "remount", "Moves a mount.", |s, c| {
+            Box::pin(s.remount(c))
+        })
+        .sudo(),
+        Row::new(
+            Op::Read,
+            "remount/status/{id}",
+            "How a move went.",
+            |s, c| Box::pin(s.remount_status(c)),
+        ),
+        Row::new(Op::List, "policies/acl", "Lists the policies.", |s, _| {
+            Box::pin(s.policies_list(""))
+        }),
+        Row::new(Op::List, "policies/acl/", "Lists the policies.", |s, _| {
+            Box::pin(s.policies_list(""))
+        }),
+        Row::new(
+            Op::List,
+            "policies/acl/{prefix...}",
+            "Lists some policies.",
+            |s, c| Box::pin(s.policies_list(c.param("prefix"))),
+        ),
+        Row::new(
+            Op::Read,
+            "policies/acl/{name...}",
+            "Reads a policy.",
+            |s, c| Box::pin(s.policy_read(c)),
+        ),
+        Row::new(
+            Op::Write,
+            "policies/acl/{name...}",
+            "Writes a policy.",
+            |s, c| Box::pin(s.policy_write(c)),
+        ),
+        Row::new(
+            Op::Delete,
+            "policies/acl/{name...}",
+            "Removes a policy.",
+            |s, c| Box::pin(s.policy_delete(c)),
+        ),
+        Row::new(Op::Read, "policy", "Lists the policies.", |s, _| {
+            Box::pin(s.policies_list_old())
+        }),
+        Row::new(Op::List, "policy", "Lists the policies.", |s, _| {
+            Box::pin(s.policies_list_old())
+        }),
+        Row::new(Op::List, "policy/", "Lists the policies.", |s, _| {
+            Box::pin(s.policies_list_old())
+        }),
+        Row::new(Op::Read, "policy/{name...}", "Reads a policy.", |s, c| {
+            Box::pin(s.policy_read_old(c))
+        }),
+        Row::new(Op::Write, "policy/{name...}", "Writes a policy.", |s, c| {
+            Box::pin(s.policy_write(c))
+        }),
+        Row::new(
+            Op::Delete,
+            "policy/{name...}",
+            "Removes a policy.",
+            |s, c| Box::pin(s.policy_delete(c)),
+        ),
+        Row::new(Op::Read, "audit", "Lists the audit devices.", |s, _| {
+            Box::pin(s.audit_list())
+        })
+        .sudo(),
+        Row::new(
+            Op::Write,
+            "audit/{path...}",
+            "Makes an audit device.",
+            |s, c| Box::pin(s.audit_enable(c)),
+        )
+        .sudo(),
+        Row::new(
+            Op::Delete,
+            "audit/{path...}",
+            "Removes an audit device.",
+            |s, c| Box::pin(s.audit_disable(c)),
+        )
+        .sudo(),
+        Row::new(
+            Op::Write,
+            "audit-hash/{path...}",
+            "A text as the audit lines show it.",
+            |s, c| Box::pin(s.audit_hash(c)),
+        ),
+        Row::new(
+            Op::Read,
+            "config/auditing/request-headers",
+            "Lists the request headers that are audited.",
+            |s, _| Box::pin(s.audited_headers_list()),
+        )
+        .sudo(),
+        Row::new(
+            Op::Read,
+            "config/auditing/request-headers/{header}",
+            "How a header is audited.",
+            |s, c| Box::pin(s.audited_header_read(c)),
+        )
+        .sudo(),
+        Row::new(
+            Op::Write,
+            "config/auditing/request-headers/{header}",
+            "Has a header audited.",
+            |s, c| Box::pin(s.audited_header_write(c)),
+        )
+        .sudo(),
+        Row::new(
+            Op::Delete,
+            "config/auditing/request-headers/{header}",
+            "Has a header audited no more.",
+            |s, c| Box::pin(s.audited_header_delete(c)),
+        )
+        .sudo(),
+        Row::new(
+            Op::Write,
+            "capabilities-self",
+            "What the caller may do.",
+            |s, c| Box::pin(s.capabilities_self(c)),
+        ),
+        Row::new(
+            Op::Read,
+            "locked-users",
+            "Who is locked out of logging in.",
+            |s, c| Box::pin(s.locked_users(c)),
+        ),
+        Row::new(
+            Op::Write,
+            "locked-users/{mount_accessor}/unlock/{alias...}",
+            "Lets somebody log in again.",
+            |s, c| Box::pin(s.unlock_user(c)),
+        ),
+        Row::new(
+            Op::Read,
+            "internal/ui/mounts",
+            "The mounts the caller sees.",
+            |s, c| Box::pin(s.ui_mounts(c)),
+        )
+        .open(),
+        Row::new(
+            Op::Read,
+            "internal/ui/mounts/{path...}",
+            "The mount of a path.",
+            |s, c| Box::pin(s.ui_mount(c)),
+        )
+        .open(),
+    ]
 }

@@ -216,6 +216,9 @@ impl Tokens {
         if let Some(key) = token.expiry_key() {
             batch = batch.put(format!("{EXPIRE}{key}"), Vec::new());
         }
+        if let Some(key) = token.lease_key() {
+            batch = batch.put(key, Vec::new());
+        }
         Ok((token, text, batch))
     }
 }

@@ -1,6 +1,6 @@
-//! Service tokens: made, looked up, renewed, revoked with their whole tree.
+//! Tokens: made, looked up, renewed, revoked with their whole tree.
 //!
-//! A token's text is never stored. Its name in the store and in the cache is an HMAC of it, under
+//! A service token's text is never stored. Its name in the store and in the cache is an HMAC of it, under
 //! a key that is made at init and lies in the store like any record:
 //!
 //! ```text
@@ -8,7 +8,11 @@
 //!   sys/token/id/<h>               the token's record
 //!   sys/token/accessor/<h(acc)>    h
 //!   sys/token/parent/<p>/<h>       child h of parent p
-//!   sys/token/revoking/<h>         a tree whose revocation has begun and must end
+//!   sys/token/revoking/<h>         h is gone, what hangs from it has to go
+//!   sys/token/ending/<uuid>        a path whose leases have to end
+//!   sys/token/role/<name>          a token role
+//!   sys/token/batch-key            32 bytes, which seal what batch tokens carry
+//!   sys/lease/<path>/h<h>          which path made it
 //!   sys/token/disowned/<uuid>      there are tokens whose auth method is gone
 //!   sys/expire/<seconds>-<h>       when it ends, in order
 //! ```
@@ -18,15 +22,18 @@ mod chain;
 mod create;
 mod disowned;
 pub mod expiry;
+mod lease;
 mod life;
 pub(crate) mod login;
 mod params;
+mod prefix;
 mod record;
 mod reply;
 mod revoke;
 mod role;
 mod routes;
 mod store;
+mod tidy;
 
 use std::sync::Arc;
 

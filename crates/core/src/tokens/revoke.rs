@@ -46,6 +46,11 @@ pub(super) fn note(batch: Batch, hash: &Hash, dead: &Token, now: Time) -> Result
     Ok(batch.put(format!("{REVOKING}{}", hash.0), json(&Note { from })?))
 }
 
+/// Adds the note on a token that is gone.
+pub(super) fn noted(batch: Batch, hash: &Hash) -> Result<Batch, Error> {
+    Ok(batch.put(format!("{REVOKING}{}", hash.0), json(&Note::default())?))
+}
+
 impl Tokens {
     /// Revokes a token with its whole tree; one that is not there is no error. When this returns,
     /// none of them is alive.
@@ -123,8 +128,7 @@ impl Tokens {
 
     /// Adds to a batch the end of one token: its removal, and the note on what hangs from it.
     pub(super) fn condemned(&self, token: &Token, batch: Batch) -> Result<Batch, Error> {
-        let note = json(&Note::default())?;
-        let batch = batch.put(format!("{REVOKING}{}", token.hash.0), note);
+        let batch = noted(batch, &token.hash)?;
         Ok(self.removal(token, batch))
     }
 
@@ -234,6 +238,9 @@ impl Tokens {
         }
         if let Some(key) = token.expiry_key() {
             batch = batch.delete(format!("{EXPIRE}{key}"));
+        }
+        if let Some(key) = token.lease_key() {
+            batch = batch.delete(key);
         }
         batch
     }

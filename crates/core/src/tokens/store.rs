@@ -1,6 +1,7 @@
 //! The records of tokens, and the cache in front of them.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use arc_swap::ArcSwap;
 use keyfold_keys::kdf::MacKey;
@@ -34,6 +35,7 @@ pub struct Tokens {
     pub(super) batch_key: xaes::Key,
     mac: MacKey,
     cache: Cache<Hash, Arc<Token>>,
+    pub(super) tidy_asked: AtomicBool,
 }
 
 impl Tokens {
@@ -75,6 +77,7 @@ impl Tokens {
             batch_key,
             mac: MacKey::new(key),
             cache: Cache::new(CACHED),
+            tidy_asked: AtomicBool::new(false),
         }
     }
 
@@ -110,7 +113,7 @@ impl Tokens {
         self.living(token, self.clock.now()).await
     }
 
-    async fn living(
+    pub(super) async fn living(
         &self,
         token: Option<Arc<Token>>,
         now: Time,

@@ -114,6 +114,13 @@ impl Engine for TokenAuth {
                 Box::pin(t.accessors(c))
             })
             .sudo(),
+            Row::new(
+                Op::Write,
+                "tidy",
+                "Clears what points at no token.",
+                |t, _| Box::pin(t.tidy()),
+            )
+            .sudo(),
             Row::new(Op::List, "roles", "Lists the roles.", |t, c| {
                 Box::pin(t.roles(c))
             }),

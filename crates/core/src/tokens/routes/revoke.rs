@@ -41,6 +41,10 @@ impl TokenAuth {
         }
     }
 
+    pub(super) async fn tidy(&self) -> Result<Reply, Error> {
+        Ok(self.0.tokens.ask_tidy())
+    }
+
     /// The token of the body; nothing of a batch token is stored that could be taken away.
     fn named(&self, call: &Call<'_>) -> Result<Hash, Error> {
         let text = missing_token(call.decode::<Named>()?.token)?;
