@@ -14,4 +14,5 @@ mod crash;
 mod life;
 mod machine;
 mod shelf;
+mod tokens;
 mod world;

@@ -19,6 +19,7 @@ use keyfold_secret::Secret;
 use serde::{Deserialize, Serialize};
 
 use super::create::NewToken;
+use super::pairs::Pairs;
 use super::record::{Hash, Kind, Token};
 use super::store::Tokens;
 use crate::barrier::{View, json, retry};
@@ -128,7 +129,7 @@ impl Carried {
             policies: self.policies,
             path: self.path,
             display_name: self.display_name,
-            meta: self.meta,
+            meta: self.meta.map(Pairs::from),
             num_uses: 0,
             spent: false,
             released: false,
@@ -147,7 +148,7 @@ impl Carried {
             entity: self.entity,
             role: self.role,
             mount: self.mount,
-            internal: BTreeMap::new(),
+            internal: Pairs::default(),
         }
     }
 }

@@ -8,6 +8,7 @@ use ipnet::IpNet;
 use keyfold_secret::Secret;
 
 use super::chain;
+use super::pairs::Pairs;
 use super::record::{Hash, Kind, Token};
 use super::store::{ACCESSOR, EXPIRE, ID, PARENT, REVOKING, Tokens};
 use crate::barrier::json;
@@ -184,7 +185,7 @@ impl Tokens {
             policies: new.policies,
             path: new.path,
             display_name: new.display_name,
-            meta: new.meta,
+            meta: new.meta.map(Pairs::from),
             num_uses: new.num_uses,
             spent: false,
             released: false,
@@ -203,7 +204,7 @@ impl Tokens {
             entity: new.entity,
             role: new.role,
             mount: new.mount,
-            internal: new.internal,
+            internal: new.internal.into(),
         };
         let id_key = format!("{ID}{}", hash.0);
         let mut batch = batch.absent(id_key.clone()).put(id_key, json(&token)?).put(

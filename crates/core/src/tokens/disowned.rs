@@ -47,7 +47,7 @@ impl Tokens {
         for _ in 0..IN_ONE_SWEEP {
             let page = self.view.list(ID, &after, PAGE).await?;
             for name in &page.names {
-                let hash = Hash(name.clone());
+                let hash = Hash::of(name);
                 if let Some((token, _)) = self.load(&hash).await?
                     && !self.is_owned(&token)
                 {

@@ -79,7 +79,7 @@ pub(super) fn below(prefix: &str) -> String {
 pub(super) fn named(segment: &str) -> Option<Hash> {
     let hash = segment.strip_prefix('h')?;
     let is_hash = hash.len() == NAME && hash.bytes().all(|b| b.is_ascii_hexdigit());
-    is_hash.then(|| Hash(hash.to_owned()))
+    is_hash.then(|| Hash::of(hash))
 }
 
 /// A path as a storage key can hold it: no segment is empty.

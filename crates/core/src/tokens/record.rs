@@ -1,21 +1,38 @@
 //! A token's record.
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
+use super::pairs::Pairs;
 use super::params::admits;
 use crate::clock::Time;
 
 /// The name of a token in the store: hex of an HMAC-SHA-256 of its text.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Hash(pub(super) String);
+#[serde(from = "String", into = "String")]
+pub struct Hash(pub(super) Arc<str>);
+
+impl From<String> for Hash {
+    fn from(name: String) -> Self {
+        Self::of(&name)
+    }
+}
+
+impl From<Hash> for String {
+    fn from(hash: Hash) -> Self {
+        hash.as_str().to_owned()
+    }
+}
 
 impl Hash {
+    pub(super) fn of(name: &str) -> Self {
+        Self(name.into())
+    }
+
     /// The hex text.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -58,7 +75,7 @@ pub struct Token {
     /// For people and the audit log.
     pub display_name: String,
     /// Given by whoever made it.
-    pub meta: Option<BTreeMap<String, String>>,
+    pub meta: Option<Pairs>,
     /// Requests it is still good for; zero: no limit, unless [`Token::spent`].
     pub num_uses: u64,
     /// Its last use is taken.
@@ -105,11 +122,11 @@ pub struct Token {
     pub mount: Option<String>,
     /// What its auth method needs to renew it: never shown.
     #[serde(default)]
-    pub internal: BTreeMap<String, String>,
+    pub internal: Pairs,
 }
 
 fn unnamed() -> Hash {
-    Hash(String::new())
+    Hash::of("")
 }
 
 impl Token {
@@ -152,5 +169,5 @@ pub(super) fn expiry_key(end: Time, hash: &Hash) -> String {
 /// The moment and the token of an expiry key.
 pub(super) fn parse_expiry_key(key: &str) -> Option<(u64, Hash)> {
     let (secs, hash) = key.split_once('-')?;
-    Some((secs.parse().ok()?, Hash(hash.to_owned())))
+    Some((secs.parse().ok()?, Hash::of(hash)))
 }

@@ -5,6 +5,7 @@ use keyfold_api::envelope::Auth;
 use keyfold_secret::Secret;
 use serde::Serialize;
 
+use super::pairs::Pairs;
 use super::params::show_cidrs;
 use super::record::Token;
 use crate::clock::Time;
@@ -32,7 +33,7 @@ struct Lookup<'a> {
     last_renewal: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     last_renewal_time: Option<u64>,
-    meta: &'a Option<std::collections::BTreeMap<String, String>>,
+    meta: &'a Option<Pairs>,
     num_uses: u64,
     orphan: bool,
     path: &'a str,
@@ -108,7 +109,7 @@ pub(super) fn auth(token: &Token, text: Option<Secret<String>>, ttl: u64) -> Aut
         policies: token.policies.clone(),
         token_policies: token.policies.clone(),
         identity_policies: Vec::new(),
-        metadata: token.meta.clone(),
+        metadata: token.meta.as_ref().map(Pairs::to_map),
         lease_duration: Seconds(i64::try_from(ttl).unwrap_or(i64::MAX)),
         renewable: token.renewable,
         entity_id: token.entity.clone().unwrap_or_default(),

@@ -85,7 +85,7 @@ impl Tokens {
             seen += page.names.len();
             let mut due = Vec::new();
             for name in &page.names {
-                let hash = Hash(name.clone());
+                let hash = Hash::of(name);
                 if self.is_due(&hash, now).await? {
                     due.push(hash);
                 }
@@ -186,7 +186,7 @@ impl Tokens {
         let mut batch = Batch::new();
         let mut gone = Vec::new();
         for name in names {
-            let child = Hash(name);
+            let child = Hash::of(&name);
             match self.load(&child).await? {
                 Some((token, _)) if token.parent.as_ref() == Some(top) => {
                     batch = self.condemned(&token, batch)?;
@@ -207,7 +207,7 @@ impl Tokens {
         let mut batch = Batch::new();
         for name in page.names {
             batch = batch.delete(format!("{folder}{name}"));
-            self.update(&Hash(name), |child| {
+            self.update(&Hash::of(&name), |child| {
                 let mine = child.parent.as_ref() == Some(&parent.hash);
                 if mine {
                     child.parent = None;

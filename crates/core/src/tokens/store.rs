@@ -83,7 +83,7 @@ impl Tokens {
 
     /// The name of a token's text (or of an accessor) in the store.
     pub fn hash(&self, text: &str) -> Hash {
-        Hash(hex::encode(self.mac.tag(text.as_bytes())))
+        Hash::of(&hex::encode(self.mac.tag(text.as_bytes())))
     }
 
     /// The live token of a text.
@@ -137,6 +137,8 @@ impl Tokens {
         let Some((token, _)) = self.load(hash).await? else {
             return Ok(None);
         };
+        let mut token = token;
+        token.policies.shrink_to_fit();
         let token = Arc::new(token);
         // A guard that was overtaken by `forget` refuses the stale value; it still answers.
         let _ = place.insert(token.clone());
@@ -222,7 +224,7 @@ impl Tokens {
             let page = self.view.list(ID, &after, PAGE).await?;
             for name in &page.names {
                 // One that was revoked since the listing is no error.
-                if let Some((token, _)) = self.load(&Hash(name.clone())).await? {
+                if let Some((token, _)) = self.load(&Hash::of(name)).await? {
                     found.push(token.accessor);
                 }
             }
@@ -241,7 +243,7 @@ impl Tokens {
     /// A key of the system view changed.
     pub fn invalidate(&self, key: &str) {
         if let Some(hash) = key.strip_prefix(ID) {
-            self.forget(&Hash(hash.to_owned()));
+            self.forget(&Hash::of(hash));
         }
     }
 

@@ -72,8 +72,12 @@ impl Tokens {
         loop {
             let page = self.view.list(PARENT, &after, PAGE).await?;
             for name in &page.names {
-                let hash = Hash(name.trim_end_matches('/').to_owned());
-                if self.is_kept(ID, &hash).await? || self.is_kept(REVOKING, &hash).await? {
+                let hash = Hash::of(name.trim_end_matches('/'));
+                if self.is_kept(ID, &hash).await? {
+                    removed += self.tidy_children(&hash).await?;
+                    continue;
+                }
+                if self.is_kept(REVOKING, &hash).await? {
                     continue;
                 }
                 let batch = Batch::new().absent(format!("{ID}{}", hash.0));
@@ -82,6 +86,36 @@ impl Tokens {
                     // A token of that name was made in between.
                     Err(error) if error.is_conflict() => {}
                     Err(error) => return Err(error),
+                }
+            }
+            match page.names.last() {
+                Some(last) if page.more => after.clone_from(last),
+                _ => return Ok(removed),
+            }
+        }
+    }
+
+    /// Places below a parent whose child is gone.
+    async fn tidy_children(&self, parent: &Hash) -> Result<usize, Error> {
+        let folder = format!("{PARENT}{}/", parent.0);
+        let mut removed = 0;
+        let mut after = String::new();
+        loop {
+            let page = self.view.list(&folder, &after, PAGE).await?;
+            let mut batch = Batch::new();
+            for name in &page.names {
+                if !self.is_kept(ID, &Hash::of(name)).await? {
+                    // A token of that name may be made in between.
+                    batch = batch.absent(format!("{ID}{name}"));
+                    batch = batch.delete(format!("{folder}{name}"));
+                    removed += 1;
+                }
+            }
+            if !batch.is_empty() {
+                match self.view.commit(batch).await {
+                    // The next tidying sees it.
+                    Err(error) if error.is_conflict() => {}
+                    other => _ = other?,
                 }
             }
             match page.names.last() {
