@@ -23,6 +23,9 @@ need 'command -v cmake' cmake
 need 'command -v git' git
 need 'python3 -c "import venv, ensurepip"' python3-venv
 need 'command -v go' golang-go
+need 'command -v npm' npm
+need 'command -v java' default-jdk-headless
+need 'command -v mvn' maven
 if [ ${#missing[@]} -gt 0 ]; then
     if [ "$(id -u)" -ne 0 ]; then
         echo "test: missing: apt-get install ${missing[*]}" >&2
@@ -67,5 +70,5 @@ head -c 300000 /dev/urandom >"$logs/small file.bin"
 scripts/demo.sh "$logs/small file.bin"
 
 step "closing lines"
-grep -hE '^test result:|^=+ .*(passed|failed).*=+$|^ok  ' "$logs/cargo" "$logs/conformance"
+grep -hE '^test result:|^=+ .*(passed|failed).*=+$|^ok  |^# (pass|fail) |^[0-9]+ passed, ' "$logs/cargo" "$logs/conformance"
 echo "all in $(((SECONDS - started) / 60)) min $(((SECONDS - started) % 60)) s"

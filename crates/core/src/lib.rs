@@ -9,6 +9,7 @@ pub mod clock;
 pub mod error;
 pub mod id;
 pub mod identity;
+pub mod initialize;
 pub mod lifecycle;
 pub mod lockout;
 pub mod mounts;

@@ -47,6 +47,21 @@ pub struct Request {
     pub headers: Vec<AuditedHeader>,
 }
 
+impl Request {
+    /// One that this program makes itself: a read of nothing, to be filled in.
+    pub(crate) fn internal(id: String) -> Self {
+        Self {
+            id,
+            op: Op::Read,
+            path: String::new(),
+            body: Body::empty(),
+            token: None,
+            remote: None,
+            headers: Vec::new(),
+        }
+    }
+}
+
 /// The members of a request: the bytes of a JSON object, or empty for none.
 pub struct Body(Secret<Vec<u8>>);
 

@@ -56,9 +56,9 @@ pub struct Server {
 impl Server {
     /// Opens the store and the sockets, and begins to answer. Sealed, unless the store is new:
     /// then not initialised.
-    pub async fn start(config: Config) -> Result<Self, StartError> {
+    pub async fn start(mut config: Config) -> Result<Self, StartError> {
         let bound = bind(&config.listeners).await?;
-        let core = open(&config, &bound).await?;
+        let core = open(&mut config, &bound).await?;
         let (phase, stopping) = watch::channel(Phase::Serving);
         let (working, busy) = mpsc::channel(1);
         let addresses = bound.iter().map(|bound| bound.address().clone()).collect();
@@ -140,7 +140,7 @@ async fn bind(listeners: &[Listener]) -> Result<Vec<Bound>, ListenError> {
     Ok(bound)
 }
 
-async fn open(config: &Config, bound: &[Bound]) -> Result<Arc<Core>, StartError> {
+async fn open(config: &mut Config, bound: &[Bound]) -> Result<Arc<Core>, StartError> {
     let storage = wiring::storage(&config.storage)?;
     let devices = config.audits.iter().map(wiring::audit_device);
     let audit = AuditConfig {
@@ -161,6 +161,7 @@ async fn open(config: &Config, bound: &[Bound]) -> Result<Arc<Core>, StartError>
         clock: Arc::new(SystemClock),
         kinds: wiring::KINDS,
         audit,
+        initialize: std::mem::take(&mut config.initialize),
         settings: Settings {
             default_lease_ttl: config.default_lease_ttl,
             max_lease_ttl: config.max_lease_ttl,

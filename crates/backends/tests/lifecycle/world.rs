@@ -179,6 +179,7 @@ async fn open(store: &Arc<FaultyStorage>, clock: &Arc<ManualClock>) -> Result<Ar
             auths: &[keyfold_backends::auth::approle::KIND],
         },
         audit: keyfold_core::audit::AuditConfig::default(),
+        initialize: Vec::new(),
         settings,
     };
     Core::open(config).await

@@ -1,5 +1,7 @@
 //! The development server: open at once, with a known root token.
 
+use std::sync::Arc;
+
 use keyfold_keys::Share;
 use keyfold_secret::Secret;
 
@@ -17,7 +19,10 @@ pub struct DevVault {
 
 impl Core {
     /// Begins an empty store with one share, opens it, and mounts KV version 2 at `secret/`.
-    pub async fn develop(&self, root_token: Option<Secret<String>>) -> Result<DevVault, Error> {
+    pub async fn develop(
+        self: &Arc<Self>,
+        root_token: Option<Secret<String>>,
+    ) -> Result<DevVault, Error> {
         let one = Shares {
             shares: 1,
             threshold: 1,

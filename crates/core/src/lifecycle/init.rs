@@ -14,6 +14,7 @@ use crate::barrier::{Barrier, FirstKeys, KEYRING};
 use crate::error::Error;
 use crate::id;
 use crate::identity::Identity;
+use crate::initialize;
 use crate::mounts::Mounts;
 use crate::policies::Policies;
 use crate::ports::storage::{Batch, StorageError};
@@ -95,6 +96,7 @@ impl Core {
         let records = Identity::first(Policies::first(records, now)?);
         let (tokens, records) = Tokens::first(system.clone(), self.clock.clone(), records);
         let (_, root_token, records) = tokens.prepare(NewToken::root(root_token), records)?;
+        let records = initialize::note(&self.initialize, records)?;
         let batch = first.store(&root, system.sealed(records)?)?;
         let batch = seal
             .store(batch)?
@@ -115,7 +117,7 @@ impl Core {
 
     /// Takes a share. With the last one the vault opens; a wrong set is a 400 and all shares have
     /// to be given again.
-    pub async fn unseal(&self, share: Share) -> Result<(), Error> {
+    pub async fn unseal(self: &Arc<Self>, share: Share) -> Result<(), Error> {
         let _changing = self.changing.lock().await;
         let state = self.state();
         let sealed = match &*state {
@@ -141,6 +143,11 @@ impl Core {
             .map_err(|_| damaged())?;
         let barrier = Barrier::open(self.storage.clone(), keyring, entry.revision).await?;
         let vault = Unsealed::open(self, sealed.seal.clone(), root, barrier).await?;
+        // Before anybody else is served: who asks finds the vault configured.
+        if let Err(error) = initialize::run(self, &vault, &self.initialize).await {
+            vault.stop();
+            return Err(error);
+        }
         self.state.store(Arc::new(State::Unsealed(vault)));
         tracing::info!("vault is unsealed");
         Ok(())

@@ -31,6 +31,7 @@ use crate::audit::{AuditConfig, AuditSetup, HeaderSettings};
 use crate::barrier::KEYRING;
 use crate::clock::Clock;
 use crate::error::Error;
+use crate::initialize::Stanza;
 use crate::lockout::LockoutRules;
 use crate::mounts::Kinds;
 use crate::ports::storage::Storage;
@@ -52,6 +53,8 @@ pub struct CoreConfig {
     pub kinds: Kinds,
     /// The audit devices, and what may be made.
     pub audit: AuditConfig,
+    /// What a new vault is told before it serves.
+    pub initialize: Vec<Stanza>,
     /// What the operator set.
     pub settings: Settings,
 }
@@ -79,6 +82,7 @@ pub struct Core {
     clock: Arc<dyn Clock>,
     kinds: Kinds,
     audit: AuditConfig,
+    initialize: Vec<Stanza>,
     settings: Arc<Settings>,
     state: ArcSwap<State>,
     /// Held by whoever changes the state.
@@ -108,6 +112,7 @@ impl Core {
             clock: config.clock,
             kinds: config.kinds,
             audit: config.audit,
+            initialize: config.initialize,
             settings: Arc::new(config.settings),
             state: ArcSwap::from_pointee(state),
             changing: tokio::sync::Mutex::new(()),

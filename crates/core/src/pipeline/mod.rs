@@ -77,7 +77,7 @@ impl Core {
 }
 
 /// An unsealed vault's part.
-async fn serve(
+pub(crate) async fn serve(
     core: &Arc<Core>,
     vault: &Arc<Unsealed>,
     request: Request,

@@ -54,10 +54,6 @@ pub const TOP: &[&str] = &[
 pub const REFUSED: &[(&str, &str)] = &[
     ("seal", "this version unseals with shares only"),
     (
-        "initialize",
-        "this version is initialised through sys/init only",
-    ),
-    (
         "entropy",
         "this version takes randomness from the operating system only",
     ),

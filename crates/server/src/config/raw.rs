@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use keyfold_api::hcl::{self, Block, Value};
+use keyfold_core::initialize::Stanza;
 
-use super::known;
 use super::lockout::{self, RawLockout};
 use super::place::{ConfigError, Place, Placed};
 use super::section::Section;
+use super::{initialize, known};
 
 /// One file, or several merged.
 #[derive(Default)]
@@ -39,6 +40,8 @@ pub struct Raw {
     pub storage: Option<Placed<RawStorage>>,
     /// `listener "kind" {…}`, in order.
     pub listeners: Vec<Placed<RawListener>>,
+    /// `initialize "name" {…}`, in order.
+    pub initialize: Vec<Stanza>,
     /// `audit "kind" "name" {…}`, in order.
     pub audits: Vec<Placed<RawAudit>>,
     /// `user_lockout "kind" {…}`, in order.
@@ -176,6 +179,10 @@ impl Raw {
                 place,
             });
         }
+        for block in section.blocks("initialize", 1)? {
+            let stanza = initialize::read(&file, &block, &mut raw.warnings)?;
+            raw.initialize.push(stanza);
+        }
         for (key, why) in known::REFUSED {
             if let Some(item) = body.item(key) {
                 let message = format!("\"{key}\" is not offered: {why}");
@@ -239,6 +246,7 @@ impl Raw {
         self.listeners.extend(later.listeners);
         self.audits.extend(later.audits);
         self.lockouts.extend(later.lockouts);
+        self.initialize.extend(later.initialize);
         self.warnings.extend(later.warnings);
         later
             .storage

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Component, PathBuf};
 use std::time::Duration;
 
+use keyfold_core::initialize::Stanza;
 use keyfold_core::lockout::LockoutRules;
 use keyfold_core::ports::audit::ApiRules;
 
@@ -25,6 +26,8 @@ pub struct Config {
     pub audits: Vec<Placed<Audit>>,
     /// What audit devices may be that are made over the API.
     pub audit_rules: ApiRules,
+    /// What a new vault is told before it serves.
+    pub initialize: Vec<Stanza>,
     /// How clients reach it; taken from the first TCP listener where it is none.
     pub api_addr: Option<String>,
     /// What it calls itself; made up at initialisation where it is none.
@@ -114,6 +117,7 @@ impl Config {
             }),
             audits: Vec::new(),
             audit_rules: ApiRules::default(),
+            initialize: Vec::new(),
             api_addr: None,
             cluster_name: None,
             default_lease_ttl: LEASE_TTL,
@@ -171,6 +175,7 @@ impl Config {
                 lax: raw.audit_lax.is_some_and(|flag| flag.value),
                 prefix: raw.audit_prefix.is_some_and(|flag| flag.value),
             },
+            initialize: raw.initialize,
             api_addr: raw.api_addr.map(|address| address.value),
             cluster_name: raw.cluster_name.map(|name| name.value),
             default_lease_ttl,

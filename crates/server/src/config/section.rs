@@ -108,6 +108,11 @@ impl<'a> Section<'a> {
         Ok(settings)
     }
 
+    /// A value of any kind, and its line.
+    pub fn value(&mut self, key: &'static str) -> Result<Option<(&'a Value, u32)>, ConfigError> {
+        Ok(self.take(key)?.map(|item| (&item.value, item.line)))
+    }
+
     /// All blocks of a name with `labels` labels.
     pub fn blocks(
         &mut self,

@@ -1,0 +1,88 @@
+#!/usr/bin/env python3
+"""Replays the transcripts of a recorded OpenBao and holds the list of steps that differ, so that it can only shrink.
+
+    check.py REPLAY                 REPLAY: the replay program; KEYFOLD_BIN names the server
+    check.py REPLAY --write         drops the steps of `differs.txt` that no longer differ
+    check.py REPLAY --add REASON    and puts new ones below that reason: for whoever judged each of them
+
+`differs.txt` has a reason as a heading, `# REASON`, and below it the steps, `scenario/step`. A step that differs and is
+not there fails, and so does one that is there and no longer differs.
+"""
+
+import argparse
+import os
+import re
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+LIST = Path(__file__).with_name("differs.txt")
+FILES = ["kv", "sys", "auth"]
+STEP = re.compile(r"^  ([\w-]+/\S+): (.*)$")
+
+
+def replayed(replay, file):
+    """What the replay program says of a file: the steps that differ and why, its totals, and the lines of scenarios."""
+    command = [sys.executable, replay, "--server-cmd", os.environ["KEYFOLD_BIN"], "--file", file, "--show", "100000"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if "total:" not in done.stdout:
+        raise SystemExit(f"transcripts: the replay of {file} broke off:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
+    found = dict(match.groups() for match in map(STEP.match, done.stdout.splitlines()) if match)
+    return found, done.stdout.splitlines()[-1]
+
+
+def listed():
+    """Each step of the list and its reason."""
+    steps, reason = {}, None
+    for line in LIST.read_text().splitlines():
+        if line.startswith("# "):
+            reason = line[2:]
+        elif line.strip():
+            steps[line.strip()] = reason
+    return steps
+
+
+def written(steps):
+    reasons = {}
+    for step, reason in steps.items():
+        reasons.setdefault(reason, []).append(step)
+    parts = [f"# {reason}\n" + "".join(f"{step}\n" for step in sorted(reasons[reason])) for reason in reasons]
+    LIST.write_text("\n".join(parts))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("replay")
+    parser.add_argument("--write", action="store_true")
+    parser.add_argument("--add", metavar="REASON")
+    parser.add_argument("--only", metavar="SCENARIO", help="with --add: of this scenario")
+    arguments = parser.parse_args()
+
+    with ThreadPoolExecutor(len(FILES)) as pool:
+        runs = list(pool.map(lambda file: replayed(arguments.replay, file), FILES))
+    differs = {step: why for found, _ in runs for step, why in found.items()}
+    for file, (_, total) in zip(FILES, runs):
+        print(f"transcripts: {file}: {total}")
+
+    known = listed()
+    if arguments.write or arguments.add:
+        known = {step: reason for step, reason in known.items() if step in differs}
+        wanted = (step for step in differs if step not in known)
+        if arguments.add:
+            only = arguments.only
+            known |= {step: arguments.add for step in wanted if not only or step.startswith(f"{only}/")}
+        written(known)
+        return
+    new = [step for step in differs if step not in known]
+    gone = [step for step in known if step not in differs]
+    for step in new:
+        print(f"transcripts: {step} differs and is not in {LIST.name}: {differs[step]}")
+    for step in gone:
+        print(f"transcripts: {step} no longer differs: take it out of {LIST.name} (--write)")
+    print(f"ok  transcripts: {len(known)} known differences" if not new and not gone else "transcripts: failed")
+    sys.exit(bool(new or gone))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,183 @@
+//! `initialize` stanzas: requests that a new vault is given once, before it serves anybody, so that
+//! it comes up configured.
+//!
+//! ```text
+//!   init ── notes sys/initialize/pending ──► first unseal: the requests, with a root token of their
+//!           (same commit as the keys)        own ──► the note goes, the token is revoked ──► serving
+//! ```
+//!
+//! A request that fails ends the unsealing with its reason, and the vault stays sealed. The note
+//! keeps what was asked and answered so far, sealed like any record, so the next unseal goes on with
+//! that request. Only one that a crash cut off between its answer and the note is asked twice.
+
+mod value;
+
+use std::sync::Arc;
+
+use keyfold_secret::Secret;
+use serde_json::{Map, Value};
+
+pub use self::value::{Convert, Field, Node, Source};
+use self::value::{Done, Past};
+use crate::error::Error;
+use crate::id;
+use crate::lifecycle::{Core, Unsealed};
+use crate::pipeline;
+use crate::ports::storage::Batch;
+use crate::request::{Body, Op, Request};
+use crate::tokens::{Caller, NewToken};
+
+/// Says that the stanzas are still to be carried out.
+const PENDING: &str = "initialize/pending";
+/// The token of the stanzas ends by itself after a crash: seconds.
+const TOKEN_TTL: u64 = 600;
+
+/// An `initialize "name"` stanza.
+pub struct Stanza {
+    /// Its label.
+    pub name: String,
+    /// In the order of the text.
+    pub requests: Vec<Step>,
+}
+
+/// A `request "name"` in it.
+pub struct Step {
+    /// Its label.
+    pub name: String,
+    /// What is asked.
+    pub op: Op,
+    /// Below `/v1/`.
+    pub path: String,
+    /// The members, an object.
+    pub data: Node,
+    /// Whose request it is; a root token's where absent.
+    pub token: Option<Node>,
+    /// Its failure is no reason to stop.
+    pub allow_failure: bool,
+}
+
+/// Adds the note to the batch that begins a store.
+pub(crate) fn note(stanzas: &[Stanza], batch: Batch) -> Result<Batch, Error> {
+    if stanzas.is_empty() {
+        return Ok(batch);
+    }
+    Ok(batch.put(PENDING, crate::barrier::json(&Past::default())?))
+}
+
+/// Carries the stanzas out on a vault that is open and does not serve yet.
+pub(crate) async fn run(
+    core: &Arc<Core>,
+    vault: &Arc<Unsealed>,
+    stanzas: &[Stanza],
+) -> Result<(), Error> {
+    let Some((past, _)) = vault.system.read::<Past>(PENDING).await? else {
+        return Ok(());
+    };
+    let root = NewToken {
+        ttl: TOKEN_TTL,
+        ..NewToken::root(None)
+    };
+    let (token, text) = vault.tokens.create(root).await?;
+    let done = steps(core, vault, stanzas, past, &text).await;
+    // Tokens that the stanzas asked for live on.
+    vault.tokens.revoke_orphan(&token.hash).await?;
+    done?;
+    vault.system.commit(Batch::new().delete(PENDING)).await?;
+    tracing::info!("the initialize stanzas are carried out");
+    Ok(())
+}
+
+async fn steps(
+    core: &Arc<Core>,
+    vault: &Arc<Unsealed>,
+    stanzas: &[Stanza],
+    mut past: Past,
+    root: &Secret<String>,
+) -> Result<(), Error> {
+    for stanza in stanzas {
+        for step in &stanza.requests {
+            if past.holds(&stanza.name, &step.name) {
+                continue;
+            }
+            let failed = |error: &dyn std::fmt::Display| {
+                Error::bad(format!(
+                    "initialize \"{}\", request \"{}\" at {}: {error}",
+                    stanza.name, step.name, step.path
+                ))
+            };
+            let prepared = prepare(step, &past, root).map_err(|why| failed(&why))?;
+            let response = match ask(core, vault, step, &prepared).await {
+                Ok(answer) => answer,
+                Err(error) if step.allow_failure => {
+                    tracing::warn!(%error, stanza = %stanza.name, request = %step.name,
+                        "a request of an initialize stanza failed, as it may");
+                    Value::Null
+                }
+                Err(error) => return Err(failed(&error)),
+            };
+            let done = Done {
+                request: prepared.members,
+                response,
+            };
+            past.add(&stanza.name, &step.name, done);
+            let note = Batch::new().put(PENDING, crate::barrier::json(&past)?);
+            vault.system.commit(note).await?;
+        }
+    }
+    Ok(())
+}
+
+struct Prepared {
+    members: Value,
+    token: Secret<String>,
+}
+
+fn prepare(step: &Step, past: &Past, root: &Secret<String>) -> Result<Prepared, String> {
+    let members = step.data.value(past)?;
+    let token = match &step.token {
+        None => root.expose().clone(),
+        Some(node) => match node.value(past)? {
+            Value::String(token) => token,
+            _ => return Err("token: not a text".to_owned()),
+        },
+    };
+    Ok(Prepared {
+        members,
+        token: Secret::new(token),
+    })
+}
+
+async fn ask(
+    core: &Arc<Core>,
+    vault: &Arc<Unsealed>,
+    step: &Step,
+    prepared: &Prepared,
+) -> Result<Value, Error> {
+    let empty = prepared.members.as_object().is_none_or(Map::is_empty);
+    let body = match empty {
+        true => Body::empty(),
+        false => Body::new(crate::barrier::json(&prepared.members)?),
+    };
+    let now = vault.clock.now();
+    let caller = Caller {
+        token: vault.tokens.find(prepared.token.expose(), now).await?,
+        text: Some(Secret::new(prepared.token.expose().clone())),
+        ..Caller::anonymous()
+    };
+    let request = Request {
+        op: step.op,
+        path: step.path.clone(),
+        body,
+        ..Request::internal(id::uuid())
+    };
+    let reply = pipeline::serve(core, vault, request, caller).await?;
+    let data = reply.data.as_ref().map(|data| data.bytes());
+    let data = data.and_then(|data| serde_json::from_slice::<Value>(data).ok());
+    let auth = reply.auth.as_ref().map(|auth| {
+        serde_json::json!({
+            "client_token": auth.client_token.expose(),
+            "accessor": auth.accessor,
+        })
+    });
+    Ok(serde_json::json!({"data": data, "auth": auth}))
+}
