@@ -9,9 +9,29 @@ pub fn fold(text: &str) -> Option<String> {
     (word(first) && word(last) && inner).then(|| text.to_ascii_lowercase())
 }
 
+/// The path with its name folded, where one stands below a folder in another spelling.
+pub fn meant(folder: &str, path: &str) -> Option<String> {
+    let below = path.strip_prefix(folder)?;
+    let (name, rest) = below.split_at(below.find('/').unwrap_or(below.len()));
+    let folded = fold(name).filter(|folded| folded != name)?;
+    Some(format!("{folder}{folded}{rest}"))
+}
+
 #[cfg(test)]
 mod tests {
-    use super::fold;
+    use super::{fold, meant};
+
+    #[test]
+    fn only_another_spelling_means_something_else() {
+        assert_eq!(
+            meant("users/", "users/Ann/password").as_deref(),
+            Some("users/ann/password")
+        );
+        assert_eq!(meant("users/", "users/ANN").as_deref(), Some("users/ann"));
+        for path in ["users/ann", "users/", "login/Ann", "users/A b"] {
+            assert_eq!(meant("users/", path), None, "{path}");
+        }
+    }
 
     #[test]
     fn names() {

@@ -20,13 +20,15 @@ pub(super) struct Extent {
 }
 
 /// Checks a request against the policies of its token. A path that no route serves is checked
-/// too: who may not ask is not told that nothing is there.
+/// too: who may not ask is not told that nothing is there. So is the path that is `meant` by one
+/// that is spelt otherwise.
 pub(super) async fn check(
     vault: &Unsealed,
     request: &Request,
     caller: &Caller,
     found: &Result<Found<'_>, Error>,
     creates: bool,
+    meant: Option<&str>,
 ) -> Result<(Authorized, Extent), Error> {
     if super::is_open(found) {
         return Ok((Authorized(()), Extent::default()));
@@ -44,6 +46,11 @@ pub(super) async fn check(
             &JsonParams(request.body.bytes()),
         )
         .map_err(|_| Error::Denied)?;
+    if let Some(meant) = meant {
+        let params = JsonParams(request.body.bytes());
+        acl.check(meant, operation(request.op, creates), &params)
+            .map_err(|_| Error::Denied)?;
+    }
     if found.as_ref().is_ok_and(|f| f.access == Access::Sudo) && !grant.sudo {
         return Err(Error::Denied);
     }

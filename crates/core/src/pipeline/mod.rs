@@ -103,7 +103,13 @@ pub(crate) async fn serve(
     };
     let (creates, verdict) = match creates {
         Ok(creates) => {
-            let verdict = authorize::check(vault, &request, &caller, &found, creates).await;
+            let place = mount.as_deref().zip(engine.as_deref());
+            let meant = place.and_then(|(mount, engine)| {
+                let meant = engine.meant(below)?;
+                Some(format!("{}{meant}", mount.record.path))
+            });
+            let meant = meant.as_deref();
+            let verdict = authorize::check(vault, &request, &caller, &found, creates, meant).await;
             (creates, verdict)
         }
         Err(error) => (false, Err(error)),

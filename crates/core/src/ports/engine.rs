@@ -226,6 +226,12 @@ pub trait Engine: Sized + Send + Sync + 'static {
     /// All of the view may have changed.
     fn invalidate_all(&self) {}
 
+    /// The path that one means which is spelt otherwise, where names are folded. Whoever asks has to
+    /// have the right to both, so that no spelling gets around a rule.
+    fn meant(&self, _path: &str) -> Option<String> {
+        None
+    }
+
     /// For auth methods: whom a login names, before it is known whether they are it. Such a name is
     /// locked after failures, known or not: see [`crate::lockout`].
     fn attempt(&self, _call: &Call<'_>) -> Option<String> {
@@ -299,6 +305,8 @@ pub trait Dispatch: Send + Sync + 'static {
     fn invalidate(&self, key: &str);
     /// See [`Engine::invalidate_all`].
     fn invalidate_all(&self);
+    /// See [`Engine::meant`].
+    fn meant(&self, path: &str) -> Option<String>;
     /// See [`Engine::attempt`].
     fn attempt(&self, call: &Call<'_>) -> Option<String>;
     /// See [`Engine::retune`].
@@ -375,6 +383,10 @@ impl<E: Engine> Dispatch for E {
 
     fn invalidate_all(&self) {
         Engine::invalidate_all(self);
+    }
+
+    fn meant(&self, path: &str) -> Option<String> {
+        Engine::meant(self, path)
     }
 
     fn attempt(&self, call: &Call<'_>) -> Option<String> {

@@ -38,6 +38,7 @@ use keyfold_core::request::Op;
 use keyfold_core::tokens::{Token, TokenParams};
 
 use self::keys::Keys;
+use crate::auth::name;
 
 /// `jwt`, as `sys/auth` calls it.
 pub const KIND: EngineKind = EngineKind { name: "jwt", open };
@@ -129,6 +130,10 @@ impl Engine for Jwt {
 
     fn invalidate_all(&self) {
         self.keys.forget();
+    }
+
+    fn meant(&self, path: &str) -> Option<String> {
+        name::meant("role/", path)
     }
 
     fn renew<'a>(&'a self, token: &'a Token) -> Future_<'a, Result<TokenParams, Error>> {

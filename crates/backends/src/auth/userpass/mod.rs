@@ -20,6 +20,8 @@ use keyfold_core::ports::engine::{
 use keyfold_core::request::Op;
 use keyfold_core::tokens::{Token, TokenParams};
 
+use crate::auth::name;
+
 /// `userpass`, as `sys/auth` calls it.
 pub const KIND: EngineKind = EngineKind {
     name: "userpass",
@@ -82,6 +84,10 @@ const ROUTES: &[Route<Userpass>] = &[
 impl Engine for Userpass {
     fn routes() -> &'static [Route<Self>] {
         ROUTES
+    }
+
+    fn meant(&self, path: &str) -> Option<String> {
+        name::meant("users/", path)
     }
 
     fn attempt(&self, call: &Call<'_>) -> Option<String> {
