@@ -97,8 +97,10 @@ impl TokenType {
     /// alone.
     pub fn on(self, mount: Self) -> Kind {
         match (mount, self) {
-            (Self::Service, _) | (_, Self::Service | Self::DefaultService) => Kind::Service,
-            (Self::Batch, _) | (_, Self::Batch | Self::DefaultBatch) => Kind::Batch,
+            (Self::Service, _) => Kind::Service,
+            (Self::Batch, _) => Kind::Batch,
+            (_, Self::Service | Self::DefaultService) => Kind::Service,
+            (_, Self::Batch | Self::DefaultBatch) => Kind::Batch,
             (Self::DefaultBatch, Self::Default) => Kind::Batch,
             (Self::Default | Self::DefaultService, Self::Default) => Kind::Service,
         }

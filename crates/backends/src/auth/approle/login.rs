@@ -40,6 +40,14 @@ enum Refusal {
     Told(Error),
 }
 
+/// Whose secret id a login claims to have.
+pub(super) fn attempt(call: &Call<'_>) -> Option<String> {
+    if call.path != "login" {
+        return None;
+    }
+    call.body.decode::<Credentials>().ok()?.value.role_id
+}
+
 impl AppRole {
     pub(super) async fn login(&self, call: &Call<'_>) -> Result<Reply, Error> {
         let given = call.decode::<Credentials>()?;
@@ -67,10 +75,10 @@ impl AppRole {
             (Err(Refusal::Told(error)), _) => Err(error),
             _ => {
                 self.store.idle(READS.saturating_sub(reads)).await?;
-                Err(Error::bad(match text {
-                    "" => "missing secret_id",
-                    _ => "invalid role or secret ID",
-                }))
+                Err(match text {
+                    "" => Error::bad("missing secret_id"),
+                    _ => Error::Unproven("invalid role or secret ID"),
+                })
             }
         }
     }

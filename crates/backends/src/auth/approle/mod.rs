@@ -200,6 +200,14 @@ impl Engine for AppRole {
         self.store.invalidate_all();
     }
 
+    fn meant(&self, path: &str) -> Option<String> {
+        name::meant("role/", path)
+    }
+
+    fn attempt(&self, call: &Call<'_>) -> Option<String> {
+        login::attempt(call)
+    }
+
     fn renew<'a>(&'a self, token: &'a Token) -> Future_<'a, Result<TokenParams, Error>> {
         Box::pin(self.renewal(token))
     }
