@@ -9,9 +9,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use keyfold_backends::storage::Memory;
+use keyfold_core::audit::AuditConfig;
 use keyfold_core::clock::{Clock, SystemClock};
 use keyfold_core::lifecycle::{Core, CoreConfig, Settings};
+use keyfold_core::lockout::LockoutRules;
 use keyfold_core::mounts::Kinds;
+use keyfold_core::ports::fetch::Offline;
 use keyfold_core::tokens::NewToken;
 
 /// As many as the cache holds.
@@ -24,16 +27,18 @@ async fn main() -> Result<(), Box<dyn Error>> {
         storage: Arc::new(Memory::new()),
         clock: clock.clone(),
         kinds: Kinds {
+            fetch: &Offline,
             engines: &[keyfold_backends::engines::kv::KIND],
             auths: &[],
         },
-        audit: Vec::new(),
+        audit: AuditConfig::default(),
         settings: Settings {
             default_lease_ttl: Duration::from_secs(3600),
             max_lease_ttl: Duration::from_secs(3600),
             api_addr: String::new(),
             version: "0",
             cluster_name: None,
+            lockout: LockoutRules::default(),
         },
     })
     .await?;
