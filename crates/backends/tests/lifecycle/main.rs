@@ -11,8 +11,10 @@
 mod auths;
 mod corners;
 mod crash;
+mod identity;
 mod life;
 mod machine;
+mod people;
 mod shelf;
 mod tokens;
 mod world;

@@ -176,7 +176,7 @@ async fn open(store: &Arc<FaultyStorage>, clock: &Arc<ManualClock>) -> Result<Ar
         kinds: Kinds {
             fetch: &keyfold_core::ports::fetch::Offline,
             engines: KINDS,
-            auths: &[keyfold_backends::auth::approle::KIND],
+            auths: &[keyfold_backends::auth::approle::KIND, crate::people::KIND],
         },
         audit: keyfold_core::audit::AuditConfig::default(),
         initialize: Vec::new(),

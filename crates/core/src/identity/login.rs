@@ -80,7 +80,9 @@ impl Identity {
         let direct = standing.groups.iter().take(standing.direct);
         let known_here = direct.filter(|group| is_of(group, known.mount));
         let present: BTreeSet<String> = known_here.map(|group| group.id.clone()).collect();
-        Ok(Some(standing).filter(|_| told && present == wanted))
+        // Fewer than its record names: some group is gone or has lost its alias.
+        let all = standing.direct == standing.entity.groups.len();
+        Ok(Some(standing).filter(|_| told && all && present == wanted))
     }
 
     /// Finds or makes the entity, and writes what is new.
