@@ -18,6 +18,15 @@ impl Time {
         self.0 / 1_000_000_000
     }
 
+    /// Reads RFC 3339, or seconds since 1970. What lies before 1970 is 1970.
+    pub fn parse(text: &str) -> Option<Self> {
+        if let Ok(secs) = text.parse::<u64>() {
+            return Some(Self(secs.saturating_mul(1_000_000_000)));
+        }
+        let nanos = keyfold_api::time::parse_nanos(text).ok()?;
+        Some(Self(u64::try_from(nanos.max(0)).unwrap_or(u64::MAX)))
+    }
+
     /// RFC 3339 with nanoseconds, UTC.
     pub fn rfc3339(self) -> String {
         keyfold_api::time::format_nanos(i128::from(self.0))
@@ -77,5 +86,29 @@ impl ManualClock {
 impl Clock for ManualClock {
     fn now(&self) -> Time {
         Time(self.0.load(Ordering::SeqCst))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moments_are_read() {
+        let table = [
+            ("0", Some(0)),
+            ("1900000000", Some(1_900_000_000)),
+            ("2030-03-17T17:46:40Z", Some(1_900_000_000)),
+            ("2030-03-17T19:46:40+02:00", Some(1_900_000_000)),
+            ("1950-01-01T00:00:00Z", Some(0)),
+            ("-5", None),
+            ("", None),
+            ("2030-03-17", None),
+            ("soon", None),
+        ];
+        for (text, secs) in table {
+            assert_eq!(Time::parse(text).map(Time::secs), secs, "{text}");
+        }
+        assert_eq!(Time::parse(&u64::MAX.to_string()), Some(Time(u64::MAX)));
     }
 }

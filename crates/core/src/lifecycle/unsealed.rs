@@ -150,7 +150,7 @@ impl Unsealed {
 
     fn missed(&self) {
         self.tokens.invalidate_all();
-        self.policies.changed();
+        self.policies.invalidate_all();
         self.audit.invalidate_all();
         self.identity.invalidate_all();
         self.mounts.invalidate_all();
@@ -200,6 +200,9 @@ async fn sweep(vault: std::sync::Weak<Unsealed>) {
                 }
                 if let Err(error) = open.tokens.tidy_if_asked().await {
                     tracing::warn!(%error, "tokens were not tidied");
+                }
+                if let Err(error) = open.policies.sweep().await {
+                    tracing::warn!(%error, "expired policies remain stored");
                 }
                 drop(open);
                 if !std::mem::replace(&mut cleared, true)

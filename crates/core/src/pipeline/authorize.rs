@@ -1,5 +1,6 @@
 //! The policy check, and the proof that it was passed.
 
+use super::listing::KeysShown;
 use crate::error::Error;
 use crate::lifecycle::Unsealed;
 use crate::policy::{JsonParams, Operation};
@@ -11,12 +12,14 @@ use crate::tokens::Caller;
 pub struct Authorized(());
 
 /// What the deciding rule grants besides.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Clone, Default)]
 pub(super) struct Extent {
     /// `sudo`.
     pub sudo: bool,
     /// Entries that a list may have in one answer.
     pub page_limit: Option<usize>,
+    /// Which keys a list may name.
+    pub keys: Option<KeysShown>,
 }
 
 /// Checks a request against the policies of its token. A path that no route serves is checked
@@ -58,16 +61,13 @@ pub(super) async fn check(
     if !grant.permits_wrapping(None) {
         return Err(Error::Denied);
     }
-    let page_limit = grant
-        .pagination_limit
-        .and_then(|limit| usize::try_from(limit).ok());
-    Ok((
-        Authorized(()),
-        Extent {
-            sudo: grant.sudo,
-            page_limit,
-        },
-    ))
+    let limit = grant.pagination_limit;
+    let extent = Extent {
+        sudo: grant.sudo,
+        page_limit: limit.and_then(|limit| usize::try_from(limit).ok()),
+        keys: KeysShown::new(acl, grant.keys_filters, &request.path),
+    };
+    Ok((Authorized(()), extent))
 }
 
 fn operation(op: Op, creates: bool) -> Operation {

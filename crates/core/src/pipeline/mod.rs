@@ -10,6 +10,7 @@
 //! [`Admitted`]: crate::audit::Admitted
 
 mod authorize;
+mod listing;
 
 use std::sync::Arc;
 
@@ -155,6 +156,10 @@ pub(crate) async fn serve(
             };
             let work = engine.run(admitted, &found, &call);
             let answer = lockout::guarded(vault, record, name, work).await;
+            let answer = match extent.keys {
+                Some(shown) => answer.and_then(|answer| shown.only(answer)),
+                None => answer,
+            };
             (spent, completed(vault, record, request, answer).await)
         }
         (Ok(spent), _, Err(error)) => (spent, Err(error)),

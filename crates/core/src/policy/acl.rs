@@ -10,23 +10,42 @@ use keyfold_api::Seconds;
 
 use super::{
     Policy,
-    capability::{Capability, Operation},
+    capability::{Capabilities, Capability, Operation},
+    keys_filter::KeysFilter,
     params::ParamSource,
-    rule::{Pattern, Permissions},
+    rule::{Pattern, Permissions, Rule},
     wildcards::Wildcards,
 };
+use crate::clock::Time;
 
 /// What a set of policies permits. Immutable; made once for each set and shared.
 pub struct Acl {
     root: bool,
-    exact: HashMap<String, Permissions>,
+    exact: HashMap<String, Ruling>,
     wildcards: Wildcards,
     /// The text up to the first wildcard of each rule that grants anything.
     stems: Vec<String>,
+    /// The names of its policies, which a [`Source`] points into.
+    policies: Vec<String>,
+    expires: Option<Time>,
+}
+
+/// All rules for one path, as one.
+pub(super) struct Ruling {
+    pub(super) permissions: Permissions,
+    pub(super) sources: Vec<Source>,
+}
+
+/// Where one of them stands, and what it says.
+pub(super) struct Source {
+    /// Place in [`Acl::policies`].
+    pub(super) policy: usize,
+    pub(super) line: u32,
+    pub(super) capabilities: Capabilities,
 }
 
 /// A request may go on, under these conditions.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Grant {
     /// The deciding rule gives `sudo`.
     pub sudo: bool,
@@ -36,12 +55,21 @@ pub struct Grant {
     pub min_wrapping_ttl: Option<Seconds>,
     /// The response has to be wrapped, for at most this long.
     pub max_wrapping_ttl: Option<Seconds>,
+    /// A list may name the keys that pass these.
+    pub keys_filters: Vec<Arc<KeysFilter>>,
 }
 
-/// The token's policies do not permit the request.
+/// The token's policies do not permit the request. Why is for those who may ask for it; whoever was
+/// refused learns no more than that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Denial {
-    /// No rule, one that denies, or one without the capability.
+    /// No rule is about the path.
+    #[error("permission denied")]
+    NoRule,
+    /// The rule denies.
+    #[error("permission denied")]
+    Deny,
+    /// The rule is without the capability.
     #[error("permission denied")]
     Capability,
     /// The rule refuses the parameters.
@@ -50,39 +78,55 @@ pub enum Denial {
 }
 
 impl Acl {
-    /// Compiles. The policy named `root` among them permits everything.
-    pub fn new(policies: &[Arc<Policy>]) -> Self {
-        let mut exact = HashMap::new();
-        let mut wildcards = HashMap::new();
-        for rule in policies.iter().flat_map(|policy| &policy.rules) {
-            match &rule.pattern {
-                Pattern::Exact(path) => merge(exact.entry(path.clone()), &rule.permissions),
-                Pattern::Templated => {}
-                pattern => merge(wildcards.entry(pattern.clone()), &rule.permissions),
+    /// Compiles what holds at a moment, see [`Acl::expires`]. The policy named `root` permits
+    /// everything.
+    pub fn new(policies: &[Arc<Policy>], now: Time) -> Self {
+        let (mut exact, mut wildcards) = (HashMap::new(), HashMap::new());
+        let mut expires: Option<Time> = None;
+        for (index, policy) in policies.iter().enumerate() {
+            for rule in &policy.rules {
+                let end = earlier(policy.expires, rule.expires);
+                if end.is_some_and(|end| end <= now) {
+                    continue;
+                }
+                expires = earlier(expires, end);
+                match &rule.pattern {
+                    Pattern::Exact(path) => merge(exact.entry(path.clone()), index, rule),
+                    Pattern::Templated => {}
+                    pattern => merge(wildcards.entry(pattern.clone()), index, rule),
+                }
             }
         }
-        let root = policies.iter().any(|policy| policy.name == "root");
-        let granting =
-            |permissions: &Permissions| !permissions.capabilities.words().contains(&"deny");
+        let grants = |ruling: &Ruling| {
+            let capabilities = ruling.permissions.capabilities;
+            !capabilities.is_empty() && !capabilities.contains(Capability::Deny)
+        };
         let exact_stems = exact
             .iter()
-            .filter(|(_, p)| granting(p))
-            .map(|(path, _)| Pattern::Exact(path.clone()).stem());
+            .filter(|(_, ruling)| grants(ruling))
+            .map(|(path, _): (&String, _)| Pattern::Exact(path.clone()).stem());
         let wildcard_stems = wildcards
             .iter()
-            .filter(|(_, p)| granting(p))
-            .map(|(pattern, _)| pattern.stem());
+            .filter(|(_, ruling)| grants(ruling))
+            .map(|(pattern, _): (&Pattern, _)| pattern.stem());
         Self {
-            root,
+            root: policies.iter().any(|policy| policy.name == "root"),
             stems: exact_stems.chain(wildcard_stems).collect(),
             exact,
             wildcards: Wildcards::new(wildcards),
+            policies: policies.iter().map(|policy| policy.name.clone()).collect(),
+            expires,
         }
     }
 
     /// Everything is permitted.
     pub fn is_root(&self) -> bool {
         self.root
+    }
+
+    /// When the next of its rules ends: from then on another set has to be made.
+    pub fn expires(&self) -> Option<Time> {
+        self.expires
     }
 
     /// Checks a request. `path` is below `/v1/`; for LIST and SCAN the slash at its end does not
@@ -99,25 +143,28 @@ impl Acl {
                 ..Grant::default()
             });
         }
-        let path = path.trim_start_matches('/');
-        let rule = if operation.lists() && !path.is_empty() {
-            self.list_rule(&with_slash(path))
-        } else {
-            self.rule(path)
-        };
-        let rule = rule.ok_or(Denial::Capability)?;
+        let (_, ruling) = self.ruling(path, operation).ok_or(Denial::NoRule)?;
+        let rule = &ruling.permissions;
         if !rule.capabilities.contains(operation.needs()) {
-            return Err(Denial::Capability);
+            return Err(match rule.capabilities.contains(Capability::Deny) {
+                true => Denial::Deny,
+                false => Denial::Capability,
+            });
         }
         if !rule.permits_params(operation, params) {
             return Err(Denial::Parameters);
         }
-        Ok(Grant {
+        let mut grant = Grant {
             sudo: rule.capabilities.contains(Capability::Sudo),
-            pagination_limit: rule.pagination_limit.filter(|_| operation.lists()),
             min_wrapping_ttl: rule.min_wrapping_ttl,
             max_wrapping_ttl: rule.max_wrapping_ttl,
-        })
+            ..Grant::default()
+        };
+        if operation.lists() {
+            grant.pagination_limit = rule.pagination_limit;
+            grant.keys_filters.clone_from(&rule.keys_filters);
+        }
+        Ok(grant)
     }
 
     /// The words for what may be done to a path, sorted: `["root"]` for everything, `["deny"]`
@@ -126,13 +173,14 @@ impl Acl {
         if self.root {
             return vec!["root"];
         }
-        let path = path.trim_start_matches('/');
-        let rule = if path.ends_with('/') {
-            self.list_rule(path)
-        } else {
-            self.rule(path)
+        // A path with a slash at its end can only be listed.
+        let operation = match path.ends_with('/') {
+            true => Operation::List,
+            false => Operation::Read,
         };
-        rule.map(|rule| rule.capabilities)
+        let ruling = self.ruling(path, operation);
+        ruling
+            .map(|(_, ruling)| ruling.permissions.capabilities)
             .unwrap_or_default()
             .words()
     }
@@ -147,24 +195,65 @@ impl Acl {
                 .any(|s| s.starts_with(folder) || folder.starts_with(s.as_str()))
     }
 
-    /// The deciding rule for a path in one spelling.
-    fn rule(&self, path: &str) -> Option<&Permissions> {
-        self.exact
-            .get(path)
-            .or_else(|| self.wildcards.permissions(self.wildcards.best(path)?))
+    /// The rules for paths without wildcards, in no order.
+    pub fn exact_rules(&self) -> impl Iterator<Item = (&str, &Permissions)> {
+        let rules = self.exact.iter();
+        rules.map(|(path, ruling)| (path.as_str(), &ruling.permissions))
     }
 
-    /// The deciding rule for what is below `folder`, which ends in a slash: over both spellings.
-    fn list_rule(&self, folder: &str) -> Option<&Permissions> {
-        let bare = folder.strip_suffix('/').unwrap_or(folder);
-        self.exact
-            .get(folder)
-            .or_else(|| self.exact.get(bare))
-            .or_else(|| {
-                let best = self.wildcards.best(folder).max(self.wildcards.best(bare));
-                self.wildcards.permissions(best?)
+    /// The rules for paths that end in `*` and have no `+`, without the `*`.
+    pub fn prefix_rules(&self) -> impl Iterator<Item = (&str, &Permissions)> {
+        self.wildcards
+            .rules()
+            .filter_map(|(pattern, ruling)| match pattern {
+                Pattern::Prefix(stem) => Some((stem.as_str(), &ruling.permissions)),
+                _ => None,
             })
     }
+
+    /// The rule that decides.
+    pub(super) fn ruling(&self, path: &str, operation: Operation) -> Option<(Place<'_>, &Ruling)> {
+        let path = path.trim_start_matches('/');
+        let (spelling, bare) = spellings(path, operation);
+        let exact = |path: &str| self.exact.get_key_value(path);
+        if let Some((path, ruling)) = exact(&spelling).or_else(|| exact(bare?)) {
+            return Some((Place::Exact(path), ruling));
+        }
+        let best = self.wildcards.best(&spelling);
+        let best = best.max(bare.and_then(|bare| self.wildcards.best(bare)));
+        let (pattern, ruling) = self.wildcards.rule(best?)?;
+        Some((Place::Wildcard(pattern), ruling))
+    }
+
+    /// The wildcard rules that are about a path, the most specific first. Tries all of them: for
+    /// explanations.
+    pub(super) fn wildcards_about(
+        &self,
+        path: &str,
+        operation: Operation,
+    ) -> Vec<(&Pattern, &Ruling)> {
+        let path = path.trim_start_matches('/');
+        let (spelling, bare) = spellings(path, operation);
+        let about = |pattern: &Pattern| {
+            pattern.matches(&spelling) || bare.is_some_and(|bare| pattern.matches(bare))
+        };
+        let rules = self.wildcards.rules().rev();
+        rules.filter(|(pattern, _)| about(pattern)).collect()
+    }
+
+    /// The name of a policy by its place.
+    pub(super) fn policy(&self, index: usize) -> &str {
+        self.policies.get(index).map_or("", String::as_str)
+    }
+}
+
+/// What a deciding rule is for.
+#[derive(Clone, Copy)]
+pub(super) enum Place<'a> {
+    /// A path without wildcards.
+    Exact(&'a str),
+    /// A pattern.
+    Wildcard(&'a Pattern),
 }
 
 impl Grant {
@@ -199,19 +288,42 @@ impl Permissions {
     }
 }
 
-fn merge<K>(entry: Entry<'_, K, Permissions>, permissions: &Permissions) {
+/// The spellings that a path is looked up in. LIST and SCAN ask for what is below a path, so that
+/// the slash at its end means nothing: with it first, then without.
+fn spellings(path: &str, operation: Operation) -> (Cow<'_, str>, Option<&str>) {
+    if !operation.lists() || path.is_empty() {
+        return (Cow::Borrowed(path), None);
+    }
+    match path.strip_suffix('/') {
+        Some(bare) => (Cow::Borrowed(path), Some(bare)),
+        None => (Cow::Owned(format!("{path}/")), Some(path)),
+    }
+}
+
+fn merge<K>(entry: Entry<'_, K, Ruling>, policy: usize, rule: &Rule) {
+    let source = Source {
+        policy,
+        line: rule.line,
+        capabilities: rule.permissions.capabilities,
+    };
     match entry {
-        Entry::Occupied(mut known) => known.get_mut().merge(permissions),
+        Entry::Occupied(mut known) => {
+            let ruling = known.get_mut();
+            ruling.permissions.merge(&rule.permissions);
+            ruling.sources.push(source);
+        }
         Entry::Vacant(vacant) => {
-            vacant.insert(permissions.clone());
+            vacant.insert(Ruling {
+                permissions: rule.permissions.clone(),
+                sources: vec![source],
+            });
         }
     }
 }
 
-fn with_slash(path: &str) -> Cow<'_, str> {
-    if path.ends_with('/') {
-        Cow::Borrowed(path)
-    } else {
-        Cow::Owned(format!("{path}/"))
+fn earlier(one: Option<Time>, other: Option<Time>) -> Option<Time> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
     }
 }

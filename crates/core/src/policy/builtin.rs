@@ -1,6 +1,6 @@
 //! The two policies that every server has.
 
-use super::Policy;
+use super::{Policy, TemplateValues};
 
 /// Text of the policy `default`, which tokens get unless they are made without it: what a token
 /// may do about itself. People may change it.
@@ -76,6 +76,8 @@ pub fn root() -> Policy {
     Policy {
         name: "root".to_owned(),
         text: String::new(),
+        expires: None,
+        templates: TemplateValues::default(),
         rules: Vec::new(),
     }
 }
@@ -85,7 +87,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::policy::Acl;
+    use crate::{clock::Time, policy::Acl};
 
     /// The same answers as the peer's default policy gives, path for path.
     #[test]
@@ -102,7 +104,12 @@ mod tests {
             .find(|step| step["id"] == "read-default")
             .unwrap();
         let peer = read["response"]["data"]["policy"].as_str().unwrap();
-        let acl = |text: &str| Acl::new(&[Arc::new(Policy::parse("default", text).unwrap().0)]);
+        let acl = |text: &str| {
+            Acl::new(
+                &[Arc::new(Policy::parse("default", text).unwrap().0)],
+                Time(0),
+            )
+        };
         let (ours, peers) = (acl(DEFAULT), acl(peer));
         let paths = peer.lines().filter_map(|line| line.split('"').nth(1));
         let mut granted = 0;

@@ -85,6 +85,29 @@ impl Capability {
 }
 
 impl Operation {
+    /// All of them, in the order of their words.
+    pub const ALL: [Self; 7] = [
+        Self::Create,
+        Self::Delete,
+        Self::List,
+        Self::Patch,
+        Self::Read,
+        Self::Scan,
+        Self::Update,
+    ];
+
+    /// The word for it, which is that of the capability.
+    pub const fn word(self) -> &'static str {
+        self.needs().word()
+    }
+
+    /// The one with that word.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|operation| operation.word() == word)
+    }
+
     /// The capability it needs.
     pub const fn needs(self) -> Capability {
         match self {
@@ -108,6 +131,11 @@ impl Capabilities {
     /// Whether it is in the set.
     pub const fn contains(self, capability: Capability) -> bool {
         self.0 & capability as u16 != 0
+    }
+
+    /// Nothing is in it.
+    pub const fn is_empty(self) -> bool {
+        self.0 == 0
     }
 
     /// With one more. `deny` drives out all others and lets none in again.

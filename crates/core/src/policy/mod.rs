@@ -21,16 +21,21 @@
 //! spelling.
 //!
 //! **Rules for one path**, in one policy or in several, are one rule: capabilities add up, except
-//! that `deny` leaves nothing; parameter lists add up; of two limits the lower holds.
+//! that `deny` leaves nothing; parameter lists add up; of two limits the lower holds; a key of a
+//! list has to pass all filters. A rule whose `expiration` has passed is as if it were not there.
 //!
 //! Paths with `{{identity…}}` in them are taken, and match nothing: the server has no identities
 //! to fill them with. Writing such a policy gives a warning.
 
 mod acl;
+mod attributes;
 pub mod builtin;
 mod capability;
+mod explain;
+mod keys_filter;
 mod params;
 mod parse;
+mod remarks;
 mod rule;
 #[cfg(test)]
 mod tests;
@@ -39,11 +44,17 @@ mod wildcards;
 use std::fmt;
 
 use rule::Rule;
+use serde::{Deserialize, Serialize};
 
 pub use acl::{Acl, Denial, Grant};
 pub use capability::{Capabilities, Capability, Operation};
+pub use explain::{Origin, Said};
+pub use keys_filter::{KeysFilter, shows};
 pub(crate) use params::glob;
-pub use params::{JsonParams, NoParams, ParamSource};
+pub use params::{JsonParams, NoParams, ParamSource, Params, Table};
+pub use rule::Permissions;
+
+use crate::clock::Time;
 
 /// A policy that was read.
 pub struct Policy {
@@ -51,22 +62,49 @@ pub struct Policy {
     pub name: String,
     /// Its text, byte for byte.
     pub text: String,
+    /// From then on it permits nothing.
+    pub expires: Option<Time>,
+    /// What the values of its identity templates may hold.
+    pub templates: TemplateValues,
     rules: Vec<Rule>,
+}
+
+/// Characters that may stand in what fills an identity template. Without leave, a value with them
+/// fills nothing: an entity called `*` would reach what is everybody's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TemplateValues {
+    /// `*` and `+`.
+    #[serde(default)]
+    pub wildcards: bool,
+    /// `/`
+    #[serde(default)]
+    pub slashes: bool,
 }
 
 impl Policy {
     /// Reads a policy from HCL or JSON. The warnings are about parts that are taken but will not
     /// do what they seem to.
     pub fn parse(name: &str, text: &str) -> Result<(Self, Vec<Warning>), PolicyError> {
-        let (rules, warnings) = parse::parse(text)?;
+        let (rules, warnings) = parse::parse(name, text)?;
         Ok((
             Self {
                 name: name.to_owned(),
                 text: text.to_owned(),
+                expires: None,
+                templates: TemplateValues::default(),
                 rules,
             },
             warnings,
         ))
+    }
+
+    /// Remarks on rules that have ended already.
+    pub fn ended(&self, now: Time) -> impl Iterator<Item = Warning> {
+        let ended = move |rule: &&Rule| rule.expires.is_some_and(|end| end <= now);
+        self.rules.iter().filter(ended).map(|rule| Warning {
+            line: rule.line,
+            message: "the expiration of a rule has passed: it permits nothing".to_owned(),
+        })
     }
 }
 

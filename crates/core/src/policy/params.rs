@@ -36,14 +36,17 @@ impl ParamSource for JsonParams<'_> {
 
 /// Parameter name, in lower case, to the values it is about; no values means all of them. The
 /// name `*` is about all parameters.
-pub(super) type Table = BTreeMap<String, Vec<Value>>;
+pub type Table = BTreeMap<String, Vec<Value>>;
 
 /// The constraints of a rule. Empty ones constrain nothing.
 #[derive(Clone, Default)]
-pub(super) struct Params {
-    pub(super) allowed: Table,
-    pub(super) denied: Table,
-    pub(super) required: Vec<String>,
+pub struct Params {
+    /// These and no others.
+    pub allowed: Table,
+    /// None of these.
+    pub denied: Table,
+    /// All of these.
+    pub required: Vec<String>,
 }
 
 impl Params {
@@ -82,13 +85,14 @@ impl Params {
     }
 
     /// Whether a list request may pass under a page limit. A `limit` that asks for no more than
-    /// that, for all by 0 (then it is cut to the limit), or for `max` may.
+    /// that, for nothing in particular (then it is cut to the limit), or for `max` may. A negative
+    /// one asks for all, which is more.
     pub(super) fn permit_page(&self, limit: u32, given: &Map<String, Value>) -> bool {
         match given.get("limit") {
-            None => !self.required.iter().any(|name| name == "limit"),
-            Some(Value::String(word)) if word == "max" => true,
-            Some(asked) => match text(asked).and_then(|text| text.parse::<i64>().ok()) {
-                Some(asked) => (0..=i64::from(limit)).contains(&asked),
+            None | Some(Value::Null) => !self.required.iter().any(|name| name == "limit"),
+            Some(Value::String(word)) if word.is_empty() || word == "max" => true,
+            Some(asked) => match text(asked).and_then(|text| text.parse::<u64>().ok()) {
+                Some(asked) => asked <= u64::from(limit),
                 None => false,
             },
         }
@@ -247,12 +251,15 @@ mod tests {
             json!({"limit": 2}),
             json!({"limit": "1"}),
             json!({"limit": "max"}),
+            json!({"limit": 0}),
+            json!({"limit": ""}),
         ] {
             assert!(page(body.clone()), "{body}");
         }
         for body in [
             json!({"limit": 3}),
             json!({"limit": -1}),
+            json!({"limit": "-1"}),
             json!({"limit": "x"}),
             json!({"limit": [1]}),
         ] {

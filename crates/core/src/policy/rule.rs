@@ -1,16 +1,24 @@
 //! One rule of a policy: a path and what it permits.
 
+use std::sync::Arc;
+
 use keyfold_api::Seconds;
 
 use super::{
     capability::{Capabilities, Capability},
+    keys_filter::KeysFilter,
     params::Params,
 };
+use crate::clock::Time;
 
 /// A path of a policy, without the slash at its start.
 pub(super) struct Rule {
     pub(super) pattern: Pattern,
     pub(super) permissions: Permissions,
+    /// Where it stands in the text, from 1.
+    pub(super) line: u32,
+    /// From then on it is as if it were not there.
+    pub(super) expires: Option<Time>,
 }
 
 /// How a path matches.
@@ -28,12 +36,19 @@ pub(super) enum Pattern {
 
 /// What a path permits.
 #[derive(Clone, Default)]
-pub(super) struct Permissions {
-    pub(super) capabilities: Capabilities,
-    pub(super) params: Params,
-    pub(super) min_wrapping_ttl: Option<Seconds>,
-    pub(super) max_wrapping_ttl: Option<Seconds>,
-    pub(super) pagination_limit: Option<u32>,
+pub struct Permissions {
+    /// What may be done.
+    pub capabilities: Capabilities,
+    /// With which parameters.
+    pub params: Params,
+    /// The answer has to be wrapped for at least this long.
+    pub min_wrapping_ttl: Option<Seconds>,
+    /// The answer has to be wrapped for at most this long.
+    pub max_wrapping_ttl: Option<Seconds>,
+    /// Entries that a list may have in one answer.
+    pub pagination_limit: Option<u32>,
+    /// Which keys a list may name: those that pass all of them.
+    pub keys_filters: Vec<Arc<KeysFilter>>,
 }
 
 impl Pattern {
@@ -55,6 +70,42 @@ impl Pattern {
 }
 
 impl Pattern {
+    /// As it is written in a policy.
+    pub(super) fn text(&self) -> String {
+        match self {
+            Self::Exact(path) => path.clone(),
+            Self::Prefix(stem) => format!("{stem}*"),
+            Self::Segments { path, prefix } if *prefix => format!("{path}*"),
+            Self::Segments { path, .. } => path.clone(),
+            Self::Templated => String::new(),
+        }
+    }
+
+    /// Whether it is about a path: one pattern tried alone, where a compiled set finds the best of
+    /// many.
+    pub(super) fn matches(&self, path: &str) -> bool {
+        let (pattern, prefix) = match self {
+            Self::Exact(exact) => return exact == path,
+            Self::Prefix(stem) => return path.starts_with(stem.as_str()),
+            Self::Templated => return false,
+            Self::Segments { path, prefix } => (path.as_str(), *prefix),
+        };
+        let (mut pattern, mut path) = (pattern.split('/').peekable(), path.split('/'));
+        while let Some(want) = pattern.next() {
+            let Some(have) = path.next() else {
+                return false;
+            };
+            let last = pattern.peek().is_none();
+            if prefix && last && want != "+" {
+                return have.starts_with(want);
+            }
+            if want != "+" && want != have {
+                return false;
+            }
+        }
+        path.next().is_none()
+    }
+
     /// The text before the first wildcard. An exact path ends in no slash that it does not have,
     /// so it is followed by a NUL, which no path holds: it is a prefix of nothing.
     pub(super) fn stem(&self) -> String {
@@ -86,6 +137,11 @@ impl Permissions {
         self.min_wrapping_ttl = lower(self.min_wrapping_ttl, other.min_wrapping_ttl);
         self.max_wrapping_ttl = lower(self.max_wrapping_ttl, other.max_wrapping_ttl);
         self.pagination_limit = lower(self.pagination_limit, other.pagination_limit);
+        for filter in &other.keys_filters {
+            if !self.keys_filters.contains(filter) {
+                self.keys_filters.push(filter.clone());
+            }
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use std::{cell::Cell, sync::Arc};
 use serde_json::{Map, Value, json};
 
 use super::*;
+use crate::clock::Time;
 
 fn policy(name: &str, text: &str) -> Arc<Policy> {
     match Policy::parse(name, text) {
@@ -16,7 +17,7 @@ fn policy(name: &str, text: &str) -> Arc<Policy> {
 }
 
 fn acl(text: &str) -> Acl {
-    Acl::new(&[policy("p", text)])
+    Acl::new(&[policy("p", text)], Time(0))
 }
 
 fn may(acl: &Acl, path: &str, operation: Operation) -> bool {
@@ -123,7 +124,7 @@ fn policies_add_up_and_deny_wins() {
         &text(&[("a", "update"), ("b/*", "deny"), ("c", "read")]),
     );
     for policies in [[one.clone(), two.clone()], [two, one]] {
-        let acl = Acl::new(&policies);
+        let acl = Acl::new(&policies, Time(0));
         assert_eq!(acl.capabilities("a"), ["read", "update"]);
         assert_eq!(acl.capabilities("b/x"), ["deny"]);
         assert_eq!(acl.capabilities("c"), ["deny"]);
@@ -137,7 +138,7 @@ fn policies_add_up_and_deny_wins() {
 
 #[test]
 fn root_is_everything_and_nothing_is_nothing() {
-    let root = Acl::new(&[Arc::new(builtin::root())]);
+    let root = Acl::new(&[Arc::new(builtin::root())], Time(0));
     assert!(
         root.is_root()
             && root
@@ -146,10 +147,10 @@ fn root_is_everything_and_nothing_is_nothing() {
                 .sudo
     );
     assert_eq!(root.capabilities("x"), ["root"]);
-    let empty = Acl::new(&[]);
+    let empty = Acl::new(&[], Time(0));
     assert_eq!(
         empty.check("x", Operation::Read, &NoParams),
-        Err(Denial::Capability)
+        Err(Denial::NoRule)
     );
     assert_eq!(Denial::Parameters.to_string(), "permission denied");
 }
@@ -230,7 +231,7 @@ fn useless_wildcards_warn() {
         assert_eq!(warnings.len(), 1, "{rule}");
         assert!(warnings[0].to_string().contains(remark), "{}", warnings[0]);
         assert_eq!(
-            Acl::new(&[Arc::new(policy)]).capabilities(path),
+            Acl::new(&[Arc::new(policy)], Time(0)).capabilities(path),
             ["deny"],
             "{rule}"
         );
@@ -349,7 +350,7 @@ fn templates_match_nothing() {
     let rule = "kv/{{identity.entity.name}}/*";
     let (policy, warnings) = Policy::parse("p", &text(&[(rule, "read")])).unwrap();
     assert!(warnings[0].to_string().contains("identity templates"));
-    let acl = Acl::new(&[Arc::new(policy)]);
+    let acl = Acl::new(&[Arc::new(policy)], Time(0));
     for path in ["kv/x/y", "kv//y", "kv/{{identity.entity.name}}/y"] {
         assert_eq!(acl.capabilities(path), ["deny"]);
     }
@@ -416,7 +417,10 @@ fn recorded_answers() {
     let text = step("caps-policy")["request"]["body"]["policy"]
         .as_str()
         .unwrap();
-    let acl = Acl::new(&[policy("caps", text), policy("default", builtin::DEFAULT)]);
+    let acl = Acl::new(
+        &[policy("caps", text), policy("default", builtin::DEFAULT)],
+        Time(0),
+    );
     for (path, words) in step("caps-self")["response"]["data"].as_object().unwrap() {
         assert_eq!(json!(acl.capabilities(path)), *words, "{path}");
     }

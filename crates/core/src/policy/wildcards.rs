@@ -6,7 +6,7 @@ use std::{
     collections::HashMap,
 };
 
-use super::rule::{Pattern, Permissions};
+use super::{acl::Ruling, rule::Pattern};
 
 /// Place of a rule in the order from the least to the most specific.
 type Rank = usize;
@@ -14,7 +14,7 @@ type Rank = usize;
 #[derive(Default)]
 pub(super) struct Wildcards {
     /// By rank.
-    permissions: Vec<Permissions>,
+    rules: Vec<(Pattern, Ruling)>,
     prefixes: Vec<Prefix>,
     segments: Node,
 }
@@ -40,26 +40,26 @@ struct Node {
 
 impl Wildcards {
     /// From patterns that are not [`Pattern::Exact`], each with all it permits.
-    pub(super) fn new(rules: HashMap<Pattern, Permissions>) -> Self {
+    pub(super) fn new(rules: HashMap<Pattern, Ruling>) -> Self {
         let mut rules: Vec<_> = rules.into_iter().collect();
         rules.sort_by(|(one, _), (other, _)| specificity(one, other));
         let mut wildcards = Self::default();
-        for (rank, (pattern, permissions)) in rules.into_iter().enumerate() {
-            wildcards.permissions.push(permissions);
+        for (rank, (pattern, _)) in rules.iter().enumerate() {
             match pattern {
                 Pattern::Prefix(text) => {
                     wildcards.prefixes.push(Prefix {
-                        text,
+                        text: text.clone(),
                         rank,
                         parent: None,
                     });
                 }
                 Pattern::Segments { path, prefix } => {
-                    wildcards.segments.insert(&path, prefix, rank);
+                    wildcards.segments.insert(path, *prefix, rank);
                 }
                 Pattern::Exact(_) | Pattern::Templated => {}
             }
         }
+        wildcards.rules = rules;
         wildcards.segments.sort();
         wildcards.link_prefixes();
         wildcards
@@ -72,9 +72,16 @@ impl Wildcards {
         best
     }
 
-    /// What the rule of that rank permits.
-    pub(super) fn permissions(&self, rank: Rank) -> Option<&Permissions> {
-        self.permissions.get(rank)
+    /// The rule of that rank.
+    pub(super) fn rule(&self, rank: Rank) -> Option<(&Pattern, &Ruling)> {
+        self.rules
+            .get(rank)
+            .map(|(pattern, ruling)| (pattern, ruling))
+    }
+
+    /// All of them, the least specific first.
+    pub(super) fn rules(&self) -> impl DoubleEndedIterator<Item = (&Pattern, &Ruling)> {
+        self.rules.iter().map(|(pattern, ruling)| (pattern, ruling))
     }
 
     /// Of all prefixes of `path` the longest is the one sorted right before it, or one of that

@@ -1,47 +1,101 @@
-//! `sys/capabilities-self`.
+//! `sys/capabilities`, `sys/capabilities-self` and `sys/capabilities-accessor`: what a token may do
+//! to some paths.
 
 use std::collections::BTreeMap;
 
 use keyfold_api::weak;
+use keyfold_secret::Secret;
 use serde::Deserialize;
 
-use super::System;
+use super::{Row, System};
 use crate::error::Error;
 use crate::ports::engine::Call;
 use crate::reply::Reply;
+use crate::request::Op;
+use crate::tokens::Token;
+
+/// The routes.
+pub(super) fn rows() -> Vec<Row> {
+    vec![
+        Row::new(Op::Write, "capabilities", "What a token may do.", |s, c| {
+            Box::pin(s.capabilities(c))
+        }),
+        Row::new(
+            Op::Write,
+            "capabilities-self",
+            "What the caller may do.",
+            |s, c| Box::pin(s.capabilities_self(c)),
+        ),
+        Row::new(
+            Op::Write,
+            "capabilities-accessor",
+            "What an accessor's token may do.",
+            |s, c| Box::pin(s.capabilities_accessor(c)),
+        ),
+    ]
+}
 
 #[derive(Deserialize)]
-struct Paths {
+struct Asked {
     #[serde(default, deserialize_with = "weak::list")]
     paths: Option<Vec<String>>,
+    /// An old name of `paths`.
     #[serde(default, deserialize_with = "weak::list")]
     path: Option<Vec<String>>,
-    /// The caller's own token is what counts.
-    #[serde(default, rename = "token", deserialize_with = "weak::secret_string")]
-    _token: Option<keyfold_secret::Secret<String>>,
+    #[serde(default, deserialize_with = "weak::secret_string")]
+    token: Option<Secret<String>>,
+    #[serde(default, deserialize_with = "weak::string")]
+    accessor: Option<String>,
 }
 
 impl System {
-    pub(super) async fn capabilities_self(&self, call: &Call<'_>) -> Result<Reply, Error> {
-        let asked = call.decode::<Paths>()?;
-        let paths = asked
-            .paths
-            .filter(|p| !p.is_empty())
-            .or(asked.path)
-            .unwrap_or_default();
-        if paths.is_empty() {
-            return Err(Error::bad("paths must be supplied"));
+    async fn capabilities(&self, call: &Call<'_>) -> Result<Reply, Error> {
+        let asked = call.decode::<Asked>()?;
+        let text = asked
+            .token
+            .as_ref()
+            .filter(|text| !text.expose().is_empty());
+        let text = text.ok_or_else(|| Error::bad("missing token"))?;
+        let token = self.vault.tokens.find(text.expose(), call.now).await?;
+        let token = token.ok_or_else(|| several("invalid token"))?;
+        self.told(&token, &asked).await
+    }
+
+    async fn capabilities_self(&self, call: &Call<'_>) -> Result<Reply, Error> {
+        let asked = call.decode::<Asked>()?;
+        self.told(call.caller.token()?, &asked).await
+    }
+
+    async fn capabilities_accessor(&self, call: &Call<'_>) -> Result<Reply, Error> {
+        let asked = call.decode::<Asked>()?;
+        let accessor = asked.accessor.as_ref().filter(|text| !text.is_empty());
+        let accessor = accessor.ok_or_else(|| Error::bad("missing accessor"))?;
+        let token = self.vault.tokens.by_accessor(accessor).await?;
+        let token = token.ok_or_else(|| several("invalid accessor"))?;
+        self.told(&token, &asked).await
+    }
+
+    async fn told(&self, token: &Token, asked: &Asked) -> Result<Reply, Error> {
+        let given =
+            |paths: &'_ Option<Vec<String>>| paths.clone().filter(|paths| !paths.is_empty());
+        let paths = given(&asked.paths).or_else(|| given(&asked.path));
+        let paths = paths.ok_or_else(|| Error::bad("paths must be supplied"))?;
+        if paths.iter().any(String::is_empty) {
+            return Err(several("missing path"));
         }
-        let acl = self.vault.acl(call.caller.token()?).await?;
+        let acl = self.vault.acl(token).await?;
         let mut told: BTreeMap<&str, Vec<&'static str>> = BTreeMap::new();
         for path in &paths {
-            let path = path.strip_prefix('/').unwrap_or(path);
             told.insert(path, acl.capabilities(path));
         }
-        if let ([only], Some(first)) = (paths.as_slice(), told.values().next().cloned()) {
-            let _ = only;
-            told.insert("capabilities", first);
+        if let [only] = paths.as_slice() {
+            told.insert("capabilities", acl.capabilities(only));
         }
         Reply::injected(&told)
     }
+}
+
+/// A mistake in the wording that clients know for it.
+fn several(what: &str) -> Error {
+    Error::bad(format!("1 error occurred:\n\t* {what}\n\n"))
 }

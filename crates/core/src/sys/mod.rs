@@ -10,6 +10,7 @@ mod locked_users;
 mod mounts;
 mod policies;
 mod remount;
+mod resultant;
 mod ui;
 
 use std::sync::{Arc, LazyLock};
@@ -61,7 +62,13 @@ impl System {
 impl Engine for System {
     fn routes() -> &'static [Route<Self>] {
         static ROUTES: LazyLock<Vec<Row>> = LazyLock::new(|| {
-            let topics = [own(), leases::rows()];
+            let topics = [
+                own(),
+                leases::rows(),
+                policies::rows(),
+                capabilities::rows(),
+                resultant::rows(),
+            ];
             topics.into_iter().flatten().collect()
         });
         &ROUTES
@@ -156,57 +163,6 @@ fn own() -> Vec<Row> {
             "How a move went.",
             |s, c| Box::pin(s.remount_status(c)),
         ),
-        Row::new(Op::List, "policies/acl", "Lists the policies.", |s, _| {
-            Box::pin(s.policies_list(""))
-        }),
-        Row::new(Op::List, "policies/acl/", "Lists the policies.", |s, _| {
-            Box::pin(s.policies_list(""))
-        }),
-        Row::new(
-            Op::List,
-            "policies/acl/{prefix...}",
-            "Lists some policies.",
-            |s, c| Box::pin(s.policies_list(c.param("prefix"))),
-        ),
-        Row::new(
-            Op::Read,
-            "policies/acl/{name...}",
-            "Reads a policy.",
-            |s, c| Box::pin(s.policy_read(c)),
-        ),
-        Row::new(
-            Op::Write,
-            "policies/acl/{name...}",
-            "Writes a policy.",
-            |s, c| Box::pin(s.policy_write(c)),
-        ),
-        Row::new(
-            Op::Delete,
-            "policies/acl/{name...}",
-            "Removes a policy.",
-            |s, c| Box::pin(s.policy_delete(c)),
-        ),
-        Row::new(Op::Read, "policy", "Lists the policies.", |s, _| {
-            Box::pin(s.policies_list_old())
-        }),
-        Row::new(Op::List, "policy", "Lists the policies.", |s, _| {
-            Box::pin(s.policies_list_old())
-        }),
-        Row::new(Op::List, "policy/", "Lists the policies.", |s, _| {
-            Box::pin(s.policies_list_old())
-        }),
-        Row::new(Op::Read, "policy/{name...}", "Reads a policy.", |s, c| {
-            Box::pin(s.policy_read_old(c))
-        }),
-        Row::new(Op::Write, "policy/{name...}", "Writes a policy.", |s, c| {
-            Box::pin(s.policy_write(c))
-        }),
-        Row::new(
-            Op::Delete,
-            "policy/{name...}",
-            "Removes a policy.",
-            |s, c| Box::pin(s.policy_delete(c)),
-        ),
         Row::new(Op::Read, "audit", "Lists the audit devices.", |s, _| {
             Box::pin(s.audit_list())
         })
@@ -259,12 +215,6 @@ fn own() -> Vec<Row> {
             |s, c| Box::pin(s.audited_header_delete(c)),
         )
         .sudo(),
-        Row::new(
-            Op::Write,
-            "capabilities-self",
-            "What the caller may do.",
-            |s, c| Box::pin(s.capabilities_self(c)),
-        ),
         Row::new(
             Op::Read,
             "locked-users",

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::{super::*, acl, may, text};
+use crate::clock::Time;
 
 /// Capabilities by trying each rule on its own: what [`Acl`] has to be equal to.
 fn naive(rules: &[(String, &str)], path: &str, list: bool) -> Capabilities {
@@ -104,7 +105,7 @@ proptest! {
         let _ = Policy::parse("p", &text);
         let text = format!("path \"{rule}\" {{ capabilities = [\"list\"] }}");
         if let Ok((policy, _)) = Policy::parse("p", &text) {
-            let acl = Acl::new(&[Arc::new(policy)]);
+            let acl = Acl::new(&[Arc::new(policy)], Time(0));
             let _ = acl.capabilities(&path);
             let _ = acl.check(&path, Operation::List, &NoParams);
         }
