@@ -3,7 +3,7 @@
 use super::listing::KeysShown;
 use crate::error::Error;
 use crate::lifecycle::Unsealed;
-use crate::policy::{JsonParams, Operation};
+use crate::policy::{Acl, Denial, Grant, JsonParams, Operation, ParamSource};
 use crate::ports::engine::{Access, Found};
 use crate::request::{Op, Request};
 use crate::tokens::Caller;
@@ -42,20 +42,19 @@ pub(super) async fn check(
         return Ok((Authorized(()), Extent::default()));
     }
     let acl = vault.acl(token).await?;
-    let grant = acl
-        .check(
-            &request.path,
-            operation(request.op, creates),
-            &JsonParams(request.body.bytes()),
-        )
-        .map_err(|_| Error::Denied)?;
+    let question = Question {
+        path: &request.path,
+        operation: operation(request.op, creates),
+        sudo: found.as_ref().is_ok_and(|f| f.access == Access::Sudo),
+        params: &JsonParams(request.body.bytes()),
+    };
+    let grant = question.put_to(&acl).map_err(|_| Error::Denied)?;
     if let Some(meant) = meant {
-        let params = JsonParams(request.body.bytes());
-        acl.check(meant, operation(request.op, creates), &params)
-            .map_err(|_| Error::Denied)?;
-    }
-    if found.as_ref().is_ok_and(|f| f.access == Access::Sudo) && !grant.sudo {
-        return Err(Error::Denied);
+        let question = Question {
+            path: meant,
+            ..question
+        };
+        question.put_to(&acl).map_err(|_| Error::Denied)?;
     }
     // A rule that wants the answer wrapped can't be met here, so it can't be passed either.
     if !grant.permits_wrapping(None) {
@@ -68,6 +67,39 @@ pub(super) async fn check(
         keys: KeysShown::new(acl, grant.keys_filters, &request.path),
     };
     Ok((Authorized(()), extent))
+}
+
+/// What is asked of the policies of a token.
+pub(crate) struct Question<'a> {
+    /// Below `/v1/`.
+    pub path: &'a str,
+    /// To do what.
+    pub operation: Operation,
+    /// The route demands `sudo` besides.
+    pub sudo: bool,
+    /// With which parameters.
+    pub params: &'a dyn ParamSource,
+}
+
+/// Why it is not permitted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// The deciding rule, or that there is none.
+    Rule(Denial),
+    /// The rule would do, but for the `sudo` that the route demands.
+    Sudo,
+}
+
+impl Question<'_> {
+    /// The answer of a set of policies.
+    pub(crate) fn put_to(&self, acl: &Acl) -> Result<Grant, Refusal> {
+        let checked = acl.check(self.path, self.operation, self.params);
+        let grant = checked.map_err(Refusal::Rule)?;
+        if self.sudo && !grant.sudo {
+            return Err(Refusal::Sudo);
+        }
+        Ok(grant)
+    }
 }
 
 fn operation(op: Op, creates: bool) -> Operation {

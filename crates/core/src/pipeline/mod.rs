@@ -15,6 +15,7 @@ mod listing;
 use std::sync::Arc;
 
 pub use self::authorize::Authorized;
+pub(crate) use self::authorize::{Question, Refusal};
 use crate::audit::{Admitted, Outcome, Parts};
 use crate::error::{Error, UnsupportedReason};
 use crate::identity::IdentityStore;
@@ -277,6 +278,19 @@ fn engine(core: &Arc<Core>, vault: &Arc<Unsealed>, mount: &Mount) -> Arc<dyn Dis
         Target::Identity => Arc::new(IdentityStore(vault.clone())),
         Target::Engine { engine, .. } => engine.clone(),
     }
+}
+
+/// What the route of a path demands; `None` where nothing serves it.
+pub(crate) fn demand(
+    core: &Arc<Core>,
+    vault: &Arc<Unsealed>,
+    op: Op,
+    path: &str,
+) -> Option<Access> {
+    let (mount, below) = vault.mounts.route(path)?;
+    let engine = engine(core, vault, &mount);
+    let found = engine.find(op, below).ok()?;
+    Some(found.access)
 }
 
 /// What a path is for.

@@ -241,6 +241,11 @@ impl Acl {
         rules.filter(|(pattern, _)| about(pattern)).collect()
     }
 
+    /// The names of the policies in it.
+    pub fn policies(&self) -> &[String] {
+        &self.policies
+    }
+
     /// The name of a policy by its place.
     pub(super) fn policy(&self, index: usize) -> &str {
         self.policies.get(index).map_or("", String::as_str)

@@ -3,6 +3,7 @@
 mod audit;
 mod capabilities;
 mod doors;
+mod explain;
 mod health;
 mod keys;
 mod leases;
@@ -12,6 +13,7 @@ mod policies;
 mod remount;
 mod resultant;
 mod ui;
+mod who_can;
 
 use std::sync::{Arc, LazyLock};
 
@@ -68,6 +70,8 @@ impl Engine for System {
                 policies::rows(),
                 capabilities::rows(),
                 resultant::rows(),
+                explain::rows(),
+                who_can::rows(),
             ];
             topics.into_iter().flatten().collect()
         });

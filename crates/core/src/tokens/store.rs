@@ -235,6 +235,25 @@ impl Tokens {
         }
     }
 
+    /// Live tokens in the order of the store, after the one of that name, from at most `limit`
+    /// records; and the name to go on after, where there are more. For those who go through all of
+    /// them bit by bit.
+    pub async fn page(
+        &self,
+        after: &str,
+        limit: usize,
+    ) -> Result<(Vec<Token>, Option<String>), Error> {
+        let page = self.view.list(ID, after, limit).await?;
+        let now = self.clock.now();
+        let mut tokens = Vec::new();
+        for name in &page.names {
+            // One that was revoked since the listing is no error.
+            let token = self.load(&Hash(name.clone())).await?;
+            tokens.extend(token.map(|(token, _)| token).filter(|t| t.alive(now)));
+        }
+        Ok((tokens, page.names.last().filter(|_| page.more).cloned()))
+    }
+
     /// Drops a record from the cache.
     pub fn forget(&self, hash: &Hash) {
         self.cache.remove(hash);
