@@ -13,6 +13,7 @@ pub mod initialize;
 pub mod lifecycle;
 pub mod lockout;
 pub mod mounts;
+pub mod passwords;
 pub mod pipeline;
 pub mod policies;
 pub mod policy;

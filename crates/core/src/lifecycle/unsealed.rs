@@ -18,6 +18,7 @@ use crate::error::Error;
 use crate::identity::Identity;
 use crate::lockout::Locks;
 use crate::mounts::{self, Mounts};
+use crate::passwords::PasswordPolicies;
 use crate::policies::Policies;
 use crate::policy::Acl;
 use crate::ports::storage::{Batch, Change};
@@ -45,6 +46,8 @@ pub struct Unsealed {
     pub identity: Identity,
     /// Names that fail to log in.
     pub locks: Locks,
+    /// Password policies.
+    pub passwords: PasswordPolicies,
     /// The audit log.
     pub audit: Broker,
     /// What the operator set.
@@ -95,6 +98,7 @@ impl Unsealed {
         let vault = Arc::new(Self {
             policies: Policies::new(system.clone(), clock.clone()),
             identity: Identity::open(system.clone(), clock.clone()).await?,
+            passwords: PasswordPolicies::new(system.clone()),
             audit: Broker::open(&system, core.audit.clone()).await?,
             locks: Locks::default(),
             settings: core.settings.clone(),

@@ -9,6 +9,7 @@ mod keys;
 mod leases;
 mod locked_users;
 mod mounts;
+mod passwords;
 mod policies;
 mod remount;
 mod resultant;
@@ -69,6 +70,7 @@ impl Engine for System {
                 leases::rows(),
                 policies::rows(),
                 capabilities::rows(),
+                passwords::rows(),
                 resultant::rows(),
                 explain::rows(),
                 who_can::rows(),

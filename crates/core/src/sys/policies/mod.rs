@@ -4,6 +4,7 @@ mod shown;
 mod write;
 
 use self::shown::{Shown, Text};
+pub(super) use self::write::plain;
 use super::{Row, System};
 use crate::error::Error;
 use crate::policies::fold;

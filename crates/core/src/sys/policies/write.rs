@@ -12,7 +12,7 @@ use crate::clock::Time;
 use crate::error::Error;
 use crate::policies::{Change, End};
 use crate::ports::engine::Call;
-use crate::reply::Reply;
+use crate::reply::{Json, Reply};
 
 /// What both take.
 #[derive(Deserialize)]
@@ -82,7 +82,8 @@ impl System {
         let warnings = self.vault.policies.patch(&name, &change).await?;
         Ok(Reply {
             warnings,
-            ..Reply::none().with_status(200)
+            // Answered by an envelope with nothing in it, where a write is answered by nothing.
+            ..Reply::raw(Json::raw(b"null".to_vec()))
         })
     }
 }
@@ -115,7 +116,7 @@ fn no_text() -> Error {
 }
 
 /// A policy may come in base64.
-fn plain(text: String) -> String {
+pub(in crate::sys) fn plain(text: String) -> String {
     let decoded = STANDARD
         .decode(text.trim())
         .ok()
