@@ -3,6 +3,7 @@
 //! Both give the same tree: a [`Body`] of items, in order, with line numbers. Duplicates are kept;
 //! whoever reads the tree decides about them. `${…}` means nothing here and stays text.
 
+mod format;
 mod json;
 mod lexer;
 mod parser;
@@ -83,6 +84,12 @@ pub fn parse_any(text: &str) -> Result<Body, HclError> {
     } else {
         parse(text)
     }
+}
+
+/// Writes HCL anew in its usual form: two spaces for each brace, `=` in one column, comments kept.
+/// Means the same as before.
+pub fn format(text: &str) -> Result<String, HclError> {
+    format::format(text)
 }
 
 impl Body {

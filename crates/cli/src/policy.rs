@@ -1,5 +1,7 @@
 //! `keyfold policy`.
 
+mod fmt;
+
 use std::fs;
 use std::io::{self, Read as _};
 
@@ -29,6 +31,11 @@ pub(crate) enum Policy {
     },
     /// List the policies
     List,
+    /// Write a policy's file anew in the usual form
+    Fmt {
+        /// The file; `-` formats standard input to standard output
+        file: String,
+    },
     /// Delete a policy
     Delete {
         /// Its name
@@ -70,6 +77,7 @@ pub(crate) fn run(session: &Session, policy: Policy) -> Result<(), CliError> {
     match policy {
         Policy::Write { name, file } => write(session, &name, &file),
         Policy::Read { name } => read(session, &name),
+        Policy::Fmt { file } => fmt::run(session, &file),
         Policy::List => {
             let see = "keyfold secrets list".to_owned();
             let names = logical::names(session, "sys/policies/acl", see)?;

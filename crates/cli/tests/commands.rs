@@ -348,3 +348,28 @@ fn the_environment_chooses_a_format_and_the_flag_overrules_it() {
     let both = [("VAULT_FORMAT", "json"), ("KEYFOLD_FORMAT", "table")];
     assert_eq!(first(&both, &list), (0, "Keys".to_owned()));
 }
+
+#[test]
+fn policies_are_formatted() {
+    let server = Server::dev();
+    let rough = "path \"a\" {capabilities=[\"read\"] # why\n}";
+    let usual = "path \"a\" {\n  capabilities = [\"read\"] # why\n}\n";
+    let done = server.piped(&["policy", "fmt", "-"], rough.as_bytes());
+    assert_eq!((done.code, done.text().as_str()), (0, usual));
+
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("team.hcl");
+    let path = file.to_str().unwrap();
+    std::fs::write(&file, rough).unwrap();
+    assert_eq!(
+        server.ok(&["policy", "fmt", path]),
+        format!("Success! Formatted policy: {path}\n")
+    );
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), usual);
+    // What no server would take is left alone.
+    for wrong in ["path \"a\" { capabilities = [\"fly\"] }", "{}", "path {"] {
+        std::fs::write(&file, wrong).unwrap();
+        assert_eq!(server.run(&["policy", "fmt", path]).code, 1, "{wrong}");
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), wrong);
+    }
+}

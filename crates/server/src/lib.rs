@@ -22,3 +22,5 @@ pub use self::http::listener::{Address, ListenError};
 pub use self::http::tls::TlsError;
 pub use self::run::{ServerArgs, run};
 pub use self::server::{Server, StartError};
+/// A policy's text, for those who check it without a server.
+pub use keyfold_core::policy::{Policy, PolicyError};

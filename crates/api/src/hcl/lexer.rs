@@ -45,6 +45,17 @@ impl Token {
     }
 }
 
+/// A token, or a comment, and how it is written.
+pub(super) struct Raw<'a> {
+    /// `None` for a comment.
+    pub(super) token: Option<Token>,
+    pub(super) text: &'a str,
+    /// Line of its first character, from 1.
+    pub(super) line: u32,
+    /// Line of its last one.
+    pub(super) end: u32,
+}
+
 /// Reads tokens one by one, with one to look at in advance.
 pub(super) struct Lexer<'a> {
     rest: &'a str,
@@ -77,6 +88,24 @@ impl<'a> Lexer<'a> {
     pub(super) fn peek(&mut self) -> Result<&(Token, u32), HclError> {
         let token = self.next()?;
         Ok(self.peeked.insert(token))
+    }
+
+    /// The next token or comment as it is written, for whoever writes the text anew; not to be
+    /// mixed with [`Lexer::next`].
+    pub(super) fn raw(&mut self) -> Result<Raw<'a>, HclError> {
+        self.skip_spaces();
+        let (before, line) = (self.rest, self.line);
+        let token = match self.skip_comment()? {
+            true => None,
+            false => Some(self.scan()?.0),
+        };
+        let length = before.len() - self.rest.len();
+        Ok(Raw {
+            token,
+            text: before.get(..length).unwrap_or_default().trim_end(),
+            line,
+            end: self.line,
+        })
     }
 
     fn scan(&mut self) -> Result<(Token, u32), HclError> {
@@ -139,21 +168,30 @@ impl<'a> Lexer<'a> {
 
     fn skip_blanks(&mut self) -> Result<(), HclError> {
         loop {
-            self.take_while(|c| matches!(c, ' ' | '\t' | '\r' | '\n'));
-            if self.dialect == Dialect::Json {
-                return Ok(());
-            }
-            if self.rest.starts_with('#') || self.rest.starts_with("//") {
-                self.take_while(|c| c != '\n');
-            } else if let Some(comment) = self.rest.strip_prefix("/*") {
-                let Some(end) = comment.find("*/") else {
-                    return Err(self.error("a comment is not closed: expected `*/`"));
-                };
-                self.skip_bytes(end + 4);
-            } else {
+            self.skip_spaces();
+            if self.dialect == Dialect::Json || !self.skip_comment()? {
                 return Ok(());
             }
         }
+    }
+
+    fn skip_spaces(&mut self) {
+        self.take_while(|c| matches!(c, ' ' | '\t' | '\r' | '\n'));
+    }
+
+    /// Whether there was a comment.
+    fn skip_comment(&mut self) -> Result<bool, HclError> {
+        if self.rest.starts_with('#') || self.rest.starts_with("//") {
+            self.take_while(|c| c != '\n');
+        } else if let Some(comment) = self.rest.strip_prefix("/*") {
+            let Some(end) = comment.find("*/") else {
+                return Err(self.error("a comment is not closed: expected `*/`"));
+            };
+            self.skip_bytes(end + 4);
+        } else {
+            return Ok(false);
+        }
+        Ok(true)
     }
 
     /// Skips `count` bytes, which end on a character's edge.
