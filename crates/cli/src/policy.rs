@@ -45,7 +45,7 @@ pub(crate) enum Policy {
     Explain(ExplainArgs),
     /// Say which policies, and which tokens and roles with them, let somebody do something
     WhoCan {
-        /// create, read, update, delete, list, patch or sudo
+        /// create, read, update, delete, list, patch or scan
         #[arg(long, default_value = "read", value_name = "NAME")]
         operation: String,
         /// The path below /v1/
@@ -65,7 +65,7 @@ pub(crate) struct ExplainArgs {
     /// Of whoever has this policy; may be given several times
     #[arg(long, value_name = "NAME", group = "who")]
     policy: Vec<String>,
-    /// create, read, update, delete, list, patch or sudo
+    /// create, read, update, delete, list, patch or scan
     #[arg(long, default_value = "read", value_name = "NAME")]
     operation: String,
     /// The path below /v1/

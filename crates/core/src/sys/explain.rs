@@ -138,7 +138,8 @@ impl System {
             Operation::Read => Op::Read,
             Operation::Delete => Op::Delete,
             Operation::Patch => Op::Patch,
-            Operation::List | Operation::Scan => Op::List,
+            Operation::List => Op::List,
+            Operation::Scan => Op::Scan,
         };
         demand(&self.core, &self.vault, op, &asked.path)
     }

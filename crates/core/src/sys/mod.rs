@@ -48,7 +48,8 @@ impl System {
         let acl = self.vault.acl(call.caller.token()?);
         let operation = match call.op {
             Op::Read | Op::List | Op::Scan | Op::Help => Operation::Read,
-            Op::Write | Op::Patch => Operation::Update,
+            Op::Write => Operation::Update,
+            Op::Patch => Operation::Patch,
             Op::Delete => Operation::Delete,
         };
         let params = JsonParams(call.body.bytes());
