@@ -43,7 +43,7 @@ pub(crate) enum Policy {
     },
     /// Say which rule of which policy decides about a request
     Explain(ExplainArgs),
-    /// Say which policies, and which tokens and roles with them, let somebody do something
+    /// Say which policies, and which tokens with them, let somebody do something
     WhoCan {
         /// create, read, update, delete, list, patch or scan
         #[arg(long, default_value = "read", value_name = "NAME")]

@@ -248,8 +248,11 @@ impl Tokens {
         let mut tokens = Vec::new();
         for name in &page.names {
             // One that was revoked since the listing is no error.
-            let token = self.load(&Hash(name.clone())).await?;
-            tokens.extend(token.map(|(token, _)| token).filter(|t| t.alive(now)));
+            if let Some((token, _)) = self.load(&Hash(name.clone())).await?
+                && self.lives(&token, now).await?
+            {
+                tokens.push(token);
+            }
         }
         Ok((tokens, page.names.last().filter(|_| page.more).cloned()))
     }
