@@ -38,8 +38,11 @@ impl Unknown {
     }
 }
 
+/// In order, so that the same request is always told the same.
 fn listed(names: &[&str]) -> Option<String> {
-    let names = names.get(..TOLD).unwrap_or(names);
+    let mut names = names.to_vec();
+    names.sort_unstable();
+    names.truncate(TOLD);
     (!names.is_empty()).then(|| format!("[{}]", names.join(" ")))
 }
 
