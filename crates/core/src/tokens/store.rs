@@ -248,7 +248,7 @@ impl Tokens {
         let mut tokens = Vec::new();
         for name in &page.names {
             // One that was revoked since the listing is no error.
-            if let Some((token, _)) = self.load(&Hash(name.clone())).await?
+            if let Some((token, _)) = self.load(&Hash::of(name)).await?
                 && self.lives(&token, now).await?
             {
                 tokens.push(token);
