@@ -360,16 +360,16 @@ fn policies_are_formatted() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("team.hcl");
     let path = file.to_str().unwrap();
-    std::fs::write(&file, rough).unwrap();
+    fs::write(&file, rough).unwrap();
     assert_eq!(
         server.ok(&["policy", "fmt", path]),
         format!("Success! Formatted policy: {path}\n")
     );
-    assert_eq!(std::fs::read_to_string(&file).unwrap(), usual);
+    assert_eq!(fs::read_to_string(&file).unwrap(), usual);
     // What no server would take is left alone.
     for wrong in ["path \"a\" { capabilities = [\"fly\"] }", "{}", "path {"] {
-        std::fs::write(&file, wrong).unwrap();
+        fs::write(&file, wrong).unwrap();
         assert_eq!(server.run(&["policy", "fmt", path]).code, 1, "{wrong}");
-        assert_eq!(std::fs::read_to_string(&file).unwrap(), wrong);
+        assert_eq!(fs::read_to_string(&file).unwrap(), wrong);
     }
 }
