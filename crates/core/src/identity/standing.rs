@@ -3,10 +3,14 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
+
 use super::limits::ALL_GROUPS;
-use super::record::{Entity, Group};
+use super::record::{Alias, Entity, Group, Metadata};
 use super::{Identity, keys};
 use crate::error::Error;
+use crate::policies::Policies;
+use crate::policy::{Acl, OfAlias, OfGroup, Selector, Subject};
 use crate::tokens::Token;
 
 /// An entity with what follows from its groups.
@@ -20,6 +24,19 @@ pub struct Standing {
     /// Its own policies and those of its groups: names, sorted.
     pub policies: Vec<String>,
     generation: u64,
+    /// What its tokens may do, by their own policies.
+    acls: ArcSwap<Vec<Compiled>>,
+}
+
+/// Sets that are kept for one entity.
+const ACLS: usize = 8;
+
+/// A compiled set of its policies and of a token's.
+#[derive(Clone)]
+struct Compiled {
+    own: Vec<String>,
+    generation: u64,
+    acl: Arc<Acl>,
 }
 
 impl Standing {
@@ -34,6 +51,69 @@ impl Standing {
         all.dedup();
         all
     }
+}
+
+impl Standing {
+    /// What a token with these policies of its own may do.
+    pub async fn acl(&self, policies: &Policies, own: &[String]) -> Result<Arc<Acl>, Error> {
+        // Before anything is read: what was overtaken by a change does not count.
+        let generation = policies.generation();
+        let known = self.acls.load();
+        let holds = |set: &&Compiled| policies.holds(set.generation, &set.acl);
+        if let Some(set) = known.iter().find(|set| set.own == own).filter(holds) {
+            return Ok(set.acl.clone());
+        }
+        let names = self.with(own);
+        let mut acl = policies.acl(&names).await?;
+        if acl.is_templated() {
+            acl = policies.filled(&names, self).await?;
+        }
+        let own = own.to_vec();
+        let fresh = Compiled { own, generation, acl };
+        let others = known.iter().filter(|set| set.own != fresh.own).cloned();
+        let kept = std::iter::once(fresh.clone()).chain(others).take(ACLS);
+        self.acls.store(Arc::new(kept.collect()));
+        Ok(fresh.acl)
+    }
+
+    fn group(&self, is: impl Fn(&Group) -> bool) -> Option<&Group> {
+        self.groups.iter().map(Arc::as_ref).find(|group| is(group))
+    }
+}
+
+impl Subject for Standing {
+    fn value(&self, selector: &Selector) -> Option<&str> {
+        match selector {
+            Selector::EntityId => Some(&self.entity.id),
+            Selector::EntityName => Some(&self.entity.name),
+            Selector::EntityMetadata(key) => of_map(&self.entity.metadata, key),
+            Selector::Alias(mount, asked) => of_alias(self.entity.alias_on(mount)?, asked),
+            Selector::GroupOfId(id, asked) => of_group(self.group(|g| g.id == *id)?, asked),
+            Selector::GroupOfName(name, asked) => of_group(self.group(|g| g.name == *name)?, asked),
+            Selector::Unknown => None,
+        }
+    }
+}
+
+fn of_alias<'a>(alias: &'a Alias, asked: &OfAlias) -> Option<&'a str> {
+    match asked {
+        OfAlias::Id => Some(&alias.id),
+        OfAlias::Name => Some(&alias.name),
+        OfAlias::Metadata(key) => of_map(&alias.metadata, key),
+        OfAlias::CustomMetadata(key) => of_map(&alias.custom_metadata, key),
+    }
+}
+
+fn of_group<'a>(group: &'a Group, asked: &OfGroup) -> Option<&'a str> {
+    match asked {
+        OfGroup::Id => Some(&group.id),
+        OfGroup::Name => Some(&group.name),
+        OfGroup::Metadata(key) => of_map(&group.metadata, key),
+    }
+}
+
+fn of_map<'a>(map: &'a Option<Metadata>, key: &str) -> Option<&'a str> {
+    map.as_ref()?.get(key).map(String::as_str)
 }
 
 impl Identity {
@@ -118,6 +198,7 @@ impl Identity {
             groups,
             policies,
             generation,
+            acls: ArcSwap::default(),
         })
     }
 

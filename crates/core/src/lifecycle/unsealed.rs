@@ -122,7 +122,7 @@ impl Unsealed {
     pub async fn acl(&self, token: &Token) -> Result<Arc<Acl>, Error> {
         match self.identity.of_token(token).await? {
             None => self.policies.acl(&token.policies).await,
-            Some(standing) => self.policies.acl(&standing.with(&token.policies)).await,
+            Some(standing) => standing.acl(&self.policies, &token.policies).await,
         }
     }
 

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::barrier::{View, json};
 use crate::clock::{Clock, Time};
 use crate::error::Error;
-use crate::policy::{Acl, Policy, TemplateValues, builtin};
+use crate::policy::{Acl, Policy, Subject, TemplateValues, builtin};
 use crate::ports::storage::{Batch, Revision};
 
 pub use self::change::{Change, End};
@@ -106,6 +106,17 @@ impl Policies {
         let acl = Arc::new(Acl::new(&self.parsed(names).await?, self.clock.now()));
         self.acls.insert(names.to_vec(), (generation, acl.clone()));
         Ok(acl)
+    }
+
+    /// The compiled set of these policies, filled for somebody. It is made anew each time.
+    pub async fn filled(&self, names: &[String], whose: &dyn Subject) -> Result<Arc<Acl>, Error> {
+        let policies = self.parsed(names).await?;
+        Ok(Arc::new(Acl::filled(&policies, self.clock.now(), Some(whose))))
+    }
+
+    /// A set that was compiled in a generation still holds.
+    pub fn holds(&self, generation: u64, acl: &Acl) -> bool {
+        generation == self.generation() && acl.expires().is_none_or(|end| self.clock.now() < end)
     }
 
     /// The policies of these names that are there.

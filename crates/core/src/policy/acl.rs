@@ -14,6 +14,7 @@ use super::{
     keys_filter::KeysFilter,
     params::ParamSource,
     rule::{Pattern, Permissions, Rule},
+    template::{Subject, Template},
     wildcards::Wildcards,
 };
 use crate::clock::Time;
@@ -28,6 +29,7 @@ pub struct Acl {
     /// The names of its policies, which a [`Source`] points into.
     policies: Vec<String>,
     expires: Option<Time>,
+    templated: bool,
 }
 
 /// All rules for one path, as one.
@@ -81,7 +83,13 @@ impl Acl {
     /// Compiles what holds at a moment, see [`Acl::expires`]. The policy named `root` permits
     /// everything.
     pub fn new(policies: &[Arc<Policy>], now: Time) -> Self {
+        Self::filled(policies, now, None)
+    }
+
+    /// The same for somebody, whose templates are filled.
+    pub fn filled(policies: &[Arc<Policy>], now: Time, whose: Option<&dyn Subject>) -> Self {
         let (mut exact, mut wildcards) = (HashMap::new(), HashMap::new());
+        let mut templated = false;
         let mut expires: Option<Time> = None;
         for (index, policy) in policies.iter().enumerate() {
             for rule in &policy.rules {
@@ -90,10 +98,17 @@ impl Acl {
                     continue;
                 }
                 expires = earlier(expires, end);
-                match &rule.pattern {
-                    Pattern::Exact(path) => merge(exact.entry(path.clone()), index, rule),
-                    Pattern::Templated => {}
-                    pattern => merge(wildcards.entry(pattern.clone()), index, rule),
+                let pattern = match &rule.pattern {
+                    Pattern::Templated(template) => {
+                        templated = true;
+                        whose.and_then(|whose| filled(template, whose, policy, rule))
+                    }
+                    pattern => Some(pattern.clone()),
+                };
+                match pattern {
+                    Some(Pattern::Exact(path)) => merge(exact.entry(path), index, rule),
+                    Some(pattern) => merge(wildcards.entry(pattern), index, rule),
+                    None => {}
                 }
             }
         }
@@ -116,7 +131,13 @@ impl Acl {
             wildcards: Wildcards::new(wildcards),
             policies: policies.iter().map(|policy| policy.name.clone()).collect(),
             expires,
+            templated,
         }
+    }
+
+    /// Some rule depends on who it is for.
+    pub fn is_templated(&self) -> bool {
+        self.templated
     }
 
     /// Everything is permitted.
@@ -302,6 +323,20 @@ fn spellings(path: &str, operation: Operation) -> (Cow<'_, str>, Option<&str>) {
     match path.strip_suffix('/') {
         Some(bare) => (Cow::Borrowed(path), Some(bare)),
         None => (Cow::Owned(format!("{path}/")), Some(path)),
+    }
+}
+
+/// What a rule with templates is about for somebody. A denial is not lost because of a value that
+/// might reach too far.
+fn filled(
+    template: &Template,
+    whose: &dyn Subject,
+    policy: &Policy,
+    rule: &Rule,
+) -> Option<Pattern> {
+    match rule.permissions.capabilities.contains(Capability::Deny) {
+        true => template.fill_denial(whose),
+        false => template.fill(whose, policy.templates),
     }
 }
 

@@ -24,8 +24,9 @@
 //! that `deny` leaves nothing; parameter lists add up; of two limits the lower holds; a key of a
 //! list has to pass all filters. A rule whose `expiration` has passed is as if it were not there.
 //!
-//! Paths with `{{identity…}}` in them are taken, and match nothing: the server has no identities
-//! to fill them with. Writing such a policy gives a warning.
+//! Paths with `{{identity…}}` in them are filled for the entity that a token acts for, see
+//! [`template`]: a set with such rules is compiled for each entity. What can't be filled is a rule
+//! for nothing.
 
 mod acl;
 mod attributes;
@@ -37,6 +38,7 @@ mod params;
 mod parse;
 mod remarks;
 mod rule;
+mod template;
 #[cfg(test)]
 mod tests;
 mod wildcards;
@@ -53,6 +55,7 @@ pub use keys_filter::{KeysFilter, shows};
 pub(crate) use params::glob;
 pub use params::{JsonParams, NoParams, ParamSource, Params, Table};
 pub use rule::Permissions;
+pub use template::{OfAlias, OfGroup, Selector, Subject};
 
 use crate::clock::Time;
 

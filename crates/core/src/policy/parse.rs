@@ -7,9 +7,6 @@ use super::{
     rule::{Pattern, Permissions, Rule},
 };
 
-/// Segments of a path with `+` at most: matching recurses once for each.
-const SEGMENTS: usize = 256;
-
 /// Reads all rules of a policy, in order.
 pub(super) fn parse(name: &str, text: &str) -> Result<(Vec<Rule>, Vec<Warning>), PolicyError> {
     let body = hcl::parse_any(text)?;
@@ -57,38 +54,16 @@ fn rule(
 
 fn pattern(path: &str, line: u32) -> Result<Pattern, PolicyError> {
     let wrong = |what: &str| error(line, format!("path \"{path}\": {what}"));
-    if is_templated(path).ok_or_else(|| {
-        error(
-            line,
-            "failed to validate policy templating: unbalanced templating characters",
-        )
-    })? {
-        return Ok(Pattern::Templated);
-    }
-    let path = path.strip_prefix('/').unwrap_or(path);
     if path.contains("+*") {
         return Err(wrong("invalid use of wildcards ('+*' is forbidden)"));
     }
-    let pattern = Pattern::new(path);
-    if matches!(pattern, Pattern::Segments { .. }) && path.split('/').count() > SEGMENTS {
-        return Err(wrong("too many segments"));
+    let unbalanced = "failed to validate policy templating: unbalanced templating characters";
+    let template = Template::parse(path).ok_or_else(|| error(line, unbalanced))?;
+    if !template.is_plain() {
+        return Ok(Pattern::Templated(template));
     }
-    Ok(pattern)
-}
-
-/// Whether there is a `{{…}}`; `None` when the braces do not pair up.
-fn is_templated(path: &str) -> Option<bool> {
-    let mut rest = path;
-    let mut found = false;
-    while let Some((before, after)) = rest.split_once("{{") {
-        let (inside, after) = after.split_once("}}")?;
-        if before.contains("}}") || inside.contains("{{") {
-            return None;
-        }
-        found = true;
-        rest = after;
-    }
-    (!rest.contains("}}")).then_some(found)
+    let path = path.strip_prefix('/').unwrap_or(path);
+    Pattern::checked(path).ok_or_else(|| wrong("too many segments"))
 }
 
 impl From<hcl::HclError> for PolicyError {

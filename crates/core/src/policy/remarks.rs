@@ -12,8 +12,10 @@ use super::{
 
 /// Remarks on one rule; `words` are its capabilities as they were written.
 pub(super) fn of(path: &str, rule: &Rule, words: &[Capability]) -> Vec<String> {
-    let mut remarks = match rule.pattern {
-        Pattern::Templated => vec!["identity templates match nothing on this server".to_owned()],
+    let mut remarks = match &rule.pattern {
+        Pattern::Templated(template) if template.is_idle() => {
+            vec!["nothing fills one of its templates: the rule is for no path".to_owned()]
+        }
         _ => of_path(path),
     };
     let mut remark = |text: &str| remarks.push(text.to_owned());

@@ -8,8 +8,12 @@ use super::{
     capability::{Capabilities, Capability},
     keys_filter::KeysFilter,
     params::Params,
+    template::Template,
 };
 use crate::clock::Time;
+
+/// Segments of a path with `+` at most: matching recurses once for each.
+const SEGMENTS: usize = 256;
 
 /// A path of a policy, without the slash at its start.
 pub(super) struct Rule {
@@ -30,8 +34,8 @@ pub(super) enum Pattern {
     Prefix(String),
     /// Has `+` segments; whether it ended in `*`, which is cut off here.
     Segments { path: String, prefix: bool },
-    /// Has `{{…}}` to be filled in: matches nothing.
-    Templated,
+    /// Has `{{…}}` to be filled in: matches nothing as it is.
+    Templated(Template),
 }
 
 /// What a path permits.
@@ -70,6 +74,13 @@ impl Pattern {
 }
 
 impl Pattern {
+    /// The same, for a path that may be no pattern at all: one with `+*` or with too many segments.
+    pub(super) fn checked(path: &str) -> Option<Self> {
+        let pattern = Self::new(path);
+        let deep = matches!(pattern, Self::Segments { .. }) && path.split('/').count() > SEGMENTS;
+        (!path.contains("+*") && !deep).then_some(pattern)
+    }
+
     /// As it is written in a policy.
     pub(super) fn text(&self) -> String {
         match self {
@@ -77,7 +88,7 @@ impl Pattern {
             Self::Prefix(stem) => format!("{stem}*"),
             Self::Segments { path, prefix } if *prefix => format!("{path}*"),
             Self::Segments { path, .. } => path.clone(),
-            Self::Templated => String::new(),
+            Self::Templated(template) => template.text().to_owned(),
         }
     }
 
@@ -87,7 +98,7 @@ impl Pattern {
         let (pattern, prefix) = match self {
             Self::Exact(exact) => return exact == path,
             Self::Prefix(stem) => return path.starts_with(stem.as_str()),
-            Self::Templated => return false,
+            Self::Templated(_) => return false,
             Self::Segments { path, prefix } => (path.as_str(), *prefix),
         };
         let (mut pattern, mut path) = (pattern.split('/').peekable(), path.split('/'));
@@ -117,7 +128,7 @@ impl Pattern {
                 .take_while(|s| *s != "+")
                 .map(|s| format!("{s}/"))
                 .collect(),
-            Self::Templated => "\0".to_owned(),
+            Self::Templated(_) => "\0".to_owned(),
         }
     }
 }

@@ -56,7 +56,7 @@ impl Wildcards {
                 Pattern::Segments { path, prefix } => {
                     wildcards.segments.insert(path, *prefix, rank);
                 }
-                Pattern::Exact(_) | Pattern::Templated => {}
+                Pattern::Exact(_) | Pattern::Templated(_) => {}
             }
         }
         wildcards.rules = rules;
@@ -181,7 +181,7 @@ fn specificity(one: &Pattern, other: &Pattern) -> Ordering {
             Pattern::Prefix(path) => (path.as_str(), true),
             Pattern::Segments { path, prefix } => (path.as_str(), *prefix),
             Pattern::Exact(path) => (path.as_str(), false),
-            Pattern::Templated => ("", true),
+            Pattern::Templated(_) => ("", true),
         };
         let segments = || path.split('/');
         let plus = segments().filter(|&segment| segment == "+").count();
