@@ -69,7 +69,11 @@ impl Standing {
             acl = policies.filled(&names, self).await?;
         }
         let own = own.to_vec();
-        let fresh = Compiled { own, generation, acl };
+        let fresh = Compiled {
+            own,
+            generation,
+            acl,
+        };
         let others = known.iter().filter(|set| set.own != fresh.own).cloned();
         let kept = std::iter::once(fresh.clone()).chain(others).take(ACLS);
         self.acls.store(Arc::new(kept.collect()));

@@ -111,7 +111,11 @@ impl Policies {
     /// The compiled set of these policies, filled for somebody. It is made anew each time.
     pub async fn filled(&self, names: &[String], whose: &dyn Subject) -> Result<Arc<Acl>, Error> {
         let policies = self.parsed(names).await?;
-        Ok(Arc::new(Acl::filled(&policies, self.clock.now(), Some(whose))))
+        Ok(Arc::new(Acl::filled(
+            &policies,
+            self.clock.now(),
+            Some(whose),
+        )))
     }
 
     /// A set that was compiled in a generation still holds.

@@ -5,6 +5,7 @@ use keyfold_api::hcl::{self, Body};
 use super::{
     PolicyError, Warning, attributes, remarks,
     rule::{Pattern, Permissions, Rule},
+    template::Template,
 };
 
 /// Reads all rules of a policy, in order.

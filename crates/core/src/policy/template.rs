@@ -12,7 +12,7 @@ use super::TemplateValues;
 use super::rule::Pattern;
 
 /// Who a policy is filled for.
-pub trait Subject {
+pub trait Subject: Send + Sync {
     /// What a place in a path stands for; `None` where there is no such thing.
     fn value(&self, selector: &Selector) -> Option<&str>;
 }
@@ -221,8 +221,14 @@ mod tests {
         filled.map(|pattern| pattern.text())
     }
 
-    const NO: TemplateValues = TemplateValues { wildcards: false, slashes: false };
-    const ALL: TemplateValues = TemplateValues { wildcards: true, slashes: true };
+    const NO: TemplateValues = TemplateValues {
+        wildcards: false,
+        slashes: false,
+    };
+    const ALL: TemplateValues = TemplateValues {
+        wildcards: true,
+        slashes: true,
+    };
 
     #[test]
     fn values_stand_in_their_places() {
@@ -258,7 +264,10 @@ mod tests {
     fn selectors() {
         let of = |text: &str| Selector::parse(text);
         assert_eq!(of("identity.entity.id"), Selector::EntityId);
-        assert_eq!(of("identity.entity.metadata.a.b"), Selector::EntityMetadata("a.b".into()));
+        assert_eq!(
+            of("identity.entity.metadata.a.b"),
+            Selector::EntityMetadata("a.b".into())
+        );
         assert_eq!(
             of("identity.entity.aliases.acc.custom_metadata.k"),
             Selector::Alias("acc".into(), OfAlias::CustomMetadata("k".into()))
@@ -271,7 +280,13 @@ mod tests {
             of("identity.groups.ids.g.metadata.k"),
             Selector::GroupOfId("g".into(), OfGroup::Metadata("k".into()))
         );
-        for text in ["", "identity.moon.id", "Identity.entity.id", "identity.entity", "time.now"] {
+        for text in [
+            "",
+            "identity.moon.id",
+            "Identity.entity.id",
+            "identity.entity",
+            "time.now",
+        ] {
             assert_eq!(of(text), Selector::Unknown, "{text}");
         }
     }

@@ -344,13 +344,16 @@ fn what_is_taken() {
     }
 }
 
-/// A template matches nothing, neither by itself nor as text.
+/// For nobody a template matches nothing, neither by itself nor as text.
 #[test]
-fn templates_match_nothing() {
+fn templates_match_nothing_for_nobody() {
     let rule = "kv/{{identity.entity.name}}/*";
     let (policy, warnings) = Policy::parse("p", &text(&[(rule, "read")])).unwrap();
-    assert!(warnings[0].to_string().contains("identity templates"));
+    assert!(warnings.is_empty());
+    let (_, warnings) = Policy::parse("p", &text(&[("kv/{{moon}}", "read")])).unwrap();
+    assert!(warnings[0].to_string().contains("templates"));
     let acl = Acl::new(&[Arc::new(policy)], Time(0));
+    assert!(acl.is_templated());
     for path in ["kv/x/y", "kv//y", "kv/{{identity.entity.name}}/y"] {
         assert_eq!(acl.capabilities(path), ["deny"]);
     }
