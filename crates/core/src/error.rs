@@ -47,6 +47,9 @@ pub enum Error {
     /// The caller's mistake, of which the wire says no more than that.
     #[error("bad request")]
     BadSilently,
+    /// The client has sent more requests than a rate limit lets it.
+    #[error("request path \"{0}\": rate limit quota exceeded")]
+    RateLimited(String),
     /// Another request changed the same thing again and again.
     #[error("the record was changed by another request, try again")]
     Contended,

@@ -1,6 +1,7 @@
 //! What a handler answers.
 
-use keyfold_api::envelope::Auth;
+use keyfold_api::Seconds;
+use keyfold_api::envelope::{Auth, Envelope, WrapInfo};
 use serde::Serialize;
 
 use crate::error::Error;
@@ -47,6 +48,8 @@ pub enum Form {
     Injected,
     /// Alone.
     Bare,
+    /// It is the whole answer, to the byte.
+    Exact,
 }
 
 /// An answer. Without data, auth and warnings it is a 204.
@@ -67,6 +70,10 @@ pub struct Reply {
     /// It may be kept for as long as the mount's leases last by default: the pipeline, which knows
     /// the mount, puts that into `lease_duration`.
     pub default_lease: bool,
+    /// The media type, where it is not JSON.
+    pub media: Option<&'static str>,
+    /// Where the answer is kept instead.
+    pub wrap: Option<Box<WrapInfo>>,
     /// Who has logged in: the pipeline makes the token and puts it into `auth`.
     pub login: Option<Box<Login>>,
 }
@@ -122,6 +129,51 @@ impl Reply {
         Self {
             login: Some(Box::new(login)),
             ..Self::default()
+        }
+    }
+
+    /// 200 with an answer that was made before.
+    pub fn exact(answer: Json) -> Self {
+        Self {
+            form: Form::Exact,
+            ..Self::raw(answer)
+        }
+    }
+
+    /// An answer that is kept under a wrapping token.
+    pub fn wrapped(info: WrapInfo) -> Self {
+        Self {
+            wrap: Some(Box::new(info)),
+            ..Self::default()
+        }
+    }
+
+    /// There is nothing to tell.
+    pub fn is_empty(&self) -> bool {
+        self.data.is_none()
+            && self.auth.is_none()
+            && self.warnings.is_empty()
+            && self.wrap.is_none()
+    }
+
+    /// The text that goes out, empty where there is nothing to tell. A wrapped answer does not name
+    /// the request: the one inside does.
+    pub fn body(&self, request_id: &str) -> Vec<u8> {
+        match (self.form, &self.data) {
+            // Some paths answer an envelope with nothing in it, and say so by their status.
+            _ if self.is_empty() && self.status != Some(200) => Vec::new(),
+            (Form::Exact, Some(data)) => data.bytes().to_vec(),
+            (Form::Bare, Some(data)) => [data.bytes(), b"\n"].concat(),
+            (form, data) => Envelope {
+                request_id: if self.wrap.is_some() { "" } else { request_id },
+                lease_duration: Seconds(i64::try_from(self.lease_duration).unwrap_or(i64::MAX)),
+                data: data.as_ref().map(Json::bytes),
+                wrap_info: self.wrap.as_deref(),
+                warnings: &self.warnings,
+                auth: self.auth.as_ref(),
+                ..Envelope::default()
+            }
+            .write(form == Form::Injected),
         }
     }
 

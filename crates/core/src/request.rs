@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use keyfold_api::Seconds;
 use keyfold_api::body::{self, Decoded};
 use keyfold_secret::Secret;
 use serde::de::DeserializeOwned;
@@ -45,6 +46,9 @@ pub struct Request {
     pub remote: Option<SocketAddr>,
     /// Those of its headers that [`crate::Core::audited_headers`] names.
     pub headers: Vec<AuditedHeader>,
+    /// How long the answer is to be kept under a wrapping token, in the place of going out; more
+    /// than zero.
+    pub wrap_ttl: Option<Seconds>,
 }
 
 impl Request {

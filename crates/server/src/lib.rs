@@ -9,7 +9,9 @@
 #![forbid(unsafe_code)]
 
 pub mod config;
+mod host;
 mod http;
+mod levels;
 mod logging;
 mod run;
 mod server;

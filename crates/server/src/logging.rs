@@ -9,13 +9,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
-use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
-use tracing_subscriber::{Layer as _, Registry, reload};
+use tracing_subscriber::{Layer as _, reload};
 
 use crate::config::{Format, Level, Log};
+use crate::levels::{self, Levels};
 
 /// Lines that wait, at most.
 const QUEUE: usize = 4096;
@@ -24,15 +24,14 @@ const FLUSH: Duration = Duration::from_millis(500);
 
 /// Changes the running log.
 pub struct Control {
-    level: reload::Handle<Targets, Registry>,
+    levels: Arc<Levels>,
     lines: Lines,
 }
 
 impl Control {
     /// From here on, lines of this level.
     pub fn set_level(&self, level: Level) {
-        // Fails only when the subscriber is gone, and the log with it.
-        let _gone = self.level.reload(targets(level));
+        self.levels.configure(level);
     }
 
     /// Waits until what was logged so far is written, for a moment.
@@ -48,7 +47,7 @@ impl Control {
 /// server inside; then there is nothing to control.
 pub fn start(log: Log) -> io::Result<Option<Control>> {
     let lines = Lines::start(io::stderr())?;
-    let (filter, level) = reload::Layer::new(targets(log.level));
+    let (filter, level) = reload::Layer::new(levels::targets(log.level));
     let registry = tracing_subscriber::registry();
     let writer = lines.clone();
     let plain = tracing_subscriber::fmt::layer()
@@ -60,26 +59,10 @@ pub fn start(log: Log) -> io::Result<Option<Control>> {
             .with(plain.json().flatten_event(true).with_filter(filter))
             .try_init(),
     };
-    Ok(started.ok().map(|()| Control { level, lines }))
-}
-
-/// Libraries below have much to say that only their authors need.
-fn targets(level: Level) -> Targets {
-    let ours = match level {
-        Level::Trace => LevelFilter::TRACE,
-        Level::Debug => LevelFilter::DEBUG,
-        Level::Info => LevelFilter::INFO,
-        Level::Warn => LevelFilter::WARN,
-        Level::Error => LevelFilter::ERROR,
-    };
-    let theirs = if level == Level::Trace {
-        LevelFilter::DEBUG
-    } else {
-        ours.min(LevelFilter::WARN)
-    };
-    Targets::new()
-        .with_target("keyfold", ours)
-        .with_default(theirs)
+    Ok(started.ok().map(|()| Control {
+        levels: Levels::start(level, log.level),
+        lines,
+    }))
 }
 
 enum Job {
@@ -208,15 +191,5 @@ mod tests {
         let text = String::from_utf8(text.lock().unwrap().clone()).unwrap();
         assert!(text.starts_with("line\n"));
         assert!(text.contains("log lines were dropped"), "{}", text.len());
-    }
-
-    #[test]
-    fn libraries_are_quieter_than_we_are() {
-        let info = targets(Level::Info);
-        assert!(info.would_enable("keyfold_core::audit", &tracing::Level::INFO));
-        assert!(!info.would_enable("keyfold_core::audit", &tracing::Level::DEBUG));
-        assert!(!info.would_enable("hyper::proto", &tracing::Level::INFO));
-        assert!(info.would_enable("rustls", &tracing::Level::WARN));
-        assert!(!targets(Level::Error).would_enable("rustls", &tracing::Level::WARN));
     }
 }

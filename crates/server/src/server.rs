@@ -11,9 +11,10 @@ use keyfold_core::{Core, Error};
 use tokio::sync::{mpsc, watch};
 
 use crate::config::{Config, ConfigError, Listener};
-use crate::http::Site;
+use crate::host::Process;
 use crate::http::listener::{self, Address, Bound, ListenError, ServerPhase as Phase};
 use crate::http::tls::Terms;
+use crate::http::{Site, Underway};
 use crate::wiring;
 
 /// How long requests that are under way may take when the server stops.
@@ -59,6 +60,9 @@ impl Server {
     pub async fn start(mut config: Config) -> Result<Self, StartError> {
         let bound = bind(&config.listeners).await?;
         let core = open(&mut config, &bound).await?;
+        let underway = Arc::<Underway>::default();
+        let api_addr = core.settings().api_addr.clone();
+        core.attach(Arc::new(Process::new(&config, &api_addr, underway.clone())));
         let (phase, stopping) = watch::channel(Phase::Serving);
         let (working, busy) = mpsc::channel(1);
         let addresses = bound.iter().map(|bound| bound.address().clone()).collect();
@@ -76,6 +80,7 @@ impl Server {
                 core: Arc::clone(&core),
                 limits,
                 headers,
+                underway: underway.clone(),
                 busy: working.clone(),
             };
             tokio::spawn(bound.serve(Arc::new(site), stopping.clone()));

@@ -18,3 +18,4 @@ mod people;
 mod shelf;
 mod tokens;
 mod world;
+mod wrapping;

@@ -126,6 +126,7 @@ impl World {
             token: token.map(|t| Secret::new(t.to_owned())),
             remote: None,
             headers: Vec::new(),
+            wrap_ttl: None,
         };
         self.core.handle(request).await
     }

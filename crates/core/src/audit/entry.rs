@@ -120,6 +120,8 @@ struct RequestPart<'a> {
     remote_port: Option<u16>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     headers: BTreeMap<&'a str, Vec<Cow<'a, str>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    wrap_ttl: Option<i64>,
 }
 
 #[derive(Serialize)]
@@ -132,6 +134,8 @@ struct ResponsePart<'a> {
     mount_accessor: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     auth: Option<ResponseAuth<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    wrap_info: Option<ResponseWrap<'a>>,
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     warnings: &'a [String],
 }
@@ -148,6 +152,17 @@ struct ResponseAuth<'a> {
     #[serde(skip_serializing_if = "str::is_empty")]
     entity_id: &'a str,
     token_type: &'a str,
+}
+
+#[derive(Serialize)]
+struct ResponseWrap<'a> {
+    ttl: i64,
+    token: Cow<'a, str>,
+    accessor: Cow<'a, str>,
+    creation_time: &'a str,
+    creation_path: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    wrapped_accessor: Option<Cow<'a, str>>,
 }
 
 impl<'m> Entry<'m> {
@@ -213,6 +228,14 @@ impl<'m> Entry<'m> {
                 identity_policies: &auth.identity_policies,
                 entity_id: &auth.entity_id,
                 token_type: auth.token_type,
+            }),
+            wrap_info: reply.wrap.as_ref().map(|wrap| ResponseWrap {
+                ttl: wrap.ttl.0,
+                token: veil.text(wrap.token.expose()),
+                accessor: veil.accessor(&wrap.accessor),
+                creation_time: &wrap.creation_time,
+                creation_path: &wrap.creation_path,
+                wrapped_accessor: wrap.wrapped_accessor.as_ref().map(|a| veil.accessor(a)),
             }),
             warnings: &reply.warnings,
         };
@@ -340,6 +363,7 @@ fn request<'a>(
         remote_address: remote.map(|a| a.ip().to_string()),
         remote_port: remote.map(|a| a.port()),
         headers: BTreeMap::new(),
+        wrap_ttl: parts.request.wrap_ttl.map(|ttl| ttl.0),
     }
 }
 

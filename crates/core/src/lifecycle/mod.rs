@@ -16,7 +16,7 @@ mod sealed;
 mod status;
 mod unsealed;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -33,7 +33,9 @@ use crate::clock::Clock;
 use crate::error::Error;
 use crate::initialize::Stanza;
 use crate::lockout::LockoutRules;
+use crate::metrics::{Metered, Metrics};
 use crate::mounts::Kinds;
+use crate::ports::host::Host;
 use crate::ports::storage::Storage;
 
 /// The layout of the store that this version writes, at [`FORMAT_KEY`].
@@ -84,6 +86,8 @@ pub struct Core {
     audit: AuditConfig,
     initialize: Vec<Stanza>,
     settings: Arc<Settings>,
+    pub(crate) counted: Arc<Metrics>,
+    host: OnceLock<Arc<dyn Host>>,
     state: ArcSwap<State>,
     /// Held by whoever changes the state.
     changing: tokio::sync::Mutex<()>,
@@ -107,8 +111,12 @@ impl Core {
             None => State::Uninit,
             Some(_) => State::Sealed(Arc::new(Sealed::new(seal::read(&*config.storage).await?))),
         };
+        let counted = Arc::<Metrics>::default();
+        let storage = Metered::new(config.storage, counted.storage.clone());
         Ok(Arc::new(Self {
-            storage: config.storage,
+            storage: Arc::new(storage),
+            counted,
+            host: OnceLock::new(),
             clock: config.clock,
             kinds: config.kinds,
             audit: config.audit,
@@ -143,6 +151,21 @@ impl Core {
 
     pub(crate) fn clock(&self) -> &Arc<dyn Clock> {
         &self.clock
+    }
+
+    /// What can be mounted.
+    pub(crate) fn kinds(&self) -> Kinds {
+        self.kinds
+    }
+
+    /// The process around it, where it has said so.
+    pub(crate) fn host(&self) -> Option<&Arc<dyn Host>> {
+        self.host.get()
+    }
+
+    /// Tells a vault which process it runs in. The first one counts.
+    pub fn attach(&self, host: Arc<dyn Host>) {
+        let _first_counts = self.host.set(host);
     }
 
     /// Seals: from here on nothing is served, and once the requests under way have ended the keys

@@ -14,14 +14,18 @@ use super::{Core, Settings};
 use crate::audit::Broker;
 use crate::barrier::{Barrier, Rotated, SYSTEM, View};
 use crate::clock::Clock;
+use crate::cors::{self, Cors};
 use crate::error::Error;
 use crate::identity::Identity;
+use crate::kept::Kept;
 use crate::lockout::Locks;
 use crate::mounts::{self, Mounts};
 use crate::passwords::PasswordPolicies;
 use crate::policies::Policies;
 use crate::policy::Acl;
 use crate::ports::storage::{Batch, Change};
+use crate::quotas::Quotas;
+use crate::sys::versions;
 use crate::tokens::{self, Token, Tokens};
 
 /// Where core's own records lie.
@@ -50,6 +54,10 @@ pub struct Unsealed {
     pub passwords: PasswordPolicies,
     /// The audit log.
     pub audit: Broker,
+    /// Which web pages may call.
+    pub(crate) cors: Kept<Cors>,
+    /// Rate limits.
+    pub quotas: Quotas,
     /// What the operator set.
     pub settings: Arc<Settings>,
     /// Time.
@@ -92,6 +100,7 @@ impl Unsealed {
         let changes = core.storage.watch();
         let damaged = || Error::corrupt(format!("{PREFIX}{CLUSTER}"));
         let (cluster, _) = system.read::<Cluster>(CLUSTER).await?.ok_or_else(damaged)?;
+        versions::note(&system, core.settings.version, clock.now()).await?;
         let mounts =
             Mounts::open(system.clone(), barrier.clone(), core.kinds, clock.clone()).await?;
         let tokens = Tokens::open(system.clone(), clock.clone(), mounts.shared()).await?;
@@ -99,6 +108,8 @@ impl Unsealed {
             policies: Policies::new(system.clone(), clock.clone()),
             identity: Identity::open(system.clone(), clock.clone()).await?,
             passwords: PasswordPolicies::new(system.clone()),
+            cors: cors::kept(system.clone()),
+            quotas: Quotas::new(system.clone()),
             audit: Broker::open(&system, core.audit.clone()).await?,
             locks: Locks::default(),
             settings: core.settings.clone(),
@@ -146,6 +157,8 @@ impl Unsealed {
                 self.policies.invalidate(key);
                 self.audit.invalidate(key);
                 self.identity.invalidate(key);
+                self.cors.invalidate(key);
+                self.quotas.invalidate(key);
             } else {
                 self.mounts.invalidate(key);
             }
@@ -157,6 +170,8 @@ impl Unsealed {
         self.policies.invalidate_all();
         self.audit.invalidate_all();
         self.identity.invalidate_all();
+        self.cors.forget();
+        self.quotas.invalidate_all();
         self.mounts.invalidate_all();
     }
 }

@@ -105,6 +105,9 @@ impl Mounts {
                 return Err(Error::bad(format!("cannot tune parameter {what} of sys/")));
             }
         }
+        if matches!(mount.target, Target::Cubbyhole) {
+            return Err(Error::bad("cannot tune cubbyhole/"));
+        }
         let options = tune.options.is_some();
         let record = mount.record.clone().tuned(tune)?;
         let entry = Batch::new().put(format!("{FOLDER}{}", record.uuid), json(&record)?);

@@ -200,6 +200,7 @@ fn target(
         "system" => Ok(Target::System),
         "token" => Ok(Target::Token),
         "identity" => Ok(Target::Identity),
+        "cubbyhole" => Ok(Target::Cubbyhole),
         kind => {
             let view = barrier.view(&record.uuid, &prefix(&record.uuid))?;
             engine(kind, view, kinds, clock, record)

@@ -239,7 +239,7 @@ pub(super) fn accessor(path: &str, kind: &str) -> String {
 }
 
 /// What every vault has.
-pub(super) fn builtin() -> [MountRecord; 3] {
+pub(super) fn builtin() -> [MountRecord; 4] {
     let of = |path: &str, kind: &str, description: &str, uuid: String| MountRecord {
         path: path.to_owned(),
         kind: kind.to_owned(),
@@ -248,7 +248,7 @@ pub(super) fn builtin() -> [MountRecord; 3] {
         uuid,
         options: None,
         config: MountConfig::default(),
-        local: false,
+        local: kind == "cubbyhole",
         seal_wrap: false,
         external_entropy_access: false,
         logins_since: None,
@@ -270,5 +270,11 @@ pub(super) fn builtin() -> [MountRecord; 3] {
             id::uuid(),
         ),
         of("identity/", "identity", "identity store", id::uuid()),
+        of(
+            "cubbyhole/",
+            "cubbyhole",
+            "per-token private secret storage",
+            id::uuid(),
+        ),
     ]
 }

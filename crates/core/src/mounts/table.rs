@@ -25,6 +25,8 @@ pub enum Target {
     Token,
     /// Core: `identity/`.
     Identity,
+    /// Core: `cubbyhole/`.
+    Cubbyhole,
     /// An engine over its view.
     Engine {
         /// The engine.

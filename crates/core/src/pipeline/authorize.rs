@@ -56,8 +56,7 @@ pub(super) async fn check(
         };
         question.put_to(&acl).map_err(|_| Error::Denied)?;
     }
-    // A rule that wants the answer wrapped can't be met here, so it can't be passed either.
-    if !grant.permits_wrapping(None) {
+    if !grant.permits_wrapping(request.wrap_ttl) {
         return Err(Error::Denied);
     }
     let limit = grant.pagination_limit;

@@ -1,7 +1,7 @@
 //! The way of a request, in order, on one screen.
 //!
 //! ```text
-//!   unsealed? → token → route → exists? → ACL → audit(request) → use → engine → audit(answer)
+//!   unsealed? → token → route → exists? → ACL → audit(request) → use → engine → wrap → audit(answer)
 //! ```
 //!
 //! Two proofs hold the order: only the ACL check makes an [`Authorized`], only the audit broker
@@ -11,12 +11,14 @@
 
 mod authorize;
 mod listing;
+mod wrapping;
 
 use std::sync::Arc;
 
 pub use self::authorize::Authorized;
 pub(crate) use self::authorize::{Question, Refusal};
 use crate::audit::{Admitted, Outcome, Parts};
+use crate::cubbyhole::Cubbyhole;
 use crate::error::{Error, UnsupportedReason};
 use crate::identity::IdentityStore;
 use crate::lifecycle::{Core, Unsealed};
@@ -111,7 +113,10 @@ pub(crate) async fn serve(
                 Some(format!("{}{meant}", mount.record.path))
             });
             let meant = meant.as_deref();
-            let verdict = authorize::check(vault, &request, &caller, &found, creates, meant).await;
+            let verdict = match wrapping::check(vault, &request, &caller).await {
+                Ok(()) => authorize::check(vault, &request, &caller, &found, creates, meant).await,
+                Err(error) => Err(error),
+            };
             (creates, verdict)
         }
         Err(error) => (false, Err(error)),
@@ -166,6 +171,10 @@ pub(crate) async fn serve(
         (Ok(spent), _, Err(error)) => (spent, Err(error)),
         (Ok(spent), None, Ok(_)) => (spent, Err(Error::Bug("a route without an engine"))),
     };
+    let result = match result {
+        Ok(reply) => wrapping::wrapped(vault, request, reply).await,
+        Err(error) => Err(error),
+    };
     let outcome = match &result {
         Ok(reply) => Outcome::Done(reply),
         Err(error) => Outcome::Failed(error),
@@ -210,7 +219,8 @@ async fn take_use(
     vault: &Unsealed,
     caller: &mut Caller,
 ) -> Result<Option<crate::tokens::Hash>, Error> {
-    let Some(token) = &caller.token else {
+    // The one use of a wrapping token is that its answer is taken out, which ends it.
+    let Some(token) = caller.token.as_ref().filter(|t| !t.is_wrapping()) else {
         return Ok(None);
     };
     let Some(left) = vault.tokens.spend(token).await? else {
@@ -262,6 +272,7 @@ fn call<'a>(
         caller,
         creates,
         remote: request.remote.map(|remote| remote.ip()),
+        wrap_ttl: request.wrap_ttl,
         mount,
         ..Call::new(request.op, below, found.params.clone(), &request.body, now)
     }
@@ -276,6 +287,7 @@ fn engine(core: &Arc<Core>, vault: &Arc<Unsealed>, mount: &Mount) -> Arc<dyn Dis
         }),
         Target::Token => Arc::new(TokenAuth(vault.clone())),
         Target::Identity => Arc::new(IdentityStore(vault.clone())),
+        Target::Cubbyhole => Arc::new(Cubbyhole(vault.clone())),
         Target::Engine { engine, .. } => engine.clone(),
     }
 }

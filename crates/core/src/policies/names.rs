@@ -34,7 +34,7 @@ pub fn granted(names: &[String], default: bool) -> Vec<String> {
 
 /// Policies that the server uses itself and nobody may be given.
 pub fn is_unassignable(name: &str) -> bool {
-    name == "response-wrapping"
+    name == crate::policy::builtin::WRAPPING
 }
 
 /// A name may hold slashes; its storage key is one segment, so that a listing has all.

@@ -1,4 +1,4 @@
-//! The two policies that every server has.
+//! The policies that every server has.
 
 use super::{Policy, TemplateValues};
 
@@ -68,6 +68,21 @@ path "sys/tools/hash/*" {
 # Logging in elsewhere as its entity.
 path "identity/oidc/provider/+/authorize" {
   capabilities = ["read", "update"]
+}
+"#;
+
+/// The name of the policy of wrapping tokens. Nobody can be given it, or change it.
+pub const WRAPPING: &str = "response-wrapping";
+
+/// Its text: what a wrapping token may do is to be unwrapped, in the old way too, and to go.
+pub const WRAPPING_TEXT: &str = r#"path "cubbyhole/response" {
+  capabilities = ["create", "read"]
+}
+path "sys/wrapping/unwrap" {
+  capabilities = ["update"]
+}
+path "auth/token/revoke-self" {
+  capabilities = ["update"]
 }
 "#;
 

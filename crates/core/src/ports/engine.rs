@@ -17,6 +17,7 @@ use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use keyfold_api::Seconds;
 use keyfold_api::body::Decoded;
 use serde::de::DeserializeOwned;
 
@@ -131,6 +132,8 @@ pub struct Call<'a> {
     pub now: Time,
     /// Who is at the other end, where there is an address.
     pub remote: Option<IpAddr>,
+    /// The answer is asked for wrapped, for so long.
+    pub wrap_ttl: Option<Seconds>,
     /// The mount that is asked; none for the seal's own doors.
     pub mount: Option<&'a MountRecord>,
     /// What the handler found in the body and has no use for.
@@ -151,6 +154,7 @@ impl<'a> Call<'a> {
             creates: false,
             now,
             remote: None,
+            wrap_ttl: None,
             mount: None,
             unknown: Unknown::default(),
         }

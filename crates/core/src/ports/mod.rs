@@ -7,4 +7,5 @@ pub mod audit;
 pub mod auth;
 pub mod engine;
 pub mod fetch;
+pub mod host;
 pub mod storage;

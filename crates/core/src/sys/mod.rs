@@ -2,24 +2,37 @@
 
 mod audit;
 mod capabilities;
+mod cluster;
+mod cors;
+mod counters;
 mod doors;
 mod explain;
 mod health;
 mod keys;
 mod leases;
 mod locked_users;
+mod machine;
+mod metrics;
 mod mounts;
 mod passwords;
+mod plugins;
 mod policies;
+mod process;
+mod quotas;
 mod remount;
 mod resultant;
+mod tools;
 mod ui;
+mod ui_headers;
+pub(crate) mod versions;
 mod who_can;
+mod wrapping;
 
 use std::sync::{Arc, LazyLock};
 
 pub use self::doors::Doors;
 use self::mounts::Part;
+pub(crate) use self::wrapping::not_wrapping;
 use crate::error::Error;
 use crate::lifecycle::{Core, Unsealed};
 use crate::policy::{JsonParams, Operation};
@@ -75,6 +88,18 @@ impl Engine for System {
                 resultant::rows(),
                 explain::rows(),
                 who_can::rows(),
+                wrapping::rows(),
+                tools::rows(),
+                cors::rows(),
+                quotas::rows(),
+                metrics::rows(),
+                cluster::rows(),
+                counters::rows(),
+                machine::rows(),
+                plugins::rows(),
+                process::rows(),
+                ui_headers::rows(),
+                versions::rows(),
             ];
             topics.into_iter().flatten().collect()
         });

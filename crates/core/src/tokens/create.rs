@@ -220,6 +220,7 @@ impl Tokens {
         if let Some(key) = token.lease_key() {
             batch = batch.put(key, Vec::new());
         }
+        self.made.add_one();
         Ok((token, text, batch))
     }
 }

@@ -15,11 +15,13 @@
 //!   sys/lease/<path>/h<h>          which path made it
 //!   sys/token/disowned/<uuid>      there are tokens whose auth method is gone
 //!   sys/expire/<seconds>-<h>       when it ends, in order
+//!   sys/cubbyhole/<h>/<path>       what it keeps for itself
 //! ```
 
 mod batch;
 mod chain;
 mod create;
+mod cubbyhole;
 mod disowned;
 pub mod expiry;
 mod lease;
@@ -35,6 +37,7 @@ mod role;
 mod routes;
 mod store;
 mod tidy;
+mod wrapping;
 
 use std::sync::Arc;
 
@@ -50,6 +53,7 @@ pub use self::params::{TokenMembers, TokenParams, TokenType, admits, parse_cidrs
 pub use self::record::{Hash, Kind, Token};
 pub use self::routes::TokenAuth;
 pub use self::store::Tokens;
+pub use self::wrapping::{NewWrapping, RESPONSE};
 
 /// Whose request it is.
 pub struct Caller {

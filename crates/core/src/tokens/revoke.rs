@@ -8,7 +8,7 @@
 //!   revoking/p ─► a page of p's children is removed, each leaves a note ─► … ─► no child, no note
 //! ```
 //!
-//! A crash leaves notes, which the next sweep goes on with. A small tree is cleared before the
+//! What a token kept in its cubbyhole goes before its note does. A crash leaves notes, which the next sweep goes on with. A small tree is cleared before the
 //! answer, a large one behind it.
 
 use std::time::Duration;
@@ -154,6 +154,7 @@ impl Tokens {
                 }
                 _ => {}
             }
+            self.clear_cubbyhole(&top).await?;
             let page = self.view.list(&children(&top), "", PAGE).await?;
             if page.names.is_empty() {
                 ended = ended.delete(format!("{REVOKING}{}", top.0));
@@ -217,6 +218,7 @@ impl Tokens {
             .await?;
         }
         if !page.more {
+            self.clear_cubbyhole(&parent.hash).await?;
             batch = batch.delete(format!("{REVOKING}{}", parent.hash.0));
             batch = self.removal(parent, batch);
         }
@@ -228,7 +230,7 @@ impl Tokens {
     }
 
     /// Adds to a batch what removes one token: its record and its place in each index.
-    fn removal(&self, token: &Token, batch: Batch) -> Batch {
+    pub(super) fn removal(&self, token: &Token, batch: Batch) -> Batch {
         let hash = &token.hash.0;
         let mut batch = batch
             .delete(format!("{ID}{hash}"))

@@ -13,6 +13,7 @@ use super::{batch, revoke};
 use crate::barrier::{View, json};
 use crate::clock::{Clock, Time};
 use crate::error::Error;
+use crate::metrics::Counter;
 use crate::mounts::Table;
 use crate::ports::storage::{Batch, Revision};
 
@@ -36,6 +37,8 @@ pub struct Tokens {
     mac: MacKey,
     cache: Cache<Hash, Arc<Token>>,
     pub(super) tidy_asked: AtomicBool,
+    /// Made since the vault was opened.
+    pub(crate) made: Counter,
 }
 
 impl Tokens {
@@ -78,6 +81,7 @@ impl Tokens {
             mac: MacKey::new(key),
             cache: Cache::new(CACHED),
             tidy_asked: AtomicBool::new(false),
+            made: Counter::default(),
         }
     }
 
@@ -255,6 +259,20 @@ impl Tokens {
             }
         }
         Ok((tokens, page.names.last().filter(|_| page.more).cloned()))
+    }
+
+    /// How many tokens there are.
+    pub async fn count(&self) -> Result<usize, Error> {
+        let mut count = 0;
+        let mut after = String::new();
+        loop {
+            let page = self.view.list(ID, &after, 10_000).await?;
+            count += page.names.len();
+            match page.names.into_iter().next_back() {
+                Some(last) if page.more => after = last,
+                _ => return Ok(count),
+            }
+        }
     }
 
     /// Drops a record from the cache.

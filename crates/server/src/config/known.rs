@@ -82,7 +82,6 @@ pub const LISTENER: &[&str] = &[
     "purpose",
     "require_request_header",
     "role",
-    "telemetry",
     "tls_auto_reload",
     "tls_cipher_suites",
     "tls_key_exchange_preferences",
@@ -93,6 +92,9 @@ pub const LISTENER: &[&str] = &[
     "x_forwarded_for_reject_not_authorized",
     "x_forwarded_for_reject_not_present",
 ];
+
+/// In the `telemetry` of a listener.
+pub const LISTENER_TELEMETRY: &[&str] = &["disallow_metrics"];
 
 /// In an `audit` block.
 pub const AUDIT: &[&str] = &["local"];

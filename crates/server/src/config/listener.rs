@@ -81,6 +81,8 @@ pub struct Limits {
     pub read_timeout: Duration,
     /// How long a connection may do nothing; an unfinished head of a request is nothing.
     pub idle_timeout: Duration,
+    /// `sys/metrics` is answered without a token.
+    pub open_metrics: bool,
 }
 
 /// A header for the answers of one status, or one class of them.
@@ -114,6 +116,7 @@ impl Default for Limits {
             json_strings: 100_000,
             read_timeout: Duration::from_secs(30),
             idle_timeout: Duration::from_secs(300),
+            open_metrics: false,
         }
     }
 }
@@ -279,6 +282,7 @@ fn limits(raw: &RawListener) -> Result<Limits, ConfigError> {
             *limit = time.value;
         }
     }
+    limits.open_metrics = raw.open_metrics;
     Ok(limits)
 }
 

@@ -86,6 +86,8 @@ pub struct RawListener {
     pub http_read_timeout: Option<Placed<Duration>>,
     /// `http_idle_timeout`.
     pub http_idle_timeout: Option<Placed<Duration>>,
+    /// `telemetry`: `unauthenticated_metrics_access`.
+    pub open_metrics: bool,
     /// `custom_response_headers`: status or class of it, header, values.
     pub headers: Vec<Placed<RawHeader>>,
 }
@@ -341,6 +343,13 @@ fn raw_listener(
             });
         }
     }
+    let mut open_metrics = false;
+    for block in section.blocks("telemetry", 0)? {
+        let mut telemetry = Section::new(file, "telemetry", block.body);
+        let open = telemetry.flag("unauthenticated_metrics_access")?;
+        open_metrics |= open.is_some_and(|flag| flag.value);
+        telemetry.finish(known::LISTENER_TELEMETRY, warnings)?;
+    }
     let listener = RawListener {
         texts,
         flags,
@@ -348,6 +357,7 @@ fn raw_listener(
         max_request_json_strings: section.number("max_request_json_strings")?,
         http_read_timeout: section.duration("http_read_timeout")?,
         http_idle_timeout: section.duration("http_idle_timeout")?,
+        open_metrics,
         headers,
         kind,
     };

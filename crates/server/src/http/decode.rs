@@ -2,7 +2,7 @@
 
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
-use keyfold_api::duration;
+use keyfold_api::duration::{self, Seconds};
 use keyfold_core::audit::{AuditedHeader, HeaderSettings};
 use keyfold_core::{Error, Op};
 use keyfold_secret::Secret;
@@ -14,6 +14,7 @@ const TOKEN: HeaderName = HeaderName::from_static("x-vault-token");
 /// Echoed in every answer.
 pub const NAMESPACE: HeaderName = HeaderName::from_static("x-vault-namespace");
 const WRAP_TTL: HeaderName = HeaderName::from_static("x-vault-wrap-ttl");
+const WRAP_FORMAT: HeaderName = HeaderName::from_static("x-vault-wrap-format");
 const MERGE_PATCH: &str = "application/merge-patch+json";
 const FORM: &str = "application/x-www-form-urlencoded";
 
@@ -26,6 +27,8 @@ pub struct Head {
     pub path: String,
     /// Where the members of the request stand.
     pub members: Members,
+    /// How long the answer is to be kept instead of going out.
+    pub wrap_ttl: Option<Seconds>,
 }
 
 /// Where the members of a request stand.
@@ -39,11 +42,24 @@ pub enum Members {
     Form,
 }
 
+impl Members {
+    /// A parameter of the query.
+    pub fn query(&self, name: &str) -> Option<&str> {
+        let Self::Query(pairs) = self else {
+            return None;
+        };
+        let mut pairs = pairs.iter();
+        pairs
+            .find(|(n, _)| n == name)
+            .map(|(_, value)| value.as_str())
+    }
+}
+
 /// Decodes all but the body and the token.
 pub fn head(parts: &Parts) -> Result<Head, Failure> {
     let path = path::below_v1(parts.uri.path())?;
     namespace(&parts.headers)?;
-    wrapping(&parts.headers)?;
+    let wrap_ttl = wrapping(&parts.headers)?;
     let query = match parts.uri.query() {
         Some(text) => query::pairs(text)
             .ok_or_else(|| Failure::bad("the query is not valid percent-encoded UTF-8"))?,
@@ -63,7 +79,12 @@ pub fn head(parts: &Parts) -> Result<Head, Failure> {
         Op::Write | Op::Patch if media_type(&parts.headers) == FORM => Members::Form,
         Op::Write | Op::Patch => Members::Json,
     };
-    Ok(Head { op, path, members })
+    Ok(Head {
+        op,
+        path,
+        members,
+        wrap_ttl,
+    })
 }
 
 /// The client's token: `X-Vault-Token`, else the first `Authorization` that begins with `Bearer `.
@@ -153,10 +174,10 @@ fn namespace(headers: &HeaderMap) -> Result<(), Failure> {
     }
 }
 
-/// What was asked to be wrapped is never answered in the open.
-fn wrapping(headers: &HeaderMap) -> Result<(), Failure> {
+/// How long the answer is to be kept, if it is to be wrapped.
+fn wrapping(headers: &HeaderMap) -> Result<Option<Seconds>, Failure> {
     let Some(value) = headers.get(WRAP_TTL) else {
-        return Ok(());
+        return Ok(None);
     };
     let text = String::from_utf8_lossy(value.as_bytes());
     let refused = |why: String| {
@@ -164,15 +185,21 @@ fn wrapping(headers: &HeaderMap) -> Result<(), Failure> {
             "error parsing X-Vault-Wrap-TTL header: {why}"
         )))
     };
-    match duration::parse(text.trim()) {
-        Err(error) => refused(error.quoting(text.trim())),
-        Ok(ttl) if ttl.is_negative() => refused("requested wrap ttl cannot be negative".into()),
-        Ok(ttl) if ttl == duration::Seconds::ZERO => Ok(()),
-        Ok(_) => Err(Failure::bad(
-            "response wrapping is not offered by this version: \
-             send the request without X-Vault-Wrap-TTL",
-        )),
+    let ttl = match duration::parse(text.trim()) {
+        Err(error) => return refused(error.quoting(text.trim())),
+        Ok(ttl) if ttl.is_negative() => {
+            return refused("requested wrap ttl cannot be negative".into());
+        }
+        Ok(ttl) => Some(ttl).filter(|ttl| *ttl != Seconds::ZERO),
+    };
+    let format = headers.get(WRAP_FORMAT).map(|f| f.as_bytes().trim_ascii());
+    // An opaque token where a signed one was asked for would be taken for a broken one.
+    if ttl.is_some() && format.is_some_and(|f| f.eq_ignore_ascii_case(b"jwt")) {
+        return Err(Failure::bad(
+            "X-Vault-Wrap-Format: jwt is not offered, wrapping tokens are opaque",
+        ));
     }
+    Ok(ttl)
 }
 
 fn merge_patch(headers: &HeaderMap) -> Result<(), Failure> {
@@ -311,14 +338,15 @@ mod tests {
     }
 
     #[test]
-    fn wrapping_is_refused_never_ignored() {
+    fn wrapping_is_asked_for_by_a_header() {
         let ttl = |text| [("x-vault-wrap-ttl", text)];
+        let asked = |text| head(&parts("GET", "/v1/a", &ttl(text))).unwrap().wrap_ttl;
         for text in ["", "0", "0s"] {
-            assert!(head(&parts("GET", "/v1/a", &ttl(text))).is_ok(), "{text}");
+            assert_eq!(asked(text), None, "{text}");
         }
+        assert_eq!(asked("60"), Some(Seconds(60)));
+        assert_eq!(asked("2m"), Some(Seconds(120)));
         for (text, answer) in [
-            ("60", "response wrapping is not offered"),
-            ("2m", "response wrapping is not offered"),
             (
                 "-5",
                 "error parsing X-Vault-Wrap-TTL header: requested wrap ttl cannot be negative",
@@ -332,6 +360,11 @@ mod tests {
             assert_eq!(status, 400);
             assert!(found.starts_with(answer), "{found}");
         }
+        let jwt = ("x-vault-wrap-format", "jwt");
+        let (status, found) = refused("GET", "/v1/a", &[("x-vault-wrap-ttl", "60"), jwt]);
+        assert_eq!(status, 400);
+        assert!(found.starts_with("X-Vault-Wrap-Format: jwt"), "{found}");
+        assert!(head(&parts("GET", "/v1/a", &[jwt])).is_ok());
     }
 
     #[test]

@@ -4,9 +4,8 @@ use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, STRICT_TRANSPORT_SECURITY};
 use http::{HeaderValue, Response, StatusCode};
 use http_body_util::Full;
-use keyfold_api::{Envelope, Seconds, error};
+use keyfold_api::error;
 use keyfold_core::Reply;
-use keyfold_core::reply::{Form, Json};
 
 use super::failure::{Failure, FailureBody};
 use crate::config::listener::ExtraHeader;
@@ -16,8 +15,7 @@ pub type Answer = Response<Full<Bytes>>;
 
 /// A reply of core.
 pub fn reply(request_id: &str, reply: &Reply) -> Answer {
-    let is_empty = reply.data.is_none() && reply.auth.is_none() && reply.warnings.is_empty();
-    let usual = if is_empty {
+    let usual = if reply.is_empty() {
         StatusCode::NO_CONTENT
     } else {
         StatusCode::OK
@@ -26,20 +24,12 @@ pub fn reply(request_id: &str, reply: &Reply) -> Answer {
         Some(status) => StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
         None => usual,
     };
-    let body = match (reply.form, &reply.data) {
-        _ if is_empty => Vec::new(),
-        (Form::Bare, Some(data)) => line(data),
-        (form, data) => Envelope {
-            request_id,
-            lease_duration: Seconds(i64::try_from(reply.lease_duration).unwrap_or(i64::MAX)),
-            data: data.as_ref().map(Json::bytes),
-            warnings: &reply.warnings,
-            auth: reply.auth.as_ref(),
-            ..Envelope::default()
-        }
-        .write(form == Form::Injected),
-    };
-    answer(status, body)
+    let mut answer = answer(status, reply.body(request_id));
+    if let Some(media) = reply.media {
+        let headers = answer.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(media));
+    }
+    answer
 }
 
 /// An error.
@@ -79,16 +69,10 @@ fn answer(status: StatusCode, body: Vec<u8>) -> Answer {
     answer
 }
 
-fn line(data: &Json) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(data.bytes().len() + 1);
-    bytes.extend_from_slice(data.bytes());
-    bytes.push(b'\n');
-    bytes
-}
-
 #[cfg(test)]
 mod tests {
     use http_body_util::BodyExt as _;
+    use keyfold_core::reply::{Form, Json};
 
     use super::*;
 

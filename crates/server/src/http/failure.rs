@@ -72,6 +72,7 @@ impl Failure {
             Error::MediaType(_) => Self::text(StatusCode::UNSUPPORTED_MEDIA_TYPE, text),
             Error::Sealed => Self::text(StatusCode::SERVICE_UNAVAILABLE, text),
             Error::BadSilently => Self::silent(StatusCode::BAD_REQUEST),
+            Error::RateLimited(_) => Self::text(StatusCode::TOO_MANY_REQUESTS, text),
             // Clients repeat a request that got 412, which is what should happen.
             Error::Contended => Self::text(StatusCode::PRECONDITION_FAILED, text),
             Error::Audit | Error::Unrecorded | Error::Corrupt(_) => {
@@ -99,6 +100,7 @@ fn is_callers(error: &Error) -> bool {
         | Error::MediaType(_)
         | Error::Sealed
         | Error::BadSilently
+        | Error::RateLimited(_)
         | Error::Contended => true,
         Error::Audit
         | Error::Unrecorded

@@ -7,6 +7,7 @@
 
 mod body;
 mod connection;
+mod cors;
 mod decode;
 mod detached;
 mod encode;
@@ -14,8 +15,11 @@ mod failure;
 pub mod listener;
 mod path;
 mod query;
+mod rate;
 mod service;
 pub mod tls;
+mod underway;
 mod unix;
 
 pub use service::Site;
+pub use underway::Underway;

@@ -2,19 +2,24 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
 use http::{Method, Request};
 use hyper::body::Incoming;
-use keyfold_core::{Core, id};
+use keyfold_core::{Core, Error, Op, id};
 use tokio::sync::mpsc;
 
 use super::decode::NAMESPACE;
 use super::detached::Detached;
 use super::encode::Answer;
 use super::failure::Failure;
-use super::{body, decode, encode};
+use super::underway::Underway;
+use super::{body, cors, decode, encode, rate};
 use crate::config::Limits;
 use crate::config::listener::ExtraHeader;
+
+/// What may be open to those who have no token.
+const METRICS: &str = "sys/metrics";
 
 /// What every connection of a listener shares.
 pub struct Site {
@@ -24,6 +29,8 @@ pub struct Site {
     pub limits: Limits,
     /// Additional response headers.
     pub headers: Vec<ExtraHeader>,
+    /// The requests under way, on all listeners.
+    pub underway: Arc<Underway>,
     /// Held by whatever still works; the server waits for the last one when it stops.
     #[expect(dead_code, reason = "it is there to be dropped")]
     pub busy: mpsc::Sender<()>,
@@ -38,6 +45,9 @@ pub async fn answer(
     let id = id::uuid();
     let namespace = request.headers().get(NAMESPACE).cloned();
     let is_head = request.method() == Method::HEAD;
+    let (method, path) = (request.method().as_str(), request.uri().path());
+    let underway = site.underway.clone();
+    let _place = underway.begin(&id, remote, method, path);
     let mut answer = match handle(site, remote, &id, request).await {
         Ok(answer) => answer,
         Err(failure) => encode::failure(&failure),
@@ -59,9 +69,34 @@ async fn handle(
     id: &str,
     request: Request<Incoming>,
 ) -> Result<Answer, Failure> {
+    let page = cors::page(&site.core, request.headers(), id).await?;
+    let Some(page) = page else {
+        return serve(site, remote, id, request).await;
+    };
+    if let Some(answer) = page.preflight(&request) {
+        return Ok(answer);
+    }
+    let mut answer = match serve(site, remote, id, request).await {
+        Ok(answer) => answer,
+        Err(failure) => encode::failure(&failure),
+    };
+    page.tell(&mut answer);
+    Ok(answer)
+}
+
+async fn serve(
+    site: &Arc<Site>,
+    remote: Option<SocketAddr>,
+    id: &str,
+    request: Request<Incoming>,
+) -> Result<Answer, Failure> {
     let (parts, incoming) = request.into_parts();
     let bytes = body::read(incoming, &site.limits).await?;
     let head = decode::head(&parts)?;
+    if site.limits.open_metrics && head.path == METRICS && head.op == Op::Read {
+        let reply = site.core.report(head.members.query("format"));
+        return Ok(encode::reply(id, &reply.map_err(|e| Failure::of(e, id))?));
+    }
     site.core
         .serves(&head.path)
         .map_err(|error| Failure::of(error, id))?;
@@ -76,11 +111,45 @@ async fn handle(
             Some(wanted) => decode::audited(&parts.headers, &wanted),
             None => Vec::new(),
         },
+        wrap_ttl: head.wrap_ttl,
     };
+    let began = Instant::now();
+    let (path, op) = (request.path.clone(), request.op);
+    let answer = ask(site, id, request).await?;
+    let status = answer.status().as_u16();
+    site.core.count(&path, op, status, began.elapsed());
+    Ok(answer)
+}
+
+/// Asks core, where the client may ask.
+async fn ask(
+    site: &Arc<Site>,
+    id: &str,
+    request: keyfold_core::Request,
+) -> Result<Answer, Failure> {
+    let _underway = site.core.metrics().begin();
+    let verdict = site.core.allowance(&request).await;
+    let Some(verdict) = verdict.map_err(|error| Failure::of(error, id))? else {
+        return Ok(run(site, id, request).await);
+    };
+    let mut answer = match verdict.allowance.retry {
+        Some(_) => failed(site, id, Error::RateLimited(request.path)),
+        None => run(site, id, request).await,
+    };
+    rate::tell(&mut answer, &verdict);
+    Ok(answer)
+}
+
+async fn run(site: &Arc<Site>, id: &str, request: keyfold_core::Request) -> Answer {
     // The site goes along, so that a server that stops waits for this too.
-    let site = Arc::clone(site);
+    let (site, after) = (Arc::clone(site), Arc::clone(site));
     match Detached::new(async move { site.core.handle(request).await }).await {
-        Ok(reply) => Ok(encode::reply(id, &reply)),
-        Err(error) => Err(Failure::of(error, id)),
+        Ok(reply) => encode::reply(id, &reply),
+        Err(error) => failed(&after, id, error),
     }
+}
+
+fn failed(site: &Site, id: &str, error: Error) -> Answer {
+    site.core.metrics().failed(&error);
+    encode::failure(&Failure::of(error, id))
 }

@@ -1,0 +1,180 @@
+//! What a server counts. A label is the path of a mount, an operation, a status or a fixed word:
+//! there are few of them, and none holds anything that a caller chose.
+
+mod family;
+mod storage;
+mod tally;
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+
+pub use self::family::Family;
+use self::family::{Kind, Value};
+pub(crate) use self::storage::Metered;
+use self::storage::StorageTally;
+use self::tally::Tally;
+use crate::error::Error;
+use crate::lifecycle::{Core, Unsealed};
+use crate::reply::{Form, Json, Reply};
+use crate::request::Op;
+
+/// The media type of Prometheus' text.
+const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// A counter.
+#[derive(Default)]
+pub(crate) struct Counter(AtomicU64);
+
+impl Counter {
+    pub fn add_one(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub fn sub_one(&self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    pub fn read(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// All counters of a process.
+#[derive(Default)]
+pub struct Metrics {
+    /// By the mount's path; empty for what lies in none.
+    mounts: ArcSwap<HashMap<String, Arc<Tally>>>,
+    /// Held by whoever adds a mount.
+    adding: Mutex<()>,
+    pub(crate) storage: Arc<StorageTally>,
+    unrecorded: Counter,
+    limited: Counter,
+    in_flight: Counter,
+}
+
+/// A request under way; it has ended when this is dropped.
+pub struct Underway<'a>(&'a Metrics);
+
+impl Drop for Underway<'_> {
+    fn drop(&mut self) {
+        self.0.in_flight.sub_one();
+    }
+}
+
+impl Metrics {
+    /// A request begins.
+    pub fn begin(&self) -> Underway<'_> {
+        self.in_flight.add_one();
+        Underway(self)
+    }
+
+    /// Notes why a request failed, where that is counted.
+    pub fn failed(&self, error: &Error) {
+        match error {
+            Error::Audit | Error::Unrecorded => self.unrecorded.add_one(),
+            Error::RateLimited(_) => self.limited.add_one(),
+            _ => {}
+        }
+    }
+
+    fn tally(&self, vault: Option<&Unsealed>, mount: &str) -> Arc<Tally> {
+        if let Some(known) = self.mounts.load().get(mount) {
+            return known.clone();
+        }
+        let _adding = self.adding.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut mounts = HashMap::clone(&self.mounts.load());
+        // So there are never more than there are mounts.
+        if let Some(vault) = vault {
+            let table = vault.mounts.table();
+            mounts.retain(|path, _| path.is_empty() || table.at(path).is_some());
+        }
+        let tally = mounts.entry(mount.to_owned()).or_default().clone();
+        self.mounts.store(Arc::new(mounts));
+        tally
+    }
+}
+
+impl Core {
+    /// What this process has counted.
+    pub fn metrics(&self) -> &Metrics {
+        &self.counted
+    }
+
+    /// Counts a request that was answered.
+    pub fn count(&self, path: &str, op: Op, status: u16, took: Duration) {
+        let vault = self.unsealed().ok();
+        let mount = vault.as_ref().and_then(|vault| vault.mounts.route(path));
+        let mount = mount.as_ref().map_or("", |(m, _)| m.record.path.as_str());
+        self.counted
+            .tally(vault.as_deref(), mount)
+            .count(op, status, took);
+    }
+
+    /// The answer of `sys/metrics`: `prometheus` for its text, else JSON.
+    pub fn report(&self, format: Option<&str>) -> Result<Reply, Error> {
+        let families = self.families();
+        match format {
+            None | Some("") => Reply::bare(&family::report(&families, self.clock().now())),
+            Some("prometheus") => Ok(Reply {
+                form: Form::Exact,
+                media: Some(TEXT),
+                ..Reply::raw(Json::raw(family::text(&families).into_bytes()))
+            }),
+            Some(_) => Err(Error::field("format", "there is \"prometheus\"")),
+        }
+    }
+
+    fn families(&self) -> Vec<Family> {
+        let counted = &self.counted;
+        let count = |name, help, counter: &Counter| {
+            Family::single(name, help, Kind::Counter, Value::Count(counter.read()))
+        };
+        let gauge =
+            |name, help, value: u64| Family::single(name, help, Kind::Gauge, Value::Count(value));
+        let open = self.unsealed().ok();
+        let mut families = vec![
+            gauge(
+                "vault_core_unsealed",
+                "Whether the vault is open.",
+                u64::from(open.is_some()),
+            ),
+            gauge(
+                "vault_core_in_flight_requests",
+                "Requests under way.",
+                counted.in_flight.read(),
+            ),
+            count(
+                "vault_audit_log_failure_total",
+                "Requests that no audit device could record.",
+                &counted.unrecorded,
+            ),
+            count(
+                "vault_quota_rate_limit_violation_total",
+                "Requests over a rate limit.",
+                &counted.limited,
+            ),
+        ];
+        if let Some(vault) = &open {
+            let (term, _, deks) = vault.barrier.active_term();
+            let mounts = vault.mounts.table().iter().count();
+            families.extend([
+                count(
+                    "vault_token_creation_total",
+                    "Tokens made since the vault was opened.",
+                    &vault.tokens.made,
+                ),
+                gauge("vault_barrier_term", "The active term.", term.into()),
+                gauge("vault_barrier_deks", "DEKs under it.", deks as u64),
+                gauge("vault_core_mounts", "Mounts.", mounts as u64),
+            ]);
+        }
+        families.extend(counted.storage.families());
+        let mounts = counted.mounts.load();
+        families.extend(tally::families(mounts.iter()));
+        families
+    }
+}

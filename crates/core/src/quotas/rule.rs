@@ -1,0 +1,31 @@
+//! A rate limit as it is stored.
+
+use serde::{Deserialize, Serialize};
+
+/// So many requests of a client in so long a time.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Rule {
+    /// Its name.
+    pub name: String,
+    /// Where it holds: a mount, or something below one; empty for everything.
+    pub path: String,
+    /// Requests in an interval, more than zero.
+    pub rate: f64,
+    /// Seconds, at least one.
+    pub interval: u64,
+    /// Seconds for which a client that went over it gets nothing at all; zero for none.
+    pub block_interval: u64,
+}
+
+impl Rule {
+    /// Its path without the slash at the end.
+    pub fn place(&self) -> &str {
+        self.path.trim_end_matches('/')
+    }
+
+    /// Whole requests in an interval.
+    pub fn limit(&self) -> u64 {
+        // A cast of a float saturates, so any rate has a limit.
+        self.rate.ceil() as u64
+    }
+}

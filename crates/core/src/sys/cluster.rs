@@ -1,0 +1,103 @@
+//! What there is of a cluster: one node, no replication, the seal.
+
+use serde::Serialize;
+
+use super::{Row, System};
+use crate::error::Error;
+use crate::reply::Reply;
+use crate::request::Op;
+
+pub(super) fn rows() -> Vec<Row> {
+    vec![
+        Row::new(Op::Read, "ha-status", "The nodes.", |s, _| {
+            Box::pin(s.ha_status())
+        }),
+        Row::new(Op::Read, "replication/status", "There is none.", |s, _| {
+            Box::pin(s.replication_status())
+        })
+        .open(),
+        Row::new(
+            Op::Read,
+            "internal/ui/namespaces",
+            "The namespaces, of which there are none.",
+            |s, _| Box::pin(s.ui_namespaces()),
+        ),
+        Row::new(
+            Op::Read,
+            "seal-backend-status",
+            "Whether the seals work.",
+            |s, _| Box::pin(s.seal_backend_status()),
+        )
+        .open(),
+    ]
+}
+
+#[derive(Serialize)]
+struct Nodes<'a> {
+    nodes: [Node<'a>; 1],
+}
+
+#[derive(Serialize)]
+struct Node<'a> {
+    hostname: &'a str,
+    api_address: &'a str,
+    cluster_address: &'a str,
+    active_node: bool,
+    last_echo: Option<String>,
+    version: &'a str,
+}
+
+#[derive(Serialize)]
+struct Replication {
+    mode: &'static str,
+}
+
+#[derive(Serialize)]
+struct Seals {
+    healthy: bool,
+    backends: [Backend; 1],
+}
+
+#[derive(Serialize)]
+struct Backend {
+    name: &'static str,
+    healthy: bool,
+}
+
+impl System {
+    async fn ha_status(&self) -> Result<Reply, Error> {
+        let settings = self.core.settings();
+        Reply::injected(&Nodes {
+            nodes: [Node {
+                hostname: &super::machine::hostname(),
+                api_address: &settings.api_addr,
+                cluster_address: "",
+                active_node: true,
+                last_echo: None,
+                version: settings.version,
+            }],
+        })
+    }
+
+    /// The root namespace is not told.
+    async fn ui_namespaces(&self) -> Result<Reply, Error> {
+        #[derive(Serialize)]
+        struct Nothing {}
+        Reply::data(&Nothing {})
+    }
+
+    async fn replication_status(&self) -> Result<Reply, Error> {
+        Reply::data(&Replication { mode: "disabled" })
+    }
+
+    /// Shares need no machine that could fail.
+    async fn seal_backend_status(&self) -> Result<Reply, Error> {
+        Reply::data(&Seals {
+            healthy: true,
+            backends: [Backend {
+                name: "shamir",
+                healthy: true,
+            }],
+        })
+    }
+}
