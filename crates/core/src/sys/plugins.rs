@@ -69,7 +69,7 @@ impl System {
         let version = self.builtin_version();
         let brief = |kind: &'static str| {
             let version = &version;
-            let names = self.names(kind).into_iter();
+            let names = self.mountable(kind).into_iter();
             names.map(move |name| Brief {
                 builtin: true,
                 deprecation_status: SUPPORTED,
@@ -79,21 +79,21 @@ impl System {
             })
         };
         Reply::data(&Catalog {
-            auth: self.names("auth"),
-            database: self.names("database"),
-            secret: self.names("secret"),
+            auth: self.mountable("auth"),
+            database: self.mountable("database"),
+            secret: self.mountable("secret"),
             detailed: brief("auth").chain(brief("secret")).collect(),
         })
     }
 
     async fn catalog_list(&self, call: &Call<'_>) -> Result<Reply, Error> {
-        let names = self.names(call.param("type")).into_iter();
+        let names = self.mountable(call.param("type")).into_iter();
         reply::keys(names.map(str::to_owned).collect())
     }
 
     async fn catalog_read(&self, call: &Call<'_>) -> Result<Reply, Error> {
         let name = call.param("name");
-        if !self.names(call.param("type")).contains(&name) {
+        if !self.mountable(call.param("type")).contains(&name) {
             return Err(Error::NotFound);
         }
         Reply::data(&Detailed {
@@ -109,7 +109,7 @@ impl System {
         })
     }
 
-    fn names(&self, kind: &str) -> Vec<&'static str> {
+    fn mountable(&self, kind: &str) -> Vec<&'static str> {
         let kinds = self.core.kinds();
         let kinds: &[EngineKind] = match kind {
             "auth" => kinds.auths,
