@@ -17,8 +17,7 @@ use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use keyfold_api::Seconds;
-use keyfold_api::body::Decoded;
+use keyfold_api::{Seconds, body::Decoded};
 use serde::de::DeserializeOwned;
 
 pub use self::unknown::Unknown;
@@ -159,9 +158,7 @@ impl<'a> Call<'a> {
             unknown: Unknown::default(),
         }
     }
-}
 
-impl Call<'_> {
     /// What a name of the pattern stands for; empty where the pattern has no such name.
     pub fn param(&self, name: &str) -> &str {
         self.params
