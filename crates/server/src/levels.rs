@@ -7,18 +7,16 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::{Registry, reload};
 
 use crate::config::Level;
+use crate::wiring;
 
 /// Loggers by the names that they have on the wire, and the part of the program that each is for.
-const LOGGERS: [(&str, &str); 11] = [
+const LOGGERS: [(&str, &str); 8] = [
     ("audit", "keyfold_core::audit"),
-    ("auth", "keyfold_backends::auth"),
     ("core", "keyfold_core"),
     ("expiration", "keyfold_core::tokens::expiry"),
     ("http", "keyfold_server::http"),
     ("policy", "keyfold_core::policies"),
     ("quotas", "keyfold_core::quotas"),
-    ("secrets", "keyfold_backends::engines"),
-    ("storage", "keyfold_backends::storage"),
     ("system", "keyfold_core::sys"),
     ("token", "keyfold_core::tokens"),
 ];
@@ -76,10 +74,7 @@ pub fn all() -> BTreeMap<&'static str, &'static str> {
     };
     let state = levels.state();
     let level = |name| state.own.get(name).unwrap_or(&state.all).name();
-    LOGGERS
-        .iter()
-        .map(|(name, _)| (*name, level(name)))
-        .collect()
+    loggers().map(|(name, _)| (name, level(name))).collect()
 }
 
 /// Sets a logger's level, or that of all; without a level, the configured one. A name that no
@@ -95,7 +90,7 @@ pub fn set(logger: Option<&str>, level: Option<Level>) {
             };
             return;
         };
-        let known = LOGGERS.iter().find(|(name, _)| *name == logger);
+        let known = loggers().find(|(name, _)| *name == logger);
         match (known, level) {
             (Some((name, _)), Some(level)) => {
                 state.own.insert(name, level);
@@ -108,6 +103,11 @@ pub fn set(logger: Option<&str>, level: Option<Level>) {
     });
 }
 
+/// All loggers.
+fn loggers() -> impl Iterator<Item = (&'static str, &'static str)> {
+    LOGGERS.into_iter().chain(wiring::LOGGERS)
+}
+
 impl State {
     fn new(level: Level) -> Self {
         Self {
@@ -118,9 +118,9 @@ impl State {
     }
 
     fn targets(&self) -> Targets {
-        let own = LOGGERS.iter().filter_map(|(name, target)| {
+        let own = loggers().filter_map(|(name, target)| {
             let level = self.own.get(name)?;
-            Some((*target, filter(*level)))
+            Some((target, filter(*level)))
         });
         targets(self.all).with_targets(own)
     }

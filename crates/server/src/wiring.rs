@@ -23,6 +23,13 @@ pub const KINDS: Kinds = Kinds {
     fetch: &Web,
 };
 
+/// Loggers of what is made here, and the part of the program that each is for.
+pub const LOGGERS: [(&str, &str); 3] = [
+    ("auth", "keyfold_backends::auth"),
+    ("secrets", "keyfold_backends::engines"),
+    ("storage", "keyfold_backends::storage"),
+];
+
 /// What can keep audit lines.
 pub static AUDIT: &[AuditKind] = &audit::KINDS;
 
