@@ -62,6 +62,7 @@ impl Request {
             token: None,
             remote: None,
             headers: Vec::new(),
+            wrap_ttl: None,
         }
     }
 }
