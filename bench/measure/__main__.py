@@ -18,6 +18,7 @@ def main():
     base = os.environ.get("BENCH_DIR")
     folder = Path(tempfile.mkdtemp(prefix="bench-", dir=base or target))
     programs = {name: target / "release" / name for name in ("keyfold", "keyfold-ceiling")}
+    programs["token_memory"] = target / "release" / "examples" / "token_memory"
     try:
         parts = [report.machine(folder)]
         if arguments.only == "lists":

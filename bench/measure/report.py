@@ -24,7 +24,7 @@ def machine(folder):
     )
 
 
-def server(results, writes, resident, after):
+def server(results, writes, resident, after, token):
     """The table of the server, from rounds by target and row."""
     lines = [
         f"## Server\n\nwrk, {load.CONNECTIONS} connections, keep-alive; a token that is not root, under an ACL policy; "
@@ -44,7 +44,9 @@ def server(results, writes, resident, after):
     lines += [
         f"\nOne 4 KiB fdatasync on this disk: {fdatasync:.0f} µs (median of the probes between the rounds); the "
         "goal for durable writes holds where it is 150 µs.",
-        f"Resident memory after start and unseal: {resident:.1f} MiB (goal: under 40), after the load: {after:.1f} MiB.\n",
+        f"Resident memory after start and unseal: {resident:.1f} MiB (goal: under 40), after the load: {after:.1f} MiB.",
+        f"A token in the cache: {token:,} bytes (goal: under 1,024), by the example "
+        "`cargo run -p keyfold-backends --example token_memory`.\n",
     ]
     return "\n".join(lines)
 

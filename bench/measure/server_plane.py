@@ -4,6 +4,7 @@ import base64
 import contextlib
 import json
 import os
+import subprocess
 import time
 from dataclasses import dataclass
 from statistics import median
@@ -58,7 +59,8 @@ def measure(programs, folder, quick):
                     results[name].setdefault(row, []).append(done)
         after = targets["no audit"].process.resident_mib()
         writes = durable_writes(targets["no audit"], folder, seconds, count)
-    return report.server(results, writes, resident, after)
+    done = subprocess.run([programs["token_memory"]], check=True, capture_output=True, text=True)
+    return report.server(results, writes, resident, after, int(done.stdout.split()[0]))
 
 
 def ceiling(stack, program):

@@ -1,6 +1,6 @@
 //! What a token costs that is held in memory: fills the cache of an open vault.
 //!
-//! `cargo run --release -p keyfold-backends --example token_memory`
+//! `cargo run -p keyfold-backends --example token_memory`
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -32,6 +32,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             auths: &[],
         },
         audit: AuditConfig::default(),
+        initialize: Vec::new(),
         settings: Settings {
             default_lease_ttl: Duration::from_secs(3600),
             max_lease_ttl: Duration::from_secs(3600),

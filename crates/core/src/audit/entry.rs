@@ -264,7 +264,7 @@ fn common(veil: Veil<'_>, parts: &Parts<'_, '_>, who: Who<'_>) -> Vec<u8> {
     let token = if veil.format.raw { who.text } else { who.hash };
     let clear = veil.format.raw || veil.format.clear_accessor;
     let accessor = match &parts.caller.token {
-        Some(token) if clear => Some(token.accessor.as_str()).filter(|a| !a.is_empty()),
+        Some(token) if clear => Some(&*token.accessor).filter(|a| !a.is_empty()),
         _ => who.accessor,
     };
     let exempt = parts
@@ -331,7 +331,7 @@ fn auth<'a>(
         display_name: Some(&token.display_name),
         policies: Some(match identity {
             Some(standing) => standing.with(&token.policies).into(),
-            None => token.policies.as_slice().into(),
+            None => (&*token.policies).into(),
         }),
         token_policies: Some(&token.policies),
         identity_policies: identity.map_or(&[], |standing| &standing.policies),

@@ -82,7 +82,7 @@ pub struct Broker {
     mac: MacKey,
     /// HMACs of tokens and accessors, which stand in every line: by the accessor, which, unlike a
     /// token's text, never comes twice.
-    callers: Cache<String, (Arc<str>, Arc<str>)>,
+    callers: Cache<Box<str>, (Arc<str>, Arc<str>)>,
 }
 
 /// Callers whose HMACs are kept.

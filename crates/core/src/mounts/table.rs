@@ -102,7 +102,7 @@ impl Table {
         let Some(accessor) = &token.mount else {
             return true;
         };
-        self.auths.get(accessor).is_some_and(|mount| {
+        self.auths.get(&**accessor).is_some_and(|mount| {
             token.path.starts_with(&mount.record.path)
                 && mount
                     .record

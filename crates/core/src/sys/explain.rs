@@ -109,7 +109,7 @@ impl System {
             } else {
                 call.caller.token()?.clone()
             };
-            (self.vault.acl(&token).await?, token.policies.clone())
+            (self.vault.acl(&token).await?, token.policies.to_vec())
         };
         let demand = self.demand(&asked);
         let (allowed, reason) = asked.verdict(&acl, demand);

@@ -195,7 +195,8 @@ impl System {
             return Ok(());
         }
         let mut others = (**caller).clone();
-        others.policies.retain(|name| name != "default");
+        let rest = caller.policies.iter().filter(|name| *name != "default");
+        others.policies = rest.cloned().collect();
         let acl = self.vault.acl(&others).await?;
         let params = JsonParams(call.body.bytes());
         acl.check(call.full_path, Operation::Update, &params)

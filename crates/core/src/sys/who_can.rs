@@ -152,9 +152,9 @@ impl System {
 impl Holder {
     fn of(token: Token) -> Self {
         Self {
-            accessor: token.accessor,
-            display_name: token.display_name,
-            policies: token.policies,
+            accessor: token.accessor.into(),
+            display_name: token.display_name.into(),
+            policies: token.policies.into(),
             expire_time: token.expires.map(crate::clock::Time::rfc3339),
         }
     }

@@ -125,10 +125,10 @@ impl Carried {
     fn token(self, hash: Hash) -> Token {
         Token {
             hash,
-            accessor: String::new(),
-            policies: self.policies,
-            path: self.path,
-            display_name: self.display_name,
+            accessor: Box::default(),
+            policies: self.policies.into(),
+            path: self.path.into(),
+            display_name: self.display_name.into(),
             meta: self.meta.map(Pairs::from),
             num_uses: 0,
             spent: false,
@@ -144,10 +144,10 @@ impl Carried {
             parent: self.parent,
             depth: 0,
             kind: Kind::Batch,
-            bound_cidrs: self.bound_cidrs,
-            entity: self.entity,
-            role: self.role,
-            mount: self.mount,
+            bound_cidrs: self.bound_cidrs.into(),
+            entity: self.entity.map(Box::from),
+            role: self.role.map(Box::from),
+            mount: self.mount.map(Box::from),
             internal: Pairs::default(),
         }
     }

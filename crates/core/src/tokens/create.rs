@@ -181,10 +181,10 @@ impl Tokens {
         let hash = self.hash(text.expose());
         let token = Token {
             hash: hash.clone(),
-            accessor: id::base62(24),
-            policies: new.policies,
-            path: new.path,
-            display_name: new.display_name,
+            accessor: id::base62(24).into(),
+            policies: new.policies.into(),
+            path: new.path.into(),
+            display_name: new.display_name.into(),
             meta: new.meta.map(Pairs::from),
             num_uses: new.num_uses,
             spent: false,
@@ -200,10 +200,10 @@ impl Tokens {
             parent: new.parent,
             depth: new.depth,
             kind: new.kind,
-            bound_cidrs: new.bound_cidrs,
-            entity: new.entity,
-            role: new.role,
-            mount: new.mount,
+            bound_cidrs: new.bound_cidrs.into(),
+            entity: new.entity.map(Box::from),
+            role: new.role.map(Box::from),
+            mount: new.mount.map(Box::from),
             internal: new.internal.into(),
         };
         let id_key = format!("{ID}{}", hash.0);

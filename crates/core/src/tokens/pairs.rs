@@ -9,13 +9,13 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Texts by name, sorted by name.
 #[derive(Clone, Default)]
-pub struct Pairs(Box<[(String, String)]>);
+pub struct Pairs(Box<[(Box<str>, Box<str>)]>);
 
 impl Pairs {
     /// What a name stands for.
-    pub fn get(&self, name: &str) -> Option<&String> {
-        let found = self.0.iter().find(|(known, _)| known == name);
-        found.map(|(_, text)| text)
+    pub fn get(&self, name: &str) -> Option<&str> {
+        let found = self.0.iter().find(|(known, _)| **known == *name);
+        found.map(|(_, text)| &**text)
     }
 
     /// There is none.
@@ -25,13 +25,21 @@ impl Pairs {
 
     /// All of them as a map.
     pub fn to_map(&self) -> BTreeMap<String, String> {
-        self.0.iter().cloned().collect()
+        let pairs = self.0.iter();
+        pairs
+            .map(|(name, text)| (name.to_string(), text.to_string()))
+            .collect()
     }
 }
 
 impl From<BTreeMap<String, String>> for Pairs {
     fn from(map: BTreeMap<String, String>) -> Self {
-        Self(map.into_iter().collect())
+        let pairs = map.into_iter();
+        Self(
+            pairs
+                .map(|(name, text)| (name.into(), text.into()))
+                .collect(),
+        )
     }
 }
 
@@ -71,7 +79,7 @@ mod tests {
     fn they_read_back() {
         let text = r#"{"a":"1","b":"2"}"#;
         let pairs: Pairs = serde_json::from_str(text).unwrap();
-        assert_eq!(pairs.get("b").map(String::as_str), Some("2"));
+        assert_eq!(pairs.get("b"), Some("2"));
         assert_eq!(pairs.get("c"), None);
         assert_eq!(serde_json::to_string(&pairs).unwrap(), text);
         assert_eq!(Pairs::from(pairs.to_map()).0, pairs.0);

@@ -60,20 +60,21 @@ impl Kind {
     }
 }
 
-/// What is known of a token.
+/// What is known of a token. A hundred thousand of them are held in memory: each text and list is
+/// only as large as what it holds.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Token {
     /// Its name in the store.
     #[serde(skip, default = "unnamed")]
     pub hash: Hash,
     /// A handle that can look it up, renew and revoke it, but not use it.
-    pub accessor: String,
+    pub accessor: Box<str>,
     /// Names of its policies, sorted.
-    pub policies: Vec<String>,
+    pub policies: Box<[String]>,
     /// The path that made it.
-    pub path: String,
+    pub path: Box<str>,
     /// For people and the audit log.
-    pub display_name: String,
+    pub display_name: Box<str>,
     /// Given by whoever made it.
     pub meta: Option<Pairs>,
     /// Requests it is still good for; zero: no limit, unless [`Token::spent`].
@@ -110,16 +111,16 @@ pub struct Token {
     pub kind: Kind,
     /// The addresses that may use it; all where there are none.
     #[serde(default)]
-    pub bound_cidrs: Vec<IpNet>,
+    pub bound_cidrs: Box<[IpNet]>,
     /// The entity that it acts for, an id of `identity/`.
     #[serde(default)]
-    pub entity: Option<String>,
+    pub entity: Option<Box<str>>,
     /// The token role that it was made by.
     #[serde(default)]
-    pub role: Option<String>,
+    pub role: Option<Box<str>>,
     /// The accessor of the auth mount that it was made by; absent for `auth/token/`.
     #[serde(default)]
-    pub mount: Option<String>,
+    pub mount: Option<Box<str>>,
     /// What its auth method needs to renew it: never shown.
     #[serde(default)]
     pub internal: Pairs,

@@ -72,7 +72,7 @@ pub(super) fn lookup(
     now: Time,
 ) -> Result<Reply, Error> {
     // The first root token was issued by nobody; the wire leaves these members out for it.
-    let issued = token.path != "auth/token/root";
+    let issued = &*token.path != "auth/token/root";
     Reply::data(&Lookup {
         accessor: &token.accessor,
         creation_time: token.created.secs(),
@@ -105,14 +105,14 @@ pub(super) fn lookup(
 pub(super) fn auth(token: &Token, text: Option<Secret<String>>, ttl: u64) -> Auth {
     Auth {
         client_token: text.unwrap_or_else(|| Secret::new(String::new())),
-        accessor: token.accessor.clone(),
-        policies: token.policies.clone(),
-        token_policies: token.policies.clone(),
+        accessor: token.accessor.to_string(),
+        policies: token.policies.to_vec(),
+        token_policies: token.policies.to_vec(),
         identity_policies: Vec::new(),
         metadata: token.meta.as_ref().map(Pairs::to_map),
         lease_duration: Seconds(i64::try_from(ttl).unwrap_or(i64::MAX)),
         renewable: token.renewable,
-        entity_id: token.entity.clone().unwrap_or_default(),
+        entity_id: token.entity.as_deref().unwrap_or_default().to_owned(),
         token_type: token.kind.as_str(),
         orphan: token.parent.is_none(),
         num_uses: i64::try_from(token.num_uses).unwrap_or(i64::MAX),

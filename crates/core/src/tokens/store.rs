@@ -17,7 +17,7 @@ use crate::metrics::Counter;
 use crate::mounts::Table;
 use crate::ports::storage::{Batch, Revision};
 
-/// Tokens that are kept in memory at most; about half a KiB each.
+/// Tokens that are kept in memory at most; under 1 KiB each, place in the cache included.
 const CACHED: usize = 100_000;
 pub(super) const ID: &str = "token/id/";
 pub(super) const ACCESSOR: &str = "token/accessor/";
@@ -141,8 +141,6 @@ impl Tokens {
         let Some((token, _)) = self.load(hash).await? else {
             return Ok(None);
         };
-        let mut token = token;
-        token.policies.shrink_to_fit();
         let token = Arc::new(token);
         // A guard that was overtaken by `forget` refuses the stale value; it still answers.
         let _ = place.insert(token.clone());
@@ -229,7 +227,7 @@ impl Tokens {
             for name in &page.names {
                 // One that was revoked since the listing is no error.
                 if let Some((token, _)) = self.load(&Hash::of(name)).await? {
-                    found.push(token.accessor);
+                    found.push(token.accessor.into());
                 }
             }
             match page.names.last() {

@@ -37,7 +37,7 @@ pub struct NewWrapping {
 impl Token {
     /// It is there to be unwrapped and for nothing else. Nobody can be given its policy.
     pub fn is_wrapping(&self) -> bool {
-        self.policies == [builtin::WRAPPING]
+        *self.policies == [builtin::WRAPPING]
     }
 }
 
@@ -72,10 +72,10 @@ impl Tokens {
                 return Ok(None);
             };
             let new = NewWrapping {
-                path: token.path,
+                path: token.path.into(),
                 ttl: token.creation_ttl,
                 answer,
-                accessor: token.internal.get(INSIDE).cloned(),
+                accessor: token.internal.get(INSIDE).map(str::to_owned),
             };
             let (info, batch) = self.wrapping(new, batch)?;
             self.view.commit(batch).await?;
@@ -118,10 +118,10 @@ impl Tokens {
         let batch = batch.put(place(&token.hash, RESPONSE), new.answer.into_inner());
         let info = WrapInfo {
             token: text,
-            accessor: token.accessor,
+            accessor: token.accessor.into(),
             ttl: Seconds(i64::try_from(new.ttl).unwrap_or(i64::MAX)),
             creation_time: token.created.rfc3339(),
-            creation_path: token.path,
+            creation_path: token.path.into(),
             wrapped_accessor: new.accessor,
         };
         Ok((info, batch))

@@ -110,7 +110,7 @@ impl AppRole {
 
     /// What a token may have when it is renewed: what its role says by now.
     pub(super) async fn renewal(&self, token: &Token) -> Result<TokenParams, Error> {
-        let name = token.internal.get(ROLE).map_or("", String::as_str);
+        let name = token.internal.get(ROLE).unwrap_or_default();
         match self.store.role(name).await? {
             Some((role, _)) => Ok(role.token),
             None => Err(Error::bad(format!("{} during renewal", no_role(name)))),

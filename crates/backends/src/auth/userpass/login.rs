@@ -61,12 +61,12 @@ pub(super) async fn login(view: &View, call: &Call<'_>) -> Result<Reply, Error> 
 /// What a token of a login may have by now: nothing more when the user is gone, or has other
 /// policies.
 pub(super) async fn renew(view: &View, token: &Token) -> Result<TokenParams, Error> {
-    let name = token.internal.get(USERNAME).and_then(|n| Name::parse(n));
+    let name = token.internal.get(USERNAME).and_then(Name::parse);
     let name = name.ok_or(Error::Bug("a token of userpass without a name"))?;
     let gone = || Error::bad("the user who logged in does not exist any more, not renewing");
     let (user, _) = User::find(view, &name).await?.ok_or_else(gone)?;
     let params = user.params;
-    if policies::granted(&params.policies, !params.no_default_policy) != token.policies {
+    if policies::granted(&params.policies, !params.no_default_policy) != *token.policies {
         return Err(Error::bad("policies have changed, not renewing"));
     }
     Ok(params)

@@ -158,7 +158,11 @@ impl TokenAuth {
                 Some(standing.entity.id.clone())
             }
             // A child acts for whom its parent acts for.
-            _ => parent.entity.clone().filter(|_| !orphan),
+            _ => parent
+                .entity
+                .as_deref()
+                .filter(|_| !orphan)
+                .map(str::to_owned),
         };
         let renewable = asked.renewable.unwrap_or(true) && role.is_none_or(|r| r.renewable);
         let new = NewToken {

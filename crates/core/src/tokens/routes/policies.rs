@@ -53,7 +53,7 @@ impl Choice<'_> {
         // `default` comes by itself only where that gives nothing that the parent has not.
         let adds_default = !self.asked.is_empty() && (self.privileged || has("default"));
         let chosen = if self.asked.is_empty() {
-            self.parent.policies.clone()
+            self.parent.policies.to_vec()
         } else {
             self.asked
         };
@@ -69,7 +69,7 @@ impl Choice<'_> {
         let mut chosen = match (by_itself, role.allows_some()) {
             (false, _) => self.asked,
             (true, true) => role.allowed_policies.clone(),
-            (true, false) => self.parent.policies.clone(),
+            (true, false) => self.parent.policies.to_vec(),
         };
         if role.allows_some() && !chosen.iter().all(|p| role.allows(p)) {
             return Err(not_allowed(&chosen, role));
