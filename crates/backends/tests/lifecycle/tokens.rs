@@ -12,7 +12,7 @@ use crate::world::{World, token};
 
 const MAKER: &str = r#"path "auth/token/create*" { capabilities = ["update"] }"#;
 
-async fn begun() -> World {
+pub async fn begun() -> World {
     let world = World::begun().await;
     world
         .write("sys/policies/acl/maker", json!({"policy": MAKER}))
@@ -21,7 +21,7 @@ async fn begun() -> World {
     world
 }
 
-async fn make(world: &World, parent: &str, body: Value) -> String {
+pub async fn make(world: &World, parent: &str, body: Value) -> String {
     let path = "auth/token/create";
     token(
         world
@@ -31,7 +31,7 @@ async fn make(world: &World, parent: &str, body: Value) -> String {
     )
 }
 
-async fn alive(world: &World, text: &str) -> bool {
+pub async fn alive(world: &World, text: &str) -> bool {
     let self_ = "auth/token/lookup-self";
     world
         .ask(Some(text), Op::Read, self_, Value::Null)
@@ -39,13 +39,13 @@ async fn alive(world: &World, text: &str) -> bool {
         .is_ok()
 }
 
-async fn stored(world: &World, prefix: &str) -> usize {
+pub async fn stored(world: &World, prefix: &str) -> usize {
     let records = world.dump().await;
     records.keys().filter(|k| k.starts_with(prefix)).count()
 }
 
 /// Sweeps until no note is left.
-async fn settle(world: &World) {
+pub async fn settle(world: &World) {
     let vault = world.core.unsealed().unwrap();
     for _ in 0..1000 {
         vault.tokens.finish_prefixes().await.unwrap();
