@@ -7,8 +7,10 @@ from datetime import date
 
 from measure import load
 
-# The share of the ceiling that was asked of the first version.
+# The share of the ceiling that is asked, without and with an audit device.
 GOALS = {"no audit": 0.45, "file audit": 0.30}
+# Rows of which something else is asked.
+OTHER = {"AppRole login, batch token": {"no audit": 0.35}, "token lookup-self": {"no audit": 0.45}}
 
 
 def machine(folder):
@@ -36,11 +38,14 @@ def server(results, writes, resident, after, token):
     for row, rounds in results["ceiling"].items():
         top = load.middle(rounds)
         lines.append(figures(row, "ceiling", top, "1", ""))
-        for name, goal in GOALS.items():
+        for name in GOALS:
             done = load.middle(results[name][row])
-            lines.append(figures("", name, done, f"{done.per_second / top.per_second:.2f}", f"≥ {goal:.2f}"))
-    done, fdatasync = writes
-    lines.append(figures("KV v2 write, durable", "no audit", done, "", "≥ 5,000/s at 150 µs"))
+            goal = OTHER.get(row, GOALS).get(name)
+            goal = f"≥ {goal:.2f}" if goal else ""
+            lines.append(figures("", name, done, f"{done.per_second / top.per_second:.2f}", goal))
+    written, logins, fdatasync = writes
+    lines.append(figures("KV v2 write, durable", "no audit", written, "", "≥ 5,000/s at 150 µs"))
+    lines.append(figures("AppRole login, durable service token", "no audit", logins, "", "≥ 4,000/s at 150 µs"))
     lines += [
         f"\nOne 4 KiB fdatasync on this disk: {fdatasync:.0f} µs (median of the probes between the rounds); the "
         "goal for durable writes holds where it is 150 µs.",

@@ -1,4 +1,4 @@
-"""The server: transit and KV reads beside the ceiling, durable KV writes beside the disk's own speed."""
+"""The server: requests beside the ceiling, durable writes and logins beside the disk's own speed."""
 
 import base64
 import contextlib
@@ -26,6 +26,8 @@ class Target:
     process: process.Process
     token: str
     ciphertext: str
+    # The bodies of AppRole logins by kind of token; the ceiling has none and does the work of an encryption instead.
+    logins: dict
 
     def rounds(self):
         """Name of the row to path and settings."""
@@ -34,7 +36,15 @@ class Target:
             "transit encrypt, 32 bytes": ("/v1/transit/encrypt/bench", {"method": "POST", "body": json.dumps(seal)}),
             "transit decrypt, 32 bytes": ("/v1/transit/decrypt/bench", {"method": "POST", "body": json.dumps(unseal)}),
             "KV v2 read": ("/v1/secret/data/bench/one", {"method": "GET"}),
+            "token lookup-self": ("/v1/auth/token/lookup-self", {"method": "GET"}),
+            "AppRole login, batch token": self.login("batch", seal),
         }
+
+    def login(self, kind, other):
+        """Path and settings of a login, or those of another request where there are no logins."""
+        body = self.logins.get(kind)
+        path = "/v1/auth/approle/login" if body else "/v1/transit/encrypt/bench"
+        return path, {"method": "POST", "body": json.dumps(body or other)}
 
 
 def measure(programs, folder, quick):
@@ -58,7 +68,7 @@ def measure(programs, folder, quick):
                     done = load.run(target.process, path, seconds, token=target.token, **settings)
                     results[name].setdefault(row, []).append(done)
         after = targets["no audit"].process.resident_mib()
-        writes = durable_writes(targets["no audit"], folder, seconds, count)
+        writes = durable(targets["no audit"], folder, seconds, count)
     done = subprocess.run([programs["token_memory"]], check=True, capture_output=True, text=True)
     return report.server(results, writes, resident, after, int(done.stdout.split()[0]))
 
@@ -66,7 +76,7 @@ def measure(programs, folder, quick):
 def ceiling(stack, program):
     running = stack.enter_context(process.ceiling(program))
     sealed = running.call("POST", "/v1/transit/encrypt/bench", {"plaintext": PLAINTEXT})
-    return Target(running, "", sealed["data"]["ciphertext"])
+    return Target(running, "", sealed["data"]["ciphertext"], {})
 
 
 def prepare(server, root):
@@ -79,21 +89,38 @@ def prepare(server, root):
     token = token["auth"]["client_token"]
     server.call("PUT", "/v1/secret/data/bench/one", {"data": {"password": "x" * 40}}, token)
     sealed = server.call("PUT", "/v1/transit/encrypt/bench", {"plaintext": PLAINTEXT}, token)
-    return Target(server, token, sealed["data"]["ciphertext"])
+    return Target(server, token, sealed["data"]["ciphertext"], approles(server, root))
 
 
-def durable_writes(target, folder, seconds, count):
-    """Writes to unique paths, each acknowledged when it is on disk, between probes of that disk."""
+def approles(server, root):
+    """A role for each kind of token, and what logs in there."""
+    server.call("PUT", "/v1/sys/auth/approle", {"type": "approle"}, root)
+    logins = {}
+    for kind in ("batch", "service"):
+        role = f"/v1/auth/approle/role/{kind}"
+        server.call("PUT", role, {"token_type": kind, "token_policies": "bench", "token_ttl": "1h"}, root)
+        role_id = server.call("GET", f"{role}/role-id", None, root)["data"]["role_id"]
+        secret_id = server.call("PUT", f"{role}/secret-id", {}, root)["data"]["secret_id"]
+        logins[kind] = {"role_id": role_id, "secret_id": secret_id}
+    return logins
+
+
+def durable(target, folder, seconds, count):
+    """Writes to unique paths and logins, each acknowledged when it is on disk, between probes of that disk: the rounds of
+    both, and the median probe."""
     body = json.dumps({"data": {"password": "x" * 40}})
-    rounds, probes = [], [fdatasync_us(folder)]
+    writes, logins, probes = [], [], [fdatasync_us(folder)]
     for turn in range(count):
         note(f"round {turn + 1} of {count}: KV v2 write, durable")
         prefix = f"/v1/secret/data/bench/{turn}-"
-        rounds.append(
-            load.run(target.process, "/", seconds, "unique", token=target.token, body=body, prefix=prefix)
-        )
+        done = load.run(target.process, "/", seconds, "unique", token=target.token, body=body, prefix=prefix)
+        writes.append(done)
         probes.append(fdatasync_us(folder))
-    return load.middle(rounds), median(probes)
+        note(f"round {turn + 1} of {count}: AppRole login, durable service token")
+        path, settings = target.login("service", {})
+        logins.append(load.run(target.process, path, seconds, token=target.token, **settings))
+        probes.append(fdatasync_us(folder))
+    return load.middle(writes), load.middle(logins), median(probes)
 
 
 def fdatasync_us(folder, tries=300):

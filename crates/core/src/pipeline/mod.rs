@@ -279,7 +279,7 @@ fn call<'a>(
 }
 
 /// Who answers below a mount.
-fn engine(core: &Arc<Core>, vault: &Arc<Unsealed>, mount: &Mount) -> Arc<dyn Dispatch> {
+pub(crate) fn engine(core: &Arc<Core>, vault: &Arc<Unsealed>, mount: &Mount) -> Arc<dyn Dispatch> {
     match &mount.target {
         Target::System => Arc::new(System {
             core: core.clone(),

@@ -281,6 +281,10 @@ pub struct Help {
     pub pattern: &'static str,
     /// The sentence.
     pub help: &'static str,
+    /// What it demands.
+    pub access: Access,
+    /// A write that may create.
+    pub may_create: bool,
 }
 
 /// An engine, for the pipeline: the table behind a pointer. Implemented for every [`Engine`].
@@ -374,6 +378,8 @@ impl<E: Engine> Dispatch for E {
                 op: row.op,
                 pattern: row.pattern,
                 help: row.help,
+                access: row.access,
+                may_create: row.exists.is_some(),
             })
             .collect()
     }
