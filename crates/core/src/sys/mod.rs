@@ -14,6 +14,7 @@ mod locked_users;
 mod machine;
 mod metrics;
 mod mounts;
+mod openapi;
 mod passwords;
 mod plugins;
 mod policies;
@@ -93,6 +94,7 @@ impl Engine for System {
                 cors::rows(),
                 quotas::rows(),
                 metrics::rows(),
+                openapi::rows(),
                 cluster::rows(),
                 counters::rows(),
                 machine::rows(),

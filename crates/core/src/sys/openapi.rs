@@ -80,7 +80,10 @@ struct Paths(BTreeMap<String, Map<String, Value>>);
 impl Paths {
     fn add(&mut self, mount: &Mount, generic: bool, rows: Vec<Help>) {
         let record = &mount.record;
-        let fixed = matches!(record.kind.as_str(), "system" | "token" | "identity" | "cubbyhole");
+        let fixed = matches!(
+            record.kind.as_str(),
+            "system" | "token" | "identity" | "cubbyhole"
+        );
         let placeholder = format!("{}_mount_path", record.kind.replace('-', "_"));
         let base = match (generic && !fixed, record.is_auth()) {
             (false, _) => record.path.clone(),
@@ -210,13 +213,28 @@ mod tests {
     #[test]
     fn a_read_and_a_list_share_a_get() {
         let mut of = item(&names("metadata/{path}"));
-        add_row(&mut of, &row(Op::Read, "metadata/{path...}", Access::Token), "/kv/metadata/{path}");
-        add_row(&mut of, &row(Op::List, "metadata/{path...}", Access::Token), "/kv/metadata/{path}");
-        add_row(&mut of, &row(Op::Write, "metadata/{path...}", Access::Sudo), "/kv/metadata/{path}");
+        add_row(
+            &mut of,
+            &row(Op::Read, "metadata/{path...}", Access::Token),
+            "/kv/metadata/{path}",
+        );
+        add_row(
+            &mut of,
+            &row(Op::List, "metadata/{path...}", Access::Token),
+            "/kv/metadata/{path}",
+        );
+        add_row(
+            &mut of,
+            &row(Op::Write, "metadata/{path...}", Access::Sudo),
+            "/kv/metadata/{path}",
+        );
         assert_eq!(of["get"]["parameters"][0]["required"], false);
         assert_eq!(of["get"]["operationId"], "read-kv-metadata-path");
         assert_eq!(of["parameters"][0]["name"], "path");
-        assert_eq!((&of["x-vault-sudo"], &of["x-vault-createSupported"]), (&true.into(), &true.into()));
+        assert_eq!(
+            (&of["x-vault-sudo"], &of["x-vault-createSupported"]),
+            (&true.into(), &true.into())
+        );
         assert!(of["post"]["requestBody"].is_object());
     }
 }
