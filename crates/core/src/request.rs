@@ -61,6 +61,7 @@ impl Request {
             body: Body::empty(),
             token: None,
             remote: None,
+            wrap_ttl: None,
             headers: Vec::new(),
             wrap_ttl: None,
         }
