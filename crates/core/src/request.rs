@@ -61,7 +61,6 @@ impl Request {
             body: Body::empty(),
             token: None,
             remote: None,
-            wrap_ttl: None,
             headers: Vec::new(),
             wrap_ttl: None,
         }
