@@ -4,7 +4,8 @@
 //!   mount "kv/" + pattern "data/{path...}" + rows Read, Write  ──►  "/kv/data/{path}": {get, post}
 //! ```
 //!
-//! It holds the mounts that the caller's policies reach. What a call takes is not part of a table:
+//! It holds the mounts that the caller's policies reach; without a token, what `sys/` answers without
+//! one. What a call takes is not part of a table:
 //! bodies are objects of any members.
 
 use std::collections::BTreeMap;
@@ -28,8 +29,8 @@ pub(super) fn rows() -> Vec<Row> {
     let path = "internal/specs/openapi";
     let what = "The API as an OpenAPI document.";
     vec![
-        Row::new(Op::Read, path, what, |s, c| Box::pin(s.openapi(c))),
-        Row::new(Op::Write, path, what, |s, c| Box::pin(s.openapi(c))),
+        Row::new(Op::Read, path, what, |s, c| Box::pin(s.openapi(c))).open(),
+        Row::new(Op::Write, path, what, |s, c| Box::pin(s.openapi(c))).open(),
     ]
 }
 
@@ -46,17 +47,21 @@ struct Asked {
 impl System {
     async fn openapi(&self, call: &Call<'_>) -> Result<Reply, Error> {
         let generic = call.decode::<Asked>()?.generic_mount_paths.unwrap_or(false);
-        let acl = self.vault.acl(call.caller.token()?).await?;
+        let acl = match &call.caller.token {
+            Some(token) => Some(self.vault.acl(token).await?),
+            None => None,
+        };
         let table = self.vault.mounts.table();
         let mut paths = Paths::default();
         for mount in table.sorted() {
             let path = &mount.record.path;
-            if !acl.reaches_below(path) {
-                continue;
+            let reached = acl.as_ref().is_some_and(|acl| acl.reaches_below(path));
+            if reached {
+                let engine = pipeline::engine(&self.core, &self.vault, mount);
+                paths.add(mount, generic, engine.help(""));
             }
-            let engine = pipeline::engine(&self.core, &self.vault, mount);
-            paths.add(mount, generic, engine.help(""));
             if path == "sys/" {
+                paths.add(mount, generic, open_rows(self.help("")));
                 paths.add(mount, generic, Doors(self.core.clone()).help(""));
             }
         }
@@ -71,6 +76,12 @@ impl System {
             "paths": paths.0,
         }))
     }
+}
+
+/// Those that ask for no token.
+fn open_rows(mut rows: Vec<Help>) -> Vec<Help> {
+    rows.retain(|row| row.access == Access::Open);
+    rows
 }
 
 /// Path items by path.

@@ -15,6 +15,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 
 use super::service::{self, Site};
+use super::unreadable::Unreadable;
 
 /// How far the server is with stopping.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,13 +69,12 @@ pub async fn serve<I>(
             }
         }
     });
-    let io = TokioIo::new(io);
     match protocol {
         Protocol::Http1 => {
             let connection = http1::Builder::new()
                 .header_read_timeout(None)
                 .pipeline_flush(true)
-                .serve_connection(io, service);
+                .serve_connection(TokioIo::new(Unreadable::new(io)), service);
             drive(
                 pin!(connection),
                 http1::Connection::graceful_shutdown,
@@ -88,7 +88,7 @@ pub async fn serve<I>(
             let connection = http2::Builder::new(TokioExecutor::new())
                 .timer(TokioTimer::new())
                 .max_concurrent_streams(256)
-                .serve_connection(io, service);
+                .serve_connection(TokioIo::new(io), service);
             drive(
                 pin!(connection),
                 http2::Connection::graceful_shutdown,

@@ -20,6 +20,7 @@ mod service;
 pub mod tls;
 mod underway;
 mod unix;
+mod unreadable;
 
 pub use service::Site;
 pub use underway::Underway;
