@@ -8,4 +8,5 @@ pub mod auth;
 pub mod engine;
 pub mod fetch;
 pub mod host;
+mod pattern;
 pub mod storage;
