@@ -120,5 +120,5 @@ async fn a_method_that_comes_back_to_its_place_does_not_bring_its_old_tokens() {
     }
     let body = json!({"role_id": "r", "secret_id": "wrong"});
     let login = world.anonymous(Op::Write, "auth/ci/login", body).await;
-    assert!(matches!(login, Err(Error::BadRequest(_))));
+    assert!(matches!(login, Err(Error::Unproven(_))));
 }
