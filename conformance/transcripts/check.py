@@ -10,6 +10,7 @@ not there fails, and so does one that is there and no longer differs.
 """
 
 import argparse
+import json
 import os
 import re
 import subprocess
@@ -19,14 +20,20 @@ from pathlib import Path
 
 LIST = Path(__file__).with_name("differs.txt")
 FILES = ["kv", "sys", "auth"]
+# Scenarios whose configuration this version refuses to start with: seals that open without people, and several nodes.
+REFUSED = ["autoseal-static", "ha-raft"]
 STEP = re.compile(r"^  ([\w-]+/\S+): (.*)$")
 
 
 def replayed(replay, file):
     """What the replay program says of a file: the steps that differ and why, its totals, and the lines of scenarios."""
-    command = [sys.executable, replay, "--server-cmd", os.environ["KEYFOLD_BIN"], "--file", file, "--show", "100000"]
+    transcript = Path(replay).resolve().parents[1] / "golden" / f"{file}-transcript.json"
+    names = [scenario["name"] for scenario in json.loads(transcript.read_text())["scenarios"]]
+    names = ",".join(name for name in names if name not in REFUSED)
+    command = [sys.executable, replay, "--server-cmd", os.environ["KEYFOLD_BIN"]]
+    command += ["--file", file, "--scenario", names, "--show", "100000"]
     done = subprocess.run(command, capture_output=True, text=True)
-    if "total:" not in done.stdout:
+    if not (done.stdout.splitlines() or [""])[-1].startswith("total:"):
         raise SystemExit(f"transcripts: the replay of {file} broke off:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
     found = dict(match.groups() for match in map(STEP.match, done.stdout.splitlines()) if match)
     return found, done.stdout.splitlines()[-1]
@@ -63,7 +70,7 @@ def main():
         runs = list(pool.map(lambda file: replayed(arguments.replay, file), FILES))
     differs = {step: why for found, _ in runs for step, why in found.items()}
     for file, (_, total) in zip(FILES, runs):
-        print(f"transcripts: {file}: {total}")
+        print(f"transcripts: {file}, {total}")
 
     known = listed()
     if arguments.write or arguments.add:

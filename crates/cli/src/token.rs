@@ -33,7 +33,7 @@ pub(crate) struct CapabilitiesArgs {
     /// The first argument is an accessor
     #[arg(long)]
     accessor: bool,
-    /// [TOKEN] PATH
+    /// A path, or a token and a path
     #[arg(required = true, num_args = 1..=2, value_name = "TOKEN|PATH")]
     arguments: Vec<String>,
 }

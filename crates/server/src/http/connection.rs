@@ -73,7 +73,6 @@ pub async fn serve<I>(
         Protocol::Http1 => {
             let connection = http1::Builder::new()
                 .header_read_timeout(None)
-                .pipeline_flush(true)
                 .serve_connection(TokioIo::new(Unreadable::new(io)), service);
             drive(
                 pin!(connection),
