@@ -7,8 +7,8 @@ use clap::{Args, Parser, Subcommand};
 use crate::output::Format;
 use crate::pairs::pair;
 use crate::{
-    audit, auth, completion, demo, envelope, exit, kv, lease, logical, login, operator, policy,
-    secrets, server, token,
+    audit, auth, completion, demo, envelope, exit, kv, lease, logical, login, mounts, operator,
+    policy, server, token,
 };
 
 /// Keyfold: secrets and keys in a server, and files encrypted under them.
@@ -96,7 +96,7 @@ pub(crate) enum Command {
     Print(login::Print),
     /// Mount, tune and move secrets engines
     #[command(subcommand)]
-    Secrets(secrets::Secrets),
+    Secrets(mounts::Mounts),
     /// Mount, tune and move auth methods
     #[command(subcommand, disable_help_subcommand = true)]
     Auth(auth::Auth),

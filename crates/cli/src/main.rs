@@ -29,7 +29,6 @@ mod path_help;
 mod policy;
 mod prompt;
 mod rehearsal;
-mod secrets;
 mod server;
 mod session;
 mod status;
@@ -106,7 +105,7 @@ fn run(session: &Session, command: Command) -> Result<Exit, CliError> {
         Command::Rewrap(args) => return envelope::rewrap::run(session, args),
         Command::Census(args) => return envelope::census::run(session, &args),
         Command::Login(args) => login::run(session, args),
-        Command::Secrets(secrets) => secrets::run(session, secrets),
+        Command::Secrets(secrets) => mounts::run(session, mounts::Class::Secrets, secrets),
         Command::Print(print) => login::print(session, &print),
         Command::Auth(auth) => auth::run(session, auth),
         Command::Lease(lease) => lease::run(session, lease),

@@ -1,17 +1,45 @@
 //! What `keyfold secrets` and `keyfold auth` have in common: both are mounts.
 
-pub(crate) mod enable;
-pub(crate) mod tune;
+mod enable;
+mod tune;
 
+use clap::Subcommand;
 use keyfold_client::Request;
 use serde_json::{Map, Value};
 
-pub(crate) use enable::EnableArgs;
-pub(crate) use tune::TuneArgs;
+use enable::EnableArgs;
+use tune::TuneArgs;
 
 use crate::error::CliError;
 use crate::output::{Answer, Table, text_of};
 use crate::session::Session;
+
+/// The commands that both have.
+#[derive(Subcommand)]
+pub(crate) enum Mounts {
+    /// Mount it
+    Enable(Box<EnableArgs>),
+    /// Unmount it: its key and all it stored are destroyed, the tokens of its logins are revoked
+    Disable {
+        /// The mount's path
+        path: String,
+    },
+    /// List the mounts
+    List {
+        /// Show options and lease times too
+        #[arg(long)]
+        detailed: bool,
+    },
+    /// Move a mount to another path, with all it holds
+    Move {
+        /// Where it is
+        from: String,
+        /// Where it goes
+        to: String,
+    },
+    /// Change a mount's tuning
+    Tune(Box<TuneArgs>),
+}
 
 /// Which kind of mount.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -45,8 +73,19 @@ impl Class {
     }
 }
 
+/// Runs one of them.
+pub(crate) fn run(session: &Session, class: Class, mounts: Mounts) -> Result<(), CliError> {
+    match mounts {
+        Mounts::Enable(args) => enable::run(session, class, *args),
+        Mounts::Disable { path } => disable(session, class, &path),
+        Mounts::List { detailed } => list(session, class, detailed),
+        Mounts::Move { from, to } => relocate(session, class, &from, &to),
+        Mounts::Tune(args) => tune::run(session, class, *args),
+    }
+}
+
 /// Unmounts.
-pub(crate) fn disable(session: &Session, class: Class, path: &str) -> Result<(), CliError> {
+fn disable(session: &Session, class: Class, path: &str) -> Result<(), CliError> {
     let path = path.trim_matches('/');
     session.call(&Request::delete(&format!("{}/{path}", class.api())))?;
     session.output.done(&format!(
@@ -56,12 +95,7 @@ pub(crate) fn disable(session: &Session, class: Class, path: &str) -> Result<(),
 }
 
 /// Moves a mount to another path, with all it holds.
-pub(crate) fn relocate(
-    session: &Session,
-    class: Class,
-    from: &str,
-    to: &str,
-) -> Result<(), CliError> {
+fn relocate(session: &Session, class: Class, from: &str, to: &str) -> Result<(), CliError> {
     let place = |path: &str| format!("{}{}/", class.root(), path.trim_matches('/'));
     let (from, to) = (place(from), place(to));
     let body = serde_json::json!({"from": from, "to": to});
@@ -75,7 +109,7 @@ pub(crate) fn relocate(
 }
 
 /// Lists the mounts.
-pub(crate) fn list(session: &Session, class: Class, detailed: bool) -> Result<(), CliError> {
+fn list(session: &Session, class: Class, detailed: bool) -> Result<(), CliError> {
     let answer = Answer::of(&session.call(&Request::read(class.api()))?)?;
     let mounts = answer.data.ok_or(CliError::Answer("data"))?;
     session

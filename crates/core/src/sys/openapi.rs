@@ -95,11 +95,11 @@ impl Paths {
             record.kind.as_str(),
             "system" | "token" | "identity" | "cubbyhole"
         );
-        let placeholder = format!("{}_mount_path", record.kind.replace('-', "_"));
+        let parameter = format!("{}_mount_path", record.kind.replace('-', "_"));
         let base = match (generic && !fixed, record.is_auth()) {
             (false, _) => record.path.clone(),
-            (true, false) => format!("{{{placeholder}}}/"),
-            (true, true) => format!("auth/{{{placeholder}}}/"),
+            (true, false) => format!("{{{parameter}}}/"),
+            (true, true) => format!("auth/{{{parameter}}}/"),
         };
         for row in rows {
             let pattern = row.pattern.trim_end_matches('/').replace("...}", "}");
@@ -107,7 +107,7 @@ impl Paths {
             let path = path.trim_end_matches('/').to_owned();
             let mut names: Vec<String> = names(&pattern);
             if generic && !fixed {
-                names.push(placeholder.clone());
+                names.push(parameter.clone());
             }
             let item = self.0.entry(path.clone()).or_insert_with(|| item(&names));
             add_row(item, &row, &path);

@@ -45,9 +45,7 @@ pub async fn answer(
     let id = id::uuid();
     let namespace = request.headers().get(NAMESPACE).cloned();
     let is_head = request.method() == Method::HEAD;
-    let (method, path) = (request.method().as_str(), request.uri().path());
-    let underway = site.underway.clone();
-    let _place = underway.begin(&id, remote, method, path);
+    let _place = (site.underway).begin(&id, remote, request.method(), request.uri());
     let mut answer = match handle(site, remote, &id, request).await {
         Ok(answer) => answer,
         Err(failure) => encode::failure(&failure),
