@@ -2,7 +2,9 @@
 
 use std::fmt::Write as _;
 
-use keyfold_client::{ClientConfig, Method, Request};
+use keyfold_client::{Address, ClientConfig, Method, Request};
+
+use crate::error::CliError;
 
 /// How to print a request.
 #[derive(Clone, Copy)]
@@ -24,15 +26,16 @@ impl Rehearsal {
     }
 
     /// The text, with its line break.
-    pub(crate) fn of(self, request: &Request, config: &ClientConfig) -> String {
+    pub(crate) fn of(self, request: &Request, config: &ClientConfig) -> Result<String, CliError> {
         match self {
             Self::Curl => curl(request, config),
-            Self::Policy => policy(request),
+            Self::Policy => Ok(policy(request)),
         }
     }
 }
 
-fn curl(request: &Request, config: &ClientConfig) -> String {
+fn curl(request: &Request, config: &ClientConfig) -> Result<String, CliError> {
+    let address = Address::parse(&config.address)?;
     let mut text = "curl".to_owned();
     let method = match request.method() {
         Method::Get | Method::List => "",
@@ -67,19 +70,11 @@ fn curl(request: &Request, config: &ClientConfig) -> String {
     if let Some(body) = request.body() {
         let _ = write!(text, " -d {}", quoted(&String::from_utf8_lossy(body)));
     }
-    let query: Vec<_> = request
-        .query()
-        .iter()
-        .map(|(name, value)| format!("{name}={value}"))
-        .collect();
-    let query = match query.join("&") {
-        query if query.is_empty() => query,
-        query => format!("?{query}"),
-    };
-    let address = config.address.trim_end_matches('/');
-    let path = request.path().trim_start_matches('/');
-    let url = quoted(&format!("{address}/v1/{path}{query}"));
-    format!("{text} {url}\n")
+    if let Some(socket) = address.socket() {
+        let _ = write!(text, " --unix-socket {}", quoted(&socket.to_string_lossy()));
+    }
+    let url = address.url(request)?;
+    Ok(format!("{text} {}\n", quoted(url.as_str())))
 }
 
 fn policy(request: &Request) -> String {
@@ -118,7 +113,7 @@ mod tests {
             ..ClientConfig::default()
         };
         let request = Request::write("kv/it's", &json!({"a": "b"})).unwrap();
-        let text = Rehearsal::Curl.of(&request, &config);
+        let text = Rehearsal::Curl.of(&request, &config).unwrap();
         assert!(!text.contains("hvs.secret"), "{text}");
         assert!(text.starts_with("curl -X PUT -H "), "{text}");
         assert!(text.ends_with("'http://h:1/v1/kv/it'\\''s'\n"), "{text}");
@@ -126,8 +121,22 @@ mod tests {
     }
 
     #[test]
+    fn curl_is_told_the_address_that_would_be_asked() {
+        let config = ClientConfig {
+            address: "http://h:1".to_owned(),
+            ..ClientConfig::default()
+        };
+        let request = Request::list("kv/a b#c").with_query("x", "1&2");
+        let text = Rehearsal::Curl.of(&request, &config).unwrap();
+        let url = "'http://h:1/v1/kv/a%20b%23c?list=true&x=1%262'\n";
+        assert!(text.ends_with(url), "{text}");
+    }
+
+    #[test]
     fn a_policy_names_the_capabilities_of_the_method() {
-        let text = Rehearsal::Policy.of(&Request::list("kv/metadata/a"), &ClientConfig::default());
+        let request = Request::list("kv/metadata/a");
+        let text = Rehearsal::Policy.of(&request, &ClientConfig::default());
+        let text = text.unwrap();
         assert_eq!(
             text,
             "path \"kv/metadata/a/\" {\n  capabilities = [\"list\"]\n}\n"

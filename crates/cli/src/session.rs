@@ -43,7 +43,7 @@ impl Session {
     /// Asks, and takes any answer.
     pub(crate) fn send(&self, request: &Request) -> Result<Response, CliError> {
         if let Some(rehearsal) = &self.rehearsal {
-            output::raw(rehearsal.of(request, &self.config()?).as_bytes())?;
+            output::raw(rehearsal.of(request, &self.config()?)?.as_bytes())?;
             return Err(CliError::Rehearsed);
         }
         self.ask(request)

@@ -68,7 +68,11 @@ impl Address {
 
     /// The URL of a request. Each segment of its path is percent-encoded, so a secret may be called
     /// `a b?c`; the address's own path stands before `/v1`.
-    pub(crate) fn url(&self, request: &Request) -> Result<Url, ClientError> {
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::Path`] for a path with `.` or `..` segments.
+    pub fn url(&self, request: &Request) -> Result<Url, ClientError> {
         let path = request.path().trim_start_matches('/');
         if path.split('/').any(|segment| matches!(segment, "." | "..")) {
             return Err(ClientError::Path {

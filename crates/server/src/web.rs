@@ -31,7 +31,7 @@ impl Fetch for Web {
             let mut builder = Client::builder()
                 .timeout(TIMEOUT)
                 .connect_timeout(CONNECT_TIMEOUT)
-                .redirect(Policy::limited(REDIRECTIONS));
+                .redirect(redirections());
             if let Some(pem) = authorities {
                 let found = Certificate::from_pem_bundle(pem.as_bytes()).ok();
                 let found = found.filter(|found| !found.is_empty());
@@ -55,6 +55,20 @@ impl Fetch for Web {
             Ok(document)
         })
     }
+}
+
+/// A few, and never from TLS to plain HTTP: what vouches for the document would be gone.
+fn redirections() -> Policy {
+    Policy::custom(|attempt| {
+        let was_safe = attempt.previous().iter().any(|url| url.scheme() == "https");
+        if was_safe && attempt.url().scheme() != "https" {
+            attempt.error("it redirects from https to http")
+        } else if attempt.previous().len() > REDIRECTIONS {
+            attempt.error("it redirects too often")
+        } else {
+            attempt.follow()
+        }
+    })
 }
 
 /// The last cause says most: a refused connection, an unknown authority.

@@ -23,6 +23,9 @@ pub const KIND: AuditKind = AuditKind {
     open,
 };
 
+/// Bytes of a datagram of UDP over IPv4 at most.
+const LONGEST_DATAGRAM: usize = 65_507;
+
 fn open(options: &DeviceOptions, _: Origin<'_>) -> Result<Arc<dyn AuditDevice>, String> {
     known(
         options,
@@ -109,6 +112,13 @@ impl AuditDevice for Socket {
 
     fn waits(&self) -> Option<Duration> {
         Some(self.timeout)
+    }
+
+    fn longest(&self) -> usize {
+        match self.to {
+            To::Udp(_) => LONGEST_DATAGRAM,
+            To::Tcp(_) | To::Unix(_) => usize::MAX,
+        }
     }
 }
 

@@ -35,6 +35,10 @@ const PLACES: [&str; 3] = ["/dev/log", "/var/run/syslog", "/var/run/log"];
 /// Longest tag, bytes; RFC 3164 has 32.
 const TAG: usize = 32;
 
+/// Bytes of the longest line. A datagram, head included, has to fit into the buffer of a local
+/// socket, of which Linux gives 212,992 bytes where nothing else is set.
+const LONGEST: usize = 200_000;
+
 fn open(options: &DeviceOptions, _: Origin<'_>) -> Result<Arc<dyn AuditDevice>, String> {
     known(options, "syslog", &["address", "facility", "tag"])?;
     let text = |name| {
@@ -109,6 +113,10 @@ impl AuditDevice for Syslog {
 
     fn waits(&self) -> Option<Duration> {
         Some(WRITE_DEADLINE)
+    }
+
+    fn longest(&self) -> usize {
+        LONGEST
     }
 }
 

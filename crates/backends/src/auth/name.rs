@@ -1,8 +1,14 @@
 //! Names of users and roles, as they stand in paths.
 
+/// Bytes of the longest name.
+const LONGEST: usize = 512;
+
 /// A name in lower case: letters, digits and underscores, with dots and hyphens in between. None
 /// where the text can't be a name.
 pub fn fold(text: &str) -> Option<String> {
+    if text.len() > LONGEST {
+        return None;
+    }
     let word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
     let (first, last) = (text.bytes().next()?, text.bytes().next_back()?);
     let inner = text.bytes().all(|b| word(b) || matches!(b, b'.' | b'-'));
@@ -39,6 +45,8 @@ mod tests {
             assert_eq!(fold(name).as_deref(), Some(name));
         }
         assert_eq!(fold("MixedCase").as_deref(), Some("mixedcase"));
+        assert_eq!(fold(&"a".repeat(512)), Some("a".repeat(512)));
+        assert_eq!(fold(&"a".repeat(513)), None);
         for other in ["", "a.", "-a", "a b", "a/b", "a@b", "é", "a\u{212a}"] {
             assert_eq!(fold(other), None, "{other}");
         }

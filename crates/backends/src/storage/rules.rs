@@ -19,10 +19,10 @@ pub(super) fn check(batch: &Batch) -> Result<(), StorageError> {
     }
     match batch.puts.iter().find(|(_, value)| value.len() > MAX_VALUE) {
         None => Ok(()),
-        Some((key, value)) => invalid(format!(
+        Some((key, value)) => Err(StorageError::TooLong(format!(
             "the value at {key} has {} bytes, the limit is {MAX_VALUE}",
             value.len()
-        )),
+        ))),
     }
 }
 
@@ -38,10 +38,10 @@ pub(super) fn check_prefix(prefix: &str) -> Result<(), StorageError> {
 
 fn check_key(key: &str) -> Result<(), StorageError> {
     if key.len() > MAX_KEY {
-        return invalid(format!(
+        return Err(StorageError::TooLong(format!(
             "a key has {} bytes, the limit is {MAX_KEY}",
             key.len()
-        ));
+        )));
     }
     if key.chars().any(char::is_control) {
         return invalid(format!("the key {key:?} has a control character"));

@@ -88,8 +88,12 @@ impl Worker {
     }
 
     /// Takes a line, a whole one with its newline; nothing where the device is down or too far
-    /// behind.
+    /// behind, or can't take a line so long.
     pub(super) fn offer(&self, line: &[u8]) -> Option<Word> {
+        if line.len() > self.0.device.longest() {
+            self.0.lost.fetch_add(1, Ordering::Relaxed);
+            return None;
+        }
         let mut desk = self.0.desk();
         let full = !desk.lines.is_empty() && desk.lines.len() + line.len() > ROOM;
         if full || !desk.up {

@@ -44,7 +44,7 @@ impl Core {
     }
 
     /// Whether a path has an answer in the present state: [`Error::Sealed`] where it has none. The
-    /// edge asks before it reads a body, so that a sealed server judges no body.
+    /// edge asks before it parses a body, so that a sealed server judges none.
     pub fn serves(self: &Arc<Self>, path: &str) -> Result<(), Error> {
         match self.unsealed() {
             Err(error) if !Doors::has(path) => Err(error),

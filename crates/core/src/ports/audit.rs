@@ -23,6 +23,12 @@ pub trait AuditDevice: Send + Sync + 'static {
     fn waits(&self) -> Option<Duration> {
         None
     }
+
+    /// Bytes of the longest line that the medium can take, its newline included. A longer one is
+    /// not offered to the device: it would fail alone, and must not fail others with it.
+    fn longest(&self) -> usize {
+        usize::MAX
+    }
 }
 
 /// How long a device that waits for somebody may take, where nothing else is configured.

@@ -136,6 +136,10 @@ pub enum StorageError {
     /// The batch breaks the contract; nothing was changed.
     #[error("invalid batch: {0}")]
     Invalid(String),
+    /// A key or a value is longer than [`MAX_KEY`] or [`MAX_VALUE`]; nothing was changed. Keys are
+    /// made of names and values of what is to be kept, so it is the caller's doing.
+    #[error("too long: {0}")]
+    TooLong(String),
     /// The store failed before anything was changed.
     #[error("storage failed: {0}")]
     Failed(String),

@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use http::StatusCode;
 use keyfold_core::Error;
 use keyfold_core::error::UnsupportedReason;
+use keyfold_core::ports::storage::StorageError;
 
 /// A status and what stands under it.
 #[derive(Debug)]
@@ -27,6 +28,8 @@ pub enum FailureBody {
 
 /// What a caller is told when it is not the caller's fault. The log says more.
 const OURS: &str = "internal error";
+/// What is said of a name or a value that the store has no room for.
+const TOO_LONG: &str = "a name, or what is to be kept under it, is too long to be stored";
 
 impl Failure {
     /// An error without a text.
@@ -78,6 +81,7 @@ impl Failure {
             Error::Audit | Error::Unrecorded | Error::Corrupt(_) => {
                 Self::text(StatusCode::INTERNAL_SERVER_ERROR, text)
             }
+            Error::Storage(StorageError::TooLong(_)) => Self::bad(TOO_LONG),
             Error::Storage(_) | Error::Bug(_) => {
                 Self::text(StatusCode::INTERNAL_SERVER_ERROR, OURS)
             }
@@ -101,7 +105,8 @@ fn is_callers(error: &Error) -> bool {
         | Error::Sealed
         | Error::BadSilently
         | Error::RateLimited(_)
-        | Error::Contended => true,
+        | Error::Contended
+        | Error::Storage(StorageError::TooLong(_)) => true,
         Error::Audit
         | Error::Unrecorded
         | Error::Storage(_)

@@ -5,8 +5,11 @@ use http::StatusCode;
 use super::failure::Failure;
 use super::query;
 
+/// Bytes of the longest path: names in it become keys of the store, which have twice as much room.
+const LONGEST: usize = 16 * 1024;
+
 /// Takes the path apart: below `/v1/`, percent-decoded once, without empty segments (a slash at the
-/// end stays). What is not below `/v1/` is a 404, what names something else than it seems is a 400.
+/// end stays). What is not below `/v1/` is a 404, what is too long or names something else than it seems is a 400.
 pub fn below_v1(path: &str) -> Result<String, Failure> {
     let Some(rest) = path.strip_prefix("/v1/") else {
         return Err(Failure::silent(StatusCode::NOT_FOUND));
@@ -14,6 +17,11 @@ pub fn below_v1(path: &str) -> Result<String, Failure> {
     let decoded = query::percent_decode(rest, false)
         .ok_or_else(|| Failure::bad("the path is not valid percent-encoded UTF-8"))?;
     let path = without_empty_segments(decoded);
+    if path.len() > LONGEST {
+        return Err(Failure::bad(format!(
+            "the path has more than {LONGEST} bytes"
+        )));
+    }
     if path.chars().any(is_unprintable) {
         return Err(Failure::bad("the path contains unprintable characters"));
     }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use keyfold_core::barrier::View;
-use keyfold_core::clock::Time;
+use keyfold_core::clock::{Clock, Time};
 use keyfold_core::error::Error;
 use keyfold_core::ports::fetch::{Fetch, FetchError};
 use serde::Deserialize;
@@ -54,6 +54,7 @@ pub(super) struct Loaded {
 /// The keys of a mount.
 pub(super) struct Keys {
     view: View,
+    clock: Arc<dyn Clock>,
     fetch: &'static dyn Fetch,
     loaded: ArcSwapOption<Loaded>,
     /// Grows when what is loaded has to be forgotten.
@@ -67,9 +68,10 @@ pub(super) struct Keys {
 
 impl Keys {
     /// Nothing is loaded yet.
-    pub(super) fn new(view: View, fetch: &'static dyn Fetch) -> Self {
+    pub(super) fn new(view: View, fetch: &'static dyn Fetch, clock: Arc<dyn Clock>) -> Self {
         Self {
             view,
+            clock,
             fetch,
             loaded: ArcSwapOption::empty(),
             generation: AtomicU64::new(0),
@@ -139,7 +141,10 @@ impl Keys {
             .await?
             .ok_or_else(missing)?;
         let source = config.source()?;
-        let (keys, fetched) = match (self.fetch(&source).await, known) {
+        let fetched = self.fetch(&source).await;
+        // Those who wait behind this came before its end: they must not ask once more.
+        let tried = self.clock.now();
+        let (keys, fetched) = match (fetched, known) {
             (Ok(keys), _) => {
                 self.failing.store(false, Ordering::Release);
                 (keys, now)
@@ -151,7 +156,7 @@ impl Keys {
             }
             (Err(error), _) => {
                 self.failing.store(true, Ordering::Release);
-                self.refused.store(now.0, Ordering::Release);
+                self.refused.store(tried.0, Ordering::Release);
                 tracing::warn!(%error, "no keys of an issuer of JWTs");
                 return Err(unreachable_issuer());
             }
@@ -161,7 +166,7 @@ impl Keys {
             keys,
             source,
             fetched,
-            tried: now,
+            tried,
         });
         self.loaded.store(Some(loaded.clone()));
         // Overtaken by a change of the configuration: good for this login, not for the next.

@@ -23,6 +23,7 @@ use super::keys::Loaded;
 use super::role::{self, Kind, ROLE, Role, Rules};
 use super::template;
 use super::token::{Claims, Unverified};
+use crate::auth::name;
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
@@ -45,8 +46,11 @@ pub(super) async fn login(mount: &Jwt, call: &Call<'_>) -> Result<Reply, Error> 
     if name.is_empty() {
         return Err(Error::bad("missing role"));
     }
+    let unknown = || Error::bad(format!("role \"{name}\" could not be found"));
     let found = role::find(&mount.view, &name).await?;
-    let role = found.ok_or_else(|| Error::bad(format!("role \"{name}\" could not be found")))?;
+    let role = found.ok_or_else(unknown)?;
+    // As it is kept, whatever the caller's spelling.
+    let name = name::fold(&name).ok_or_else(unknown)?;
     if role.rules.role_type == Kind::Oidc {
         return Err(Error::bad("role with oidc role_type is not allowed"));
     }

@@ -54,7 +54,7 @@ struct Jwt {
 
 fn open(cx: MountContext) -> Result<Arc<dyn Dispatch>, Error> {
     Ok(Arc::new(Jwt {
-        keys: Keys::new(cx.view.clone(), cx.fetch),
+        keys: Keys::new(cx.view.clone(), cx.fetch, cx.clock),
         view: cx.view,
     }))
 }

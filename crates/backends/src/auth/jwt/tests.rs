@@ -69,7 +69,7 @@ impl Issuer {
 struct Site {
     jwt: Jwt,
     issuer: &'static Issuer,
-    clock: ManualClock,
+    clock: Arc<ManualClock>,
 }
 
 impl Site {
@@ -78,13 +78,14 @@ impl Site {
         let issuer: &'static Issuer = Box::leak(Box::default());
         let storage: Arc<dyn Storage> = Arc::new(Memory::new());
         let view = FirstKeys::new("2030-01-01T00:00:00Z").view(&storage, "logical/jwt/");
+        let clock = Arc::new(ManualClock::at(Time(NOW * 1_000_000_000)));
         Self {
             jwt: Jwt {
-                keys: Keys::new(view.clone(), issuer),
+                keys: Keys::new(view.clone(), issuer, clock.clone()),
                 view,
             },
             issuer,
-            clock: ManualClock::at(Time(NOW * 1_000_000_000)),
+            clock,
         }
     }
 

@@ -67,5 +67,8 @@ fn is_conflict(result: &Result<Revision, StorageError>) -> bool {
 }
 
 fn is_invalid<T>(result: &Result<T, StorageError>) -> bool {
-    matches!(result, Err(StorageError::Invalid(_)))
+    matches!(
+        result,
+        Err(StorageError::Invalid(_) | StorageError::TooLong(_))
+    )
 }
