@@ -111,7 +111,11 @@ fn relocate(session: &Session, class: Class, from: &str, to: &str) -> Result<(),
 /// Lists the mounts.
 fn list(session: &Session, class: Class, detailed: bool) -> Result<(), CliError> {
     let answer = Answer::of(&session.call(&Request::read(class.api()))?)?;
-    let mounts = answer.data.ok_or(CliError::Answer("data"))?;
+    let mut mounts = answer.data.ok_or(CliError::Answer("data"))?;
+    // Existing clients print this of every mount; servers leave it out where it is empty.
+    for mount in mounts.values_mut().filter_map(Value::as_object_mut) {
+        mount.entry("deprecation_status").or_insert("".into());
+    }
     session
         .output
         .result(&mounts, || table(&mounts, detailed).to_string())
