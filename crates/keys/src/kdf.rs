@@ -70,9 +70,28 @@ impl MacKey {
         tag
     }
 
+    /// The tag of `data` as hex: what things are named by that are not to be read from their names.
+    pub fn hex(&self, data: &[u8]) -> HexTag {
+        let mut digits = [0; 2 * TAG_LEN];
+        #[expect(clippy::expect_used, reason = "there are two digits for each byte")]
+        hex::encode_to_slice(self.tag(data), &mut digits).expect("room for all digits");
+        HexTag(digits)
+    }
+
     /// Whether `tag` is the tag of `data`; in constant time.
     pub fn verify(&self, data: &[u8], tag: &[u8]) -> bool {
         verify_slices_are_equal(&self.tag(data), tag).is_ok()
+    }
+}
+
+/// A tag as lower-case hex. It costs no room on the heap: every request makes one of its token.
+pub struct HexTag([u8; 2 * TAG_LEN]);
+
+impl HexTag {
+    /// Its 64 digits.
+    pub fn as_str(&self) -> &str {
+        #[expect(clippy::expect_used, reason = "hex digits are ASCII")]
+        std::str::from_utf8(&self.0).expect("hex digits are text")
     }
 }
 

@@ -33,6 +33,15 @@ async fn alive(world: &World, text: &str) -> bool {
     world.write(path, json!({"token": text})).await.is_ok()
 }
 
+/// Each request under way has room for all that its future may hold, and that is moved and wiped:
+/// what few requests need is boxed.
+#[tokio::test]
+async fn a_request_takes_little_room() {
+    let world = World::begun().await;
+    let size = size_of_val(&world.ask(None, Op::Read, "sys/health", Value::Null));
+    assert!(size <= 6 * 1024, "{size} bytes");
+}
+
 #[tokio::test]
 async fn a_token_that_is_gone_has_left_its_parent() {
     let world = World::begun().await;

@@ -65,11 +65,8 @@ pub(super) fn hash(mac: &MacKey, text: &str) -> String {
 }
 
 fn push_hash(mac: &MacKey, text: &str, mut push: impl FnMut(&str)) {
-    let mut digits = [0; 64];
-    // The room is twice the tag's length.
-    let _ = hex::encode_to_slice(mac.tag(text.as_bytes()), &mut digits);
     push("hmac-sha256:");
-    push(std::str::from_utf8(&digits).unwrap_or_default());
+    push(mac.hex(text.as_bytes()).as_str());
 }
 
 /// Where in a container the scan stands.

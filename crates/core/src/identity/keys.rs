@@ -83,6 +83,6 @@ impl Identity {
             let part = part.to_lowercase();
             text.push_str(&format!("{}:{part}", part.len()));
         }
-        hex::encode(self.mac.tag(text.as_bytes()))
+        self.mac.hex(text.as_bytes()).as_str().to_owned()
     }
 }

@@ -127,7 +127,7 @@ impl Identity {
         let Some(id) = &token.entity else {
             return Ok(None);
         };
-        let standing = self.standing(id).await?.ok_or(Error::NoToken)?;
+        let standing = Box::pin(self.standing(id)).await?.ok_or(Error::NoToken)?;
         match standing.entity.disabled {
             true => Err(Error::NoToken),
             false => Ok(Some(standing)),

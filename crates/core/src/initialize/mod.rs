@@ -159,8 +159,14 @@ async fn ask(
         false => Body::new(crate::barrier::json(&prepared.members)?),
     };
     let now = vault.clock.now();
+    let token = vault.tokens.find(prepared.token.expose(), now).await?;
+    let identity = match &token {
+        Some(token) => vault.identity.of_token(token).await?,
+        None => None,
+    };
     let caller = Caller {
-        token: vault.tokens.find(prepared.token.expose(), now).await?,
+        token,
+        identity,
         text: Some(Secret::new(prepared.token.expose().clone())),
         ..Caller::anonymous()
     };

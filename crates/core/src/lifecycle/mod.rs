@@ -19,7 +19,7 @@ mod unsealed;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, Guard};
 
 pub use self::dev::DevVault;
 pub use self::init::{Initialized, Shares};
@@ -131,9 +131,14 @@ impl Core {
         self.state.load_full()
     }
 
+    /// The state for a look that waits for nothing; it counts no references, as every request looks.
+    pub(crate) fn peek(&self) -> Guard<Arc<State>> {
+        self.state.load()
+    }
+
     /// The open vault, or [`Error::Sealed`].
     pub fn unsealed(&self) -> Result<Arc<Unsealed>, Error> {
-        match &**self.state.load() {
+        match &**self.peek() {
             State::Unsealed(vault) => Ok(vault.clone()),
             State::Uninit | State::Sealed(_) => Err(Error::Sealed),
         }
@@ -141,7 +146,7 @@ impl Core {
 
     /// No keys are in memory.
     pub fn is_sealed(&self) -> bool {
-        self.unsealed().is_err()
+        !matches!(&**self.peek(), State::Unsealed(_))
     }
 
     /// What the operator set.
@@ -214,7 +219,7 @@ impl Core {
 
     /// The request headers that the audit lines want; mostly there are none.
     pub fn audited_headers(&self) -> Option<Arc<HeaderSettings>> {
-        match &**self.state.load() {
+        match &**self.peek() {
             State::Unsealed(vault) => vault.audit.headers(),
             State::Uninit | State::Sealed(_) => None,
         }

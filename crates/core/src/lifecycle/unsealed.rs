@@ -16,7 +16,7 @@ use crate::barrier::{Barrier, Rotated, SYSTEM, View};
 use crate::clock::Clock;
 use crate::cors::{self, Cors};
 use crate::error::Error;
-use crate::identity::Identity;
+use crate::identity::{Identity, Standing};
 use crate::kept::Kept;
 use crate::lockout::Locks;
 use crate::mounts::{self, Mounts};
@@ -131,7 +131,17 @@ impl Unsealed {
     /// What a token may do: by its own policies, and by those of its entity and the entity's
     /// groups.
     pub async fn acl(&self, token: &Token) -> Result<Arc<Acl>, Error> {
-        match self.identity.of_token(token).await? {
+        let standing = self.identity.of_token(token).await?;
+        self.acl_with(token, standing.as_deref()).await
+    }
+
+    /// The same, where it is known whom the token acts for.
+    pub async fn acl_with(
+        &self,
+        token: &Token,
+        standing: Option<&Standing>,
+    ) -> Result<Arc<Acl>, Error> {
+        match standing {
             None => self.policies.acl(&token.policies).await,
             Some(standing) => standing.acl(&self.policies, &token.policies).await,
         }

@@ -18,7 +18,7 @@ pub(crate) use self::storage::Metered;
 use self::storage::StorageTally;
 use self::tally::Tally;
 use crate::error::Error;
-use crate::lifecycle::{Core, Unsealed};
+use crate::lifecycle::{Core, State, Unsealed};
 use crate::reply::{Form, Json, Reply};
 use crate::request::Op;
 
@@ -81,10 +81,8 @@ impl Metrics {
         }
     }
 
+    /// The counts of a mount that had none.
     fn tally(&self, vault: Option<&Unsealed>, mount: &str) -> Arc<Tally> {
-        if let Some(known) = self.mounts.load().get(mount) {
-            return known.clone();
-        }
         let _adding = self.adding.lock().unwrap_or_else(PoisonError::into_inner);
         let mut mounts = HashMap::clone(&self.mounts.load());
         // So there are never more than there are mounts.
@@ -106,12 +104,17 @@ impl Core {
 
     /// Counts a request that was answered.
     pub fn count(&self, path: &str, op: Op, status: u16, took: Duration) {
-        let vault = self.unsealed().ok();
-        let mount = vault.as_ref().and_then(|vault| vault.mounts.route(path));
-        let mount = mount.as_ref().map_or("", |(m, _)| m.record.path.as_str());
-        self.counted
-            .tally(vault.as_deref(), mount)
-            .count(op, status, took);
+        let count = |vault: Option<&Unsealed>, mount: &str| {
+            let tally = self.counted.mounts.load();
+            match tally.get(mount) {
+                Some(tally) => tally.count(op, status, took),
+                None => (self.counted.tally(vault, mount)).count(op, status, took),
+            }
+        };
+        match &**self.peek() {
+            State::Unsealed(vault) => vault.mounts.named(path, |mount| count(Some(vault), mount)),
+            State::Uninit | State::Sealed(_) => count(None, ""),
+        }
     }
 
     /// The answer of `sys/metrics`: `prometheus` for its text, else JSON.

@@ -113,7 +113,17 @@ impl Mounts {
 
     /// The mount that serves a path and what is left of the path below it.
     pub fn route<'a>(&self, path: &'a str) -> Option<(Arc<Mount>, &'a str)> {
-        self.table.load().route(path)
+        let table = self.table.load();
+        let (mount, rest) = table.route(path)?;
+        Some((mount.clone(), rest))
+    }
+
+    /// The path of the mount that serves a path.
+    pub fn named<T>(&self, path: &str, see: impl FnOnce(&str) -> T) -> T {
+        let table = self.table.load();
+        see(table
+            .route(path)
+            .map_or("", |(mount, _)| &mount.record.path))
     }
 
     /// The auth method of an accessor.

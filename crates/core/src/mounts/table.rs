@@ -64,13 +64,13 @@ impl Table {
     }
 
     /// The longest mount that a path lies in, and the rest of the path.
-    pub fn route<'a>(&self, path: &'a str) -> Option<(Arc<Mount>, &'a str)> {
+    pub fn route<'a>(&self, path: &'a str) -> Option<(&Arc<Mount>, &'a str)> {
         let mut end = path.len();
         loop {
             let prefix = path.get(..end)?;
             if let Some(mount) = self.paths.get(prefix) {
                 let rest = path.get(end..)?;
-                return Some((mount.clone(), rest.strip_prefix('/').unwrap_or(rest)));
+                return Some((mount, rest.strip_prefix('/').unwrap_or(rest)));
             }
             end = prefix.rfind('/')?;
         }

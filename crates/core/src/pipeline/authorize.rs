@@ -41,7 +41,7 @@ pub(super) async fn check(
     if request.op == Op::Help {
         return Ok((Authorized(()), Extent::default()));
     }
-    let acl = vault.acl(token).await?;
+    let acl = vault.acl_with(token, caller.identity.as_deref()).await?;
     let question = Question {
         path: &request.path,
         operation: operation(request.op, creates),

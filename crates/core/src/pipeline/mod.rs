@@ -7,6 +7,9 @@
 //! Two proofs hold the order: only the ACL check makes an [`Authorized`], only the audit broker
 //! turns it into an [`Admitted`], and an engine runs for nothing else.
 //!
+//! What few requests need is boxed where it is awaited: every request carries the room for all that
+//! its future may hold.
+//!
 //! [`Admitted`]: crate::audit::Admitted
 
 mod authorize;
@@ -28,7 +31,7 @@ use crate::ports::engine::{Access, Call, Dispatch, Found};
 use crate::reply::Reply;
 use crate::request::{Op, Request};
 use crate::sys::{Doors, System};
-use crate::tokens::{Caller, TokenAuth, login};
+use crate::tokens::{Caller, Token, TokenAuth, login};
 
 impl Core {
     /// Answers a request.
@@ -46,9 +49,9 @@ impl Core {
     /// Whether a path has an answer in the present state: [`Error::Sealed`] where it has none. The
     /// edge asks before it parses a body, so that a sealed server judges none.
     pub fn serves(self: &Arc<Self>, path: &str) -> Result<(), Error> {
-        match self.unsealed() {
-            Err(error) if !Doors::has(path) => Err(error),
-            _ => Ok(()),
+        match self.is_sealed() && !Doors::has(path) {
+            true => Err(Error::Sealed),
+            false => Ok(()),
         }
     }
 
@@ -182,7 +185,7 @@ pub(crate) async fn serve(
     let now = vault.clock.now();
     let recorded = vault.audit.answered(entry.as_ref(), now, &outcome).await;
     if let Some(hash) = spent {
-        vault.tokens.revoke(&hash).await?;
+        Box::pin(vault.tokens.revoke(&hash)).await?;
     }
     recorded?;
     result
@@ -220,10 +223,11 @@ async fn take_use(
     caller: &mut Caller,
 ) -> Result<Option<crate::tokens::Hash>, Error> {
     // The one use of a wrapping token is that its answer is taken out, which ends it.
-    let Some(token) = caller.token.as_ref().filter(|t| !t.is_wrapping()) else {
+    let limited = |token: &&Arc<Token>| token.num_uses > 0 && !token.is_wrapping();
+    let Some(token) = caller.token.as_ref().filter(limited) else {
         return Ok(None);
     };
-    let Some(left) = vault.tokens.spend(token).await? else {
+    let Some(left) = Box::pin(vault.tokens.spend(token)).await? else {
         return Ok(None);
     };
     let last = left.spent.then(|| left.hash.clone());
@@ -241,7 +245,7 @@ async fn completed(
 ) -> Result<Reply, Error> {
     let mut answer = match (answer?, mount) {
         (answer, Some(mount)) if answer.login.is_some() => {
-            login::grant(vault, mount, request, answer).await?
+            Box::pin(login::grant(vault, mount, request, answer)).await?
         }
         (mut answer, Some(mount)) if answer.default_lease => {
             let limits = vault.mounts.limits(&mount.path, &vault.settings);
@@ -251,7 +255,7 @@ async fn completed(
         (answer, _) => answer,
     };
     if let Some(auth) = answer.auth.as_mut().filter(|a| !a.entity_id.is_empty())
-        && let Some(standing) = vault.identity.standing(&auth.entity_id).await?
+        && let Some(standing) = Box::pin(vault.identity.standing(&auth.entity_id)).await?
     {
         auth.policies = standing.with(&auth.token_policies);
         auth.identity_policies.clone_from(&standing.policies);

@@ -44,7 +44,7 @@ pub(super) async fn check(
             .as_ref()
             .ok_or_else(|| empty("token is empty"))?,
     };
-    let token = vault.tokens.find(text.expose(), vault.clock.now()).await?;
+    let token = Box::pin(vault.tokens.find(text.expose(), vault.clock.now())).await?;
     match token {
         Some(token) if token.is_wrapping() => Ok(()),
         _ => Err(crate::sys::not_wrapping()),
@@ -79,5 +79,5 @@ pub(super) async fn wrapped(
         answer,
         accessor: reply.auth.map(|auth| auth.accessor),
     };
-    Ok(Reply::wrapped(vault.tokens.wrap(new).await?))
+    Ok(Reply::wrapped(Box::pin(vault.tokens.wrap(new)).await?))
 }

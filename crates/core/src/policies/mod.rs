@@ -103,7 +103,10 @@ impl Policies {
         {
             return Ok(acl);
         }
-        let acl = Arc::new(Acl::new(&self.parsed(names).await?, self.clock.now()));
+        let acl = Arc::new(Acl::new(
+            &Box::pin(self.parsed(names)).await?,
+            self.clock.now(),
+        ));
         self.acls.insert(names.to_vec(), (generation, acl.clone()));
         Ok(acl)
     }

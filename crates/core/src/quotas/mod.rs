@@ -136,6 +136,12 @@ impl Quotas {
         }
     }
 
+    /// It is known that there is no rule.
+    pub fn are_none(&self) -> bool {
+        let held = self.rules.load();
+        !held.stale && held.rules.is_empty()
+    }
+
     /// Takes one request of a client to a path; nothing where no rule is for it.
     pub async fn take(
         &self,

@@ -87,7 +87,7 @@ impl Tokens {
 
     /// The name of a token's text (or of an accessor) in the store.
     pub fn hash(&self, text: &str) -> Hash {
-        Hash::of(&hex::encode(self.mac.tag(text.as_bytes())))
+        Hash::of(self.mac.hex(text.as_bytes()).as_str())
     }
 
     /// The live token of a text.
@@ -133,7 +133,11 @@ impl Tokens {
         if let Some(token) = self.cache.get(hash) {
             return Ok(Some(token));
         }
-        // One caller reads the store, the others wait for it.
+        Box::pin(self.read(hash)).await
+    }
+
+    /// One caller reads the store, the others wait for it.
+    async fn read(&self, hash: &Hash) -> Result<Option<Arc<Token>>, Error> {
         let place = match self.cache.get_value_or_guard_async(hash).await {
             Ok(token) => return Ok(Some(token)),
             Err(place) => place,

@@ -42,7 +42,7 @@ pub async fn answer(
     remote: Option<SocketAddr>,
     request: Request<Incoming>,
 ) -> Answer {
-    let id = id::uuid();
+    let id = id::of_request();
     let namespace = request.headers().get(NAMESPACE).cloned();
     let is_head = request.method() == Method::HEAD;
     let _place = (site.underway).begin(&id, remote, request.method(), request.uri());

@@ -208,7 +208,7 @@ impl Names {
             text.push('\0');
             text.push_str(part);
         }
-        hex::encode(self.0.tag(text.as_bytes()))
+        self.0.hex(text.as_bytes()).as_str().to_owned()
     }
 }
 
