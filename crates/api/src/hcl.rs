@@ -124,6 +124,20 @@ impl Body {
     }
 }
 
+impl Body {
+    /// The same for blocks whose second label may be left out (`seal "kind" {…}`,
+    /// `seal "kind" "name" {…}`). In JSON, where labels are objects, the first alone counts as one.
+    pub fn blocks_of_one_or_two(&self, key: &str) -> Result<Vec<Block<'_>>, HclError> {
+        let mut blocks = Vec::new();
+        for item in self.items.iter().filter(|item| item.key == key) {
+            let labels: Vec<_> = item.labels.iter().map(String::as_str).collect();
+            let count = labels.len().clamp(1, 2);
+            expand(key, count, labels, &item.value, item.line, &mut blocks)?;
+        }
+        Ok(blocks)
+    }
+}
+
 /// Turns nested objects into labels until there are `count`. Recurses once a missing label and
 /// once a list, both within the depth that the parser allows.
 fn expand<'a>(

@@ -11,7 +11,7 @@ use std::time::Duration;
 use keyfold_backends::storage::Memory;
 use keyfold_core::audit::AuditConfig;
 use keyfold_core::clock::{Clock, SystemClock};
-use keyfold_core::lifecycle::{Core, CoreConfig, Settings};
+use keyfold_core::lifecycle::{Core, CoreConfig, SealConfig, Settings};
 use keyfold_core::lockout::LockoutRules;
 use keyfold_core::mounts::Kinds;
 use keyfold_core::ports::fetch::Offline;
@@ -33,6 +33,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         },
         audit: AuditConfig::default(),
         initialize: Vec::new(),
+        seals: SealConfig::default(),
         settings: Settings {
             default_lease_ttl: Duration::from_secs(3600),
             max_lease_ttl: Duration::from_secs(3600),

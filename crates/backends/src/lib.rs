@@ -4,4 +4,5 @@
 pub mod audit;
 pub mod auth;
 pub mod engines;
+pub mod seals;
 pub mod storage;

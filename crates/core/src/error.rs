@@ -50,6 +50,9 @@ pub enum Error {
     /// The client has sent more requests than a rate limit lets it.
     #[error("request path \"{0}\": rate limit quota exceeded")]
     RateLimited(String),
+    /// The root key is needed, and no seal gives it now.
+    #[error("no seal gives the root key now: {0}")]
+    NoSeal(String),
     /// Another request changed the same thing again and again.
     #[error("the record was changed by another request, try again")]
     Contended,

@@ -18,6 +18,11 @@ impl RootKey {
         Self(Protected::init_with(|key| rng::fill(key)))
     }
 
+    /// Whether both are the same key; in constant time.
+    pub fn ct_eq(&self, other: &Self) -> bool {
+        self.0.ct_eq(&other.0)
+    }
+
     /// For the seals of this crate, which wrap and unwrap it.
     pub(crate) fn as_bytes(&self) -> &[u8; xaes::KEY_LEN] {
         self.0.expose()

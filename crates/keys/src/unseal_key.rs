@@ -7,12 +7,14 @@ use crate::aead::{self, Algorithm, NONCE_LEN};
 use crate::error::{Error, ShareError};
 use crate::hierarchy::{Wrapped, Wraps};
 use crate::root_key::RootKey;
-use crate::{rng, shamir};
+use crate::{kdf, rng, shamir};
 
 /// Bytes of an unseal key.
 pub const KEY_LEN: usize = 32;
 
 const FORMAT: u8 = 1;
+/// Keeps proofs apart from all else that is derived.
+const PROOF: &[u8] = b"keyfold/unseal-key-proof/1 ";
 const SHARE_MIN: usize = 16;
 const SHARE_MAX: usize = KEY_LEN + 1;
 
@@ -100,6 +102,18 @@ impl UnsealKey {
     /// [`Error::WrongKey`] when it is not 32 bytes long.
     pub fn from_share_of_one(share: &Share) -> Result<Self, Error> {
         Self::from_bytes(share.as_bytes())
+    }
+
+    /// Tells this key from any other, and nothing of what it is: for shares that are to prove who
+    /// holds them and to open nothing. `context` says what for.
+    ///
+    /// # Errors
+    ///
+    /// None in practice: 32 bytes are within every limit.
+    pub fn proof(&self, context: &[u8]) -> Result<[u8; KEY_LEN], Error> {
+        let mut proof = [0; KEY_LEN];
+        kdf::expand_sha256(self.0.expose(), &[PROOF, context], &mut proof)?;
+        Ok(proof)
     }
 
     fn from_bytes(bytes: &[u8]) -> Result<Self, Error> {
@@ -242,6 +256,15 @@ mod tests {
         let unequal = [share(&[1; 33]), share(&[2; 32])];
         let refused = Some(Error::Share(ShareError::UnequalLengths));
         assert_eq!(UnsealKey::from_shares(&unequal).err(), refused);
+    }
+
+    #[test]
+    fn a_proof_is_of_one_key_and_one_purpose() {
+        let of = |fill, context: &[u8]| key(fill).proof(context).unwrap();
+        assert_eq!(of(1, AT), of(1, AT));
+        assert_ne!(of(1, AT), of(2, AT));
+        assert_ne!(of(1, AT), of(1, b"core/seal/other"));
+        assert_ne!(&of(1, AT), key(1).0.expose());
     }
 
     #[test]

@@ -18,7 +18,7 @@ pub struct Process {
     underway: Arc<Underway>,
 }
 
-/// The configuration without settings that may hold a secret: those of storages and audit devices.
+/// The configuration without settings that may hold a secret: those of storages, seals and audit devices.
 #[derive(Serialize)]
 struct Sanitized {
     api_addr: String,
@@ -29,7 +29,7 @@ struct Sanitized {
     log_level: &'static str,
     pid_file: String,
     listeners: Vec<Shown<Place>>,
-    seals: [Seal; 1],
+    seals: Vec<Seal>,
     storage: Storage,
 }
 
@@ -49,8 +49,10 @@ struct Place {
 #[derive(Serialize)]
 struct Seal {
     disabled: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
     #[serde(rename = "type")]
-    kind: &'static str,
+    kind: String,
 }
 
 #[derive(Serialize)]
@@ -75,15 +77,30 @@ impl Process {
             log_level: config.log.level.name(),
             pid_file: path.map(|p| p.display().to_string()).unwrap_or_default(),
             listeners: config.listeners.iter().map(shown).collect(),
-            seals: [Seal {
-                disabled: false,
-                kind: "shamir",
-            }],
+            seals: seals(config),
             storage: Storage {
                 kind: config.storage.value.kind.clone(),
             },
         };
         Self { config, underway }
+    }
+}
+
+/// The shares alone where there is nothing else.
+fn seals(config: &Config) -> Vec<Seal> {
+    let shares = Seal {
+        disabled: false,
+        name: None,
+        kind: "shamir".to_owned(),
+    };
+    let machines = config.seals.iter().map(|seal| Seal {
+        disabled: seal.value.disabled,
+        name: Some(seal.value.name.clone()),
+        kind: seal.value.kind.clone(),
+    });
+    match config.seals.is_empty() {
+        true => vec![shares],
+        false => machines.collect(),
     }
 }
 

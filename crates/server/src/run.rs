@@ -98,7 +98,7 @@ async fn main(
     loop {
         match signals.next().await {
             Wish::Stop => break,
-            Wish::Reload => reload(args, &server, control),
+            Wish::Reload => reload(args, &server, control).await,
         }
     }
     tracing::info!("stopping");
@@ -147,8 +147,8 @@ fn log(args: &ServerArgs, configured: Log) -> Result<Log, ConfigError> {
     Ok(Log { level, format })
 }
 
-/// SIGHUP: TLS files, audit files, and from the configuration the log level.
-fn reload(args: &ServerArgs, server: &Server, control: Option<&Control>) {
+/// SIGHUP: TLS files, audit files, and from the configuration the seals and the log level.
+async fn reload(args: &ServerArgs, server: &Server, control: Option<&Control>) {
     tracing::info!("reloading");
     server.reload();
     match configuration(args) {
@@ -156,8 +156,11 @@ fn reload(args: &ServerArgs, server: &Server, control: Option<&Control>) {
             if let Some(control) = control {
                 control.set_level(config.log.level);
             }
+            if let Err(error) = server.reseal(&config).await {
+                tracing::error!(%error, "seals not reloaded");
+            }
         }
-        Err(error) => tracing::error!(%error, "log level not reloaded"),
+        Err(error) => tracing::error!(%error, "log level and seals not reloaded"),
     }
 }
 
@@ -186,6 +189,12 @@ fn summary(config: &Config) -> Vec<(&'static str, String)> {
         ("Log Level", config.log.level.name().to_owned()),
         ("Version", format!("Keyfold v{}", env!("CARGO_PKG_VERSION"))),
     ];
+    lines.extend(config.seals.iter().map(|seal| {
+        (
+            "Seal",
+            format!("{} (\"{}\")", seal.value.kind, seal.value.name),
+        )
+    }));
     lines.extend(config.audits.iter().map(|audit| {
         (
             "Audit",

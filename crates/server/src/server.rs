@@ -60,6 +60,7 @@ impl Server {
     pub async fn start(mut config: Config) -> Result<Self, StartError> {
         let bound = bind(&config.listeners).await?;
         let core = open(&mut config, &bound).await?;
+        core.tend();
         let underway = Arc::<Underway>::default();
         let api_addr = core.settings().api_addr.clone();
         core.attach(Arc::new(Process::new(&config, &api_addr, underway.clone())));
@@ -103,6 +104,14 @@ impl Server {
     /// Its vault.
     pub fn core(&self) -> &Arc<Core> {
         &self.core
+    }
+
+    /// Takes up the seals of a configuration that was read again: new ones get a wrap of the root
+    /// key, and wraps whose seals are gone are removed.
+    pub async fn reseal(&self, config: &Config) -> Result<(), ConfigError> {
+        let seals = wiring::seals(config)?;
+        self.core.reseal(seals.seals).await;
+        Ok(())
     }
 
     /// Takes up changed TLS files and opens audit files anew. What fails is logged, and goes on as
@@ -166,6 +175,7 @@ async fn open(config: &mut Config, bound: &[Bound]) -> Result<Arc<Core>, StartEr
         clock: Arc::new(SystemClock),
         kinds: wiring::KINDS,
         audit,
+        seals: wiring::seals(config)?,
         initialize: std::mem::take(&mut config.initialize),
         settings: Settings {
             default_lease_ttl: config.default_lease_ttl,

@@ -1,6 +1,8 @@
 //! What this server is made of: the only file that names storages, engines and audit devices.
 //! A new one is its folder in `backends` and a line here.
 
+mod seals;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -16,6 +18,8 @@ use keyfold_core::ports::storage::Storage;
 use crate::config::{self, ConfigError, Placed};
 use crate::web::Web;
 
+pub use self::seals::seals;
+
 /// What can be mounted.
 pub const KINDS: Kinds = Kinds {
     engines: &[transit::KIND, kv::KIND, kv::GENERIC],
@@ -24,8 +28,9 @@ pub const KINDS: Kinds = Kinds {
 };
 
 /// Loggers of what is made here, and the part of the program that each is for.
-pub const LOGGERS: [(&str, &str); 3] = [
+pub const LOGGERS: [(&str, &str); 4] = [
     ("auth", "keyfold_backends::auth"),
+    ("seal", "keyfold_backends::seals"),
     ("secrets", "keyfold_backends::engines"),
     ("storage", "keyfold_backends::storage"),
 ];

@@ -4,7 +4,7 @@ use keyfold_core::request::Op;
 use keyfold_core::testing::Moment;
 use serde_json::{Value, json};
 
-use crate::world::{World, token};
+use crate::world::{Machine, Seals, World, token};
 
 /// What is done when the crash comes.
 #[derive(Debug, Clone, Copy)]
@@ -16,9 +16,16 @@ enum Act {
     Unmount,
     Write,
     RevokeTree,
+    /// With a seal, which opens the vault at once.
+    InitSealed,
+    OpenBySeal,
+    AddSeal,
+    RemoveSeal,
+    /// The seal has another key from now on.
+    RenewSeal,
 }
 
-const ACTS: [Act; 7] = [
+const ACTS: [Act; 12] = [
     Act::Init,
     Act::Unseal,
     Act::Rotate,
@@ -26,6 +33,11 @@ const ACTS: [Act; 7] = [
     Act::Unmount,
     Act::Write,
     Act::RevokeTree,
+    Act::InitSealed,
+    Act::OpenBySeal,
+    Act::AddSeal,
+    Act::RemoveSeal,
+    Act::RenewSeal,
 ];
 
 struct Stage {
@@ -66,7 +78,22 @@ async fn set(act: Act) -> Stage {
             tree: Default::default(),
         };
     }
-    let mut world = World::begun().await;
+    if matches!(act, Act::InitSealed) {
+        let seals = Seals {
+            all: vec![Machine::new("one", 1)],
+            shares_unseal: true,
+        };
+        return Stage {
+            world: World::with(seals).await,
+            tree: Default::default(),
+        };
+    }
+    let mut world = match act {
+        Act::OpenBySeal | Act::RemoveSeal | Act::RenewSeal => {
+            World::begun_with(vec![Machine::new("one", 1), Machine::new("two", 2)]).await
+        }
+        _ => World::begun().await,
+    };
     world
         .write("shelf/kept", json!({"v": "kept"}))
         .await
@@ -88,8 +115,20 @@ async fn set(act: Act) -> Stage {
         .await
         .unwrap();
     let leaf = token(leaf);
-    if matches!(act, Act::Unseal) {
-        world.restart().await;
+    match act {
+        Act::Unseal | Act::OpenBySeal => world.restart().await,
+        Act::AddSeal => {
+            world.seals.all.push(Machine::new("one", 1));
+            world.reseal().await;
+        }
+        Act::RemoveSeal => {
+            world.seals.all.remove(0);
+            world.reseal().await;
+        }
+        Act::RenewSeal => {
+            world.seals.all[0].seal.replace_key(9);
+        }
+        _ => {}
     }
     Stage {
         world,
@@ -101,7 +140,7 @@ async fn set(act: Act) -> Stage {
 async fn perform(act: Act, stage: &mut Stage) -> bool {
     let world = &mut stage.world;
     match act {
-        Act::Init => world.init().await.is_ok(),
+        Act::Init | Act::InitSealed => world.init().await.is_ok(),
         Act::Unseal => world.unseal().await.is_ok(),
         Act::Rotate => world.write("sys/rotate", Value::Null).await.is_ok(),
         Act::Mount => world
@@ -110,6 +149,8 @@ async fn perform(act: Act, stage: &mut Stage) -> bool {
             .is_ok(),
         Act::Unmount => world.delete("sys/mounts/shelf").await.is_ok(),
         Act::Write => world.write("shelf/new", json!({"v": "new"})).await.is_ok(),
+        Act::OpenBySeal => world.core.open_by_seals().await.is_ok(),
+        Act::AddSeal | Act::RemoveSeal | Act::RenewSeal => world.core.settle().await.is_ok(),
         Act::RevokeTree => world
             .write("auth/token/revoke", json!({"token": stage.tree[0]}))
             .await
@@ -121,8 +162,12 @@ async fn check(act: Act, acknowledged: bool, stage: &mut Stage, n: usize, moment
     let at = format!("{act:?}, crash {moment:?} operation {n}, acknowledged {acknowledged}");
     let world = &mut stage.world;
     world.restart().await;
-    if matches!(act, Act::Init) {
+    if matches!(act, Act::Init | Act::InitSealed) {
         if acknowledged {
+            if matches!(act, Act::InitSealed) {
+                assert!(world.core.open_by_seals().await.expect(&at), "{at}");
+                world.restart().await;
+            }
             world.unseal().await.expect(&at);
             return;
         }
@@ -131,13 +176,41 @@ async fn check(act: Act, acknowledged: bool, stage: &mut Stage, n: usize, moment
         assert_eq!(world.init().await.is_ok(), !begun, "{at}");
         return;
     }
+    // By every way that there is.
+    let wraps = world.dump().await;
+    let wraps: Vec<_> = wraps
+        .keys()
+        .filter_map(|k| k.strip_prefix("core/seal/"))
+        .collect();
+    match act {
+        Act::OpenBySeal | Act::RenewSeal => assert_eq!(wraps, ["one", "shamir", "two"], "{at}"),
+        Act::AddSeal if acknowledged => assert_eq!(wraps, ["one", "shamir"], "{at}"),
+        Act::RemoveSeal if acknowledged => assert_eq!(wraps, ["shamir", "two"], "{at}"),
+        _ => {}
+    }
+    let by_seal = matches!(act, Act::OpenBySeal | Act::RemoveSeal | Act::RenewSeal)
+        || matches!(act, Act::AddSeal) && acknowledged;
+    if by_seal {
+        assert!(world.core.open_by_seals().await.expect(&at), "{at}");
+        assert_eq!(
+            world.read("shelf/kept").await.expect(&at),
+            json!({"v": "kept"})
+        );
+        world.restart().await;
+    }
     world.unseal().await.expect(&at);
     let kept = world.read("shelf/kept").await;
     if !matches!(act, Act::Unmount) {
         assert_eq!(kept.expect(&at), json!({"v": "kept"}), "{at}");
     }
     match act {
-        Act::Init | Act::Unseal => {}
+        Act::Init | Act::Unseal | Act::InitSealed | Act::OpenBySeal => {}
+        // Whatever was cut off is done the next time.
+        Act::AddSeal | Act::RemoveSeal | Act::RenewSeal => {
+            world.core.settle().await.expect(&at);
+            let all = world.core.seal_reports();
+            assert!(all.iter().all(|seal| seal.healthy && seal.wrapped), "{at}");
+        }
         Act::Rotate => {
             let term = world.read("sys/key-status").await.expect(&at)["term"].clone();
             assert!(

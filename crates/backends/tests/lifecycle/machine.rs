@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use keyfold_core::error::Error;
+use keyfold_core::ports::seal::SealError;
 use keyfold_core::testing::Moment;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use crate::world::World;
+use crate::world::{Machine, World};
 
 #[derive(Debug, Clone)]
 enum Step {
@@ -16,6 +17,14 @@ enum Step {
     Rotate,
     Seal,
     Restart,
+    /// A seal joins, or leaves.
+    Configure(u8, bool),
+    /// A seal goes down, or comes back.
+    Reach(u8, bool),
+    /// Somebody puts another key into a seal.
+    Replace(u8, u8),
+    /// Wraps are brought in line.
+    Settle,
     /// The store dies this many operations later.
     Crash(usize, bool),
 }
@@ -27,6 +36,10 @@ fn step() -> impl Strategy<Value = Step> {
         2 => Just(Step::Rotate),
         1 => Just(Step::Seal),
         1 => Just(Step::Restart),
+        2 => (0..2u8, any::<bool>()).prop_map(|(n, there)| Step::Configure(n, there)),
+        1 => (0..2u8, any::<bool>()).prop_map(|(n, up)| Step::Reach(n, up)),
+        1 => (0..2u8, 1..4u8).prop_map(|(n, key)| Step::Replace(n, key)),
+        2 => Just(Step::Settle),
         2 => (0..12usize, any::<bool>()).prop_map(|(n, after)| Step::Crash(n, after)),
     ]
 }
@@ -47,8 +60,9 @@ proptest! {
 async fn live(steps: Vec<Step>) {
     let mut world = World::begun().await;
     let mut model = Model::new();
+    let machines = [Machine::new("one", 1), Machine::new("two", 2)];
     for step in steps {
-        take(&step, &mut world, &mut model).await;
+        take(&step, &mut world, &mut model, &machines).await;
         recover(&mut world).await;
         for (key, allowed) in &mut model {
             let read = world.read(&format!("shelf/{key}")).await;
@@ -66,7 +80,7 @@ async fn live(steps: Vec<Step>) {
     }
 }
 
-async fn take(step: &Step, world: &mut World, model: &mut Model) {
+async fn take(step: &Step, world: &mut World, model: &mut Model, machines: &[Machine; 2]) {
     match step {
         Step::Write(key, value) => {
             let done = world
@@ -90,6 +104,20 @@ async fn take(step: &Step, world: &mut World, model: &mut Model) {
             }
         }
         Step::Restart => world.restart().await,
+        Step::Configure(n, there) => {
+            let machine = &machines[usize::from(*n)];
+            world.seals.all.retain(|m| m.name != machine.name);
+            if *there {
+                world.seals.all.push(machine.clone());
+            }
+            world.reseal().await;
+        }
+        Step::Reach(n, up) => {
+            let error = (!up).then(|| SealError::Down("away".into()));
+            machines[usize::from(*n)].seal.fail(error);
+        }
+        Step::Replace(n, key) => machines[usize::from(*n)].seal.replace_key(*key),
+        Step::Settle => world.core.settle().await.unwrap(),
         Step::Crash(n, after) => {
             let moment = if *after {
                 Moment::After
@@ -103,6 +131,7 @@ async fn take(step: &Step, world: &mut World, model: &mut Model) {
                 change(model, 0, Some(value), done);
             }
             let _ = world.write("sys/rotate", Value::Null).await;
+            let _ = world.core.settle().await;
             world.restart().await;
         }
     }
@@ -119,6 +148,9 @@ fn change(model: &mut Model, key: u8, value: Option<u16>, acknowledged: bool) {
 
 async fn recover(world: &mut World) {
     if world.core.is_sealed() {
-        world.unseal().await.unwrap();
+        // By a seal if one can, else by people; these can always.
+        if !matches!(world.core.open_by_seals().await, Ok(true)) {
+            world.unseal().await.unwrap();
+        }
     }
 }

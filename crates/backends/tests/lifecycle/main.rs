@@ -16,6 +16,7 @@ mod life;
 mod machine;
 mod people;
 mod renewals;
+mod seals;
 mod shelf;
 mod tokens;
 mod trees;

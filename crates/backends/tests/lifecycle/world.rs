@@ -7,13 +7,14 @@ use std::time::Duration;
 use keyfold_backends::storage::Memory;
 use keyfold_core::clock::{ManualClock, Time};
 use keyfold_core::error::Error;
-use keyfold_core::lifecycle::{Core, CoreConfig, Settings};
+use keyfold_core::lifecycle::{Core, CoreConfig, SealConfig, Settings};
 use keyfold_core::lockout::LockoutRules;
 use keyfold_core::mounts::Kinds;
+use keyfold_core::ports::seal::{Seal, SealSetup};
 use keyfold_core::ports::storage::Storage;
 use keyfold_core::reply::Reply;
 use keyfold_core::request::{Body, Op, Request};
-use keyfold_core::testing::FaultyStorage;
+use keyfold_core::testing::{FaultySeal, FaultyStorage};
 use keyfold_secret::Secret;
 use serde_json::{Value, json};
 
@@ -26,15 +27,69 @@ pub struct World {
     pub core: Arc<Core>,
     pub shares: Vec<String>,
     pub root: String,
+    pub seals: Seals,
+}
+
+/// The seals that are configured.
+#[derive(Clone)]
+pub struct Seals {
+    pub all: Vec<Machine>,
+    pub shares_unseal: bool,
+}
+
+/// A seal that needs no people.
+#[derive(Clone)]
+pub struct Machine {
+    pub name: &'static str,
+    pub seal: Arc<FaultySeal>,
+    pub disabled: bool,
+}
+
+impl Machine {
+    pub fn new(name: &'static str, key: u8) -> Self {
+        Self {
+            name,
+            seal: Arc::new(FaultySeal::new(key)),
+            disabled: false,
+        }
+    }
+}
+
+impl Seals {
+    pub fn none() -> Self {
+        Self {
+            all: Vec::new(),
+            shares_unseal: true,
+        }
+    }
+
+    fn config(&self) -> SealConfig {
+        let setup = |(at, machine): (usize, &Machine)| SealSetup {
+            name: machine.name.to_owned(),
+            kind: "test",
+            priority: u32::try_from(at).unwrap(),
+            disabled: machine.disabled,
+            seal: machine.seal.clone() as Arc<dyn Seal>,
+        };
+        SealConfig {
+            seals: self.all.iter().enumerate().map(setup).collect(),
+            shares_unseal: self.shares_unseal,
+        }
+    }
 }
 
 impl World {
     /// An empty store.
     pub async fn new() -> Self {
+        Self::with(Seals::none()).await
+    }
+
+    /// An empty store with seals.
+    pub async fn with(seals: Seals) -> Self {
         let disk: Arc<dyn Storage> = Arc::new(Memory::new());
         let clock = Arc::new(ManualClock::at(Time(1_900_000_000_000_000_000)));
         let store = Arc::new(FaultyStorage::new(disk.clone()));
-        let core = open(&store, &clock).await.unwrap();
+        let core = open(&store, &clock, &seals).await.unwrap();
         Self {
             disk,
             store,
@@ -42,7 +97,23 @@ impl World {
             core,
             shares: Vec::new(),
             root: String::new(),
+            seals,
         }
+    }
+
+    /// Begun with those seals and 3 of 5 shares beside them, open, with a shelf at `shelf/`.
+    pub async fn begun_with(machines: Vec<Machine>) -> Self {
+        let mut world = Self::with(Seals {
+            all: machines,
+            shares_unseal: true,
+        })
+        .await;
+        world.init().await.unwrap();
+        world
+            .write("sys/mounts/shelf", json!({"type": "shelf"}))
+            .await
+            .unwrap();
+        world
     }
 
     /// Begun with 3 of 5, open, with a shelf at `shelf/`.
@@ -58,9 +129,15 @@ impl World {
     }
 
     pub async fn init(&mut self) -> Result<(), Error> {
-        let body = json!({"secret_shares": 5, "secret_threshold": 3});
+        let (body, keys) = match self.seals.all.is_empty() {
+            true => (json!({"secret_shares": 5, "secret_threshold": 3}), "keys"),
+            false => {
+                let body = json!({"recovery_shares": 5, "recovery_threshold": 3});
+                (body, "recovery_keys")
+            }
+        };
         let reply = data(self.anonymous(Op::Write, "sys/init", body).await?);
-        let texts = reply["keys"].as_array().unwrap();
+        let texts = reply[keys].as_array().unwrap();
         self.shares = texts
             .iter()
             .map(|k| k.as_str().unwrap().to_owned())
@@ -84,8 +161,13 @@ impl World {
 
     pub async fn try_restart(&mut self) -> Result<(), Error> {
         self.store = Arc::new(FaultyStorage::new(self.disk.clone()));
-        self.core = open(&self.store, &self.clock).await?;
+        self.core = open(&self.store, &self.clock, &self.seals).await?;
         Ok(())
+    }
+
+    /// The configuration is read again.
+    pub async fn reseal(&self) {
+        self.core.reseal(self.seals.config().seals).await;
     }
 
     pub async fn anonymous(&self, op: Op, path: &str, body: Value) -> Result<Reply, Error> {
@@ -162,7 +244,11 @@ pub fn token(reply: Reply) -> String {
     reply.auth.unwrap().client_token.expose().clone()
 }
 
-async fn open(store: &Arc<FaultyStorage>, clock: &Arc<ManualClock>) -> Result<Arc<Core>, Error> {
+async fn open(
+    store: &Arc<FaultyStorage>,
+    clock: &Arc<ManualClock>,
+    seals: &Seals,
+) -> Result<Arc<Core>, Error> {
     let settings = Settings {
         default_lease_ttl: Duration::from_secs(768 * 3600),
         max_lease_ttl: Duration::from_secs(768 * 3600),
@@ -181,6 +267,7 @@ async fn open(store: &Arc<FaultyStorage>, clock: &Arc<ManualClock>) -> Result<Ar
         },
         audit: keyfold_core::audit::AuditConfig::default(),
         initialize: Vec::new(),
+        seals: seals.config(),
         settings,
     };
     Core::open(config).await

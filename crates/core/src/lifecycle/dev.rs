@@ -27,7 +27,7 @@ impl Core {
             shares: 1,
             threshold: 1,
         };
-        let Initialized { shares, root_token } = self.init(one, root_token).await?;
+        let Initialized { shares, root_token } = self.init(Some(one), root_token).await?;
         let [share] = <[Share; 1]>::try_from(shares).map_err(|_| Error::Bug("not one share"))?;
         let copy = Share::from_bytes(share.as_bytes())?;
         self.unseal(copy).await?;

@@ -1,16 +1,15 @@
-//! The first commit of a store, and the way from shares to an open vault.
+//! The first commit of a store.
 
 use std::sync::Arc;
 
-use keyfold_keys::{Keyring, RootKey, Share, UnsealKey, Wrapped, Wraps};
+use keyfold_keys::{RootKey, Share, UnsealKey};
 use keyfold_secret::Secret;
 
-use super::seal::ShamirSeal;
-use super::sealed::{Sealed, Step};
-use super::unsealed::{Cluster, PREFIX, Unsealed};
-use super::{Core, FORMAT, FORMAT_KEY, State};
+use super::seals::{ShamirSeal, Wraps, prove, shares_key};
+use super::unsealed::{Cluster, PREFIX};
+use super::{Core, FORMAT, FORMAT_KEY, Sealed, State};
 use crate::audit::Broker;
-use crate::barrier::{Barrier, FirstKeys, KEYRING};
+use crate::barrier::{FirstKeys, KEYRING, json};
 use crate::error::Error;
 use crate::id;
 use crate::identity::Identity;
@@ -32,7 +31,19 @@ pub struct Shares {
 impl Shares {
     /// Checks the numbers of a request.
     pub fn new(shares: i64, threshold: i64) -> Result<Self, Error> {
-        let wrong = |what: &str| Err(Error::bad(format!("invalid seal configuration: {what}")));
+        Self::checked("seal", shares, threshold)
+    }
+
+    /// The same for shares beside a seal, of which there may be none: 0 of 0.
+    pub fn recovery(shares: i64, threshold: i64) -> Result<Option<Self>, Error> {
+        match (shares, threshold) {
+            (0, 0) => Ok(None),
+            _ => Self::checked("recovery", shares, threshold).map(Some),
+        }
+    }
+
+    fn checked(of: &str, shares: i64, threshold: i64) -> Result<Self, Error> {
+        let wrong = |what: &str| Err(Error::bad(format!("invalid {of} configuration: {what}")));
         if shares < 1 {
             return wrong("shares must be at least one");
         }
@@ -55,6 +66,23 @@ impl Shares {
     }
 }
 
+impl Shares {
+    /// The shares of a new unseal key, and their record in the batch that stores it.
+    fn hand_out(self, root: &RootKey, opens: bool) -> Result<(Vec<Share>, Batch), Error> {
+        let unseal = UnsealKey::generate();
+        let seal = match opens {
+            true => ShamirSeal::opening(&unseal, root, self.shares, self.threshold)?,
+            false => ShamirSeal::proving(&unseal, self.shares, self.threshold)?,
+        };
+        let shares = unseal
+            .split(self.shares, self.threshold)
+            .map_err(|_| Error::Bug("a checked split was refused"))?;
+        let key = shares_key();
+        let batch = Batch::new().absent(key.clone()).put(key, json(&seal)?);
+        Ok((shares, batch))
+    }
+}
+
 /// What init tells, once.
 pub struct Initialized {
     /// The shares.
@@ -64,10 +92,11 @@ pub struct Initialized {
 }
 
 impl Core {
-    /// Starts a store: keys, first records and root token in one commit.
+    /// Starts a store: keys, first records and root token in one commit. Shares are needed where no
+    /// seal opens the store; a vault that one opens is opened at once.
     pub async fn init(
-        &self,
-        split: Shares,
+        self: &Arc<Self>,
+        split: Option<Shares>,
         root_token: Option<Secret<String>>,
     ) -> Result<Initialized, Error> {
         let _changing = self.changing.lock().await;
@@ -75,12 +104,16 @@ impl Core {
             return Err(Error::bad("Vault is already initialized"));
         }
         let now = self.clock.now();
-        let unseal = UnsealKey::generate();
         let root = RootKey::generate();
-        let seal = ShamirSeal::new(&unseal, &root, split.shares, split.threshold)?;
-        let shares = unseal
-            .split(split.shares, split.threshold)
-            .map_err(|_| Error::Bug("a checked split was refused"))?;
+        let sealed_by_machine = self.seals.first().is_some();
+        let (shares, batch) = match split {
+            None if sealed_by_machine => (Vec::new(), Batch::new()),
+            None => return Err(Error::bad("without seals a store needs shares")),
+            Some(split) => {
+                let opens = !sealed_by_machine || self.seals.shares_unseal;
+                split.hand_out(&root, opens)?
+            }
+        };
 
         let first = FirstKeys::new(&now.rfc3339());
         let system = first.view(&self.storage, PREFIX);
@@ -97,11 +130,9 @@ impl Core {
         let (tokens, records) = Tokens::first(system.clone(), self.clock.clone(), records);
         let (_, root_token, records) = tokens.prepare(NewToken::root(root_token), records)?;
         let records = initialize::note(&self.initialize, records)?;
-        let batch = first.store(&root, system.sealed(records)?)?;
-        let batch = seal
-            .store(batch)?
-            .absent(FORMAT_KEY)
-            .put(FORMAT_KEY, FORMAT.to_string());
+        let batch = batch.and(first.store(&root, system.sealed(records)?)?);
+        let batch = self.seals.begin(&root, batch).await?;
+        let batch = batch.absent(FORMAT_KEY).put(FORMAT_KEY, FORMAT.to_string());
         match self.storage.commit(batch).await {
             Ok(_) => {}
             // Another node on the same store was first.
@@ -111,58 +142,24 @@ impl Core {
             Err(error) => return Err(error.into()),
         }
         self.state
-            .store(Arc::new(State::Sealed(Arc::new(Sealed::new(seal)))));
-        Ok(Initialized { shares, root_token })
+            .store(Arc::new(State::Sealed(Arc::<Sealed>::default())));
+        let begun = Initialized { shares, root_token };
+        // From here on the shares have to be told, whatever comes.
+        if let Err(error) = self.opened_at_once(root, sealed_by_machine).await {
+            tracing::warn!(%error, "the store has begun, and could not be opened at once");
+        }
+        self.seals.wake.notify_one();
+        Ok(begun)
     }
 
-    /// Takes a share. With the last one the vault opens; a wrong set is a 400 and all shares have
-    /// to be given again.
-    pub async fn unseal(self: &Arc<Self>, share: Share) -> Result<(), Error> {
-        let _changing = self.changing.lock().await;
-        let state = self.state();
-        let sealed = match &*state {
-            State::Uninit => return Err(Error::bad("Vault is not initialized")),
-            State::Unsealed(_) => return Ok(()),
-            State::Sealed(sealed) => sealed,
-        };
-        let Step::Enough(unseal) = sealed.give(share)? else {
+    async fn opened_at_once(self: &Arc<Self>, root: RootKey, open: bool) -> Result<(), Error> {
+        self.seals.note(Wraps::load(&*self.storage).await?);
+        if !open {
             return Ok(());
-        };
-        let root = sealed.seal.open(&unseal)?.ok_or_else(|| {
-            Error::bad(
-                "unable to retrieve stored keys: invalid key: failed to decrypt keys from \
-                 storage: cipher: message authentication failed",
-            )
-        })?;
-        drop(unseal);
+        }
         let damaged = || Error::corrupt(KEYRING);
-        let entry = self.storage.get(KEYRING).await?.ok_or_else(damaged)?;
-        let wrapped = Wrapped::<Keyring>::from_bytes(entry.value);
-        let keyring = root
-            .unwrap(&wrapped, KEYRING.as_bytes())
-            .map_err(|_| damaged())?;
-        let barrier = Barrier::open(self.storage.clone(), keyring, entry.revision).await?;
-        let vault = Unsealed::open(self, sealed.seal.clone(), root, barrier).await?;
-        // Before anybody else is served: who asks finds the vault configured.
-        if let Err(error) = initialize::run(self, &vault, &self.initialize).await {
-            vault.stop();
-            return Err(error);
-        }
-        self.state.store(Arc::new(State::Unsealed(vault)));
-        tracing::info!("vault is unsealed");
-        Ok(())
-    }
-
-    /// Forgets the shares given so far.
-    pub fn reset_unseal(&self) -> Result<(), Error> {
-        match &*self.state() {
-            State::Uninit => Err(Error::bad("Vault is not initialized")),
-            State::Unsealed(_) => Err(Error::bad("vault is unsealed")),
-            State::Sealed(sealed) => {
-                sealed.reset();
-                Ok(())
-            }
-        }
+        let keyring = prove(&*self.storage, &root).await?.ok_or_else(damaged)?;
+        self.enter(keyring, None).await
     }
 }
 

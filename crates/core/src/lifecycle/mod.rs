@@ -1,9 +1,9 @@
 //! Uninitialised, sealed, unsealed: whole states, swapped at one point.
 //!
 //! ```text
-//!   Uninit ──init──► Sealed ──shares──► Unsealed
-//!                      ▲                   │
-//!                      └───────seal────────┘
+//!   Uninit ──init──► Sealed ──shares, or a seal──► Unsealed
+//!                      ▲                              │
+//!                      └─────────────seal─────────────┘
 //! ```
 //!
 //! [`Sealed`] has no barrier, [`Unsealed`] has no shares. A request holds the state it began with;
@@ -11,8 +11,9 @@
 
 mod dev;
 mod init;
-mod seal;
+mod open;
 mod sealed;
+mod seals;
 mod status;
 mod unsealed;
 
@@ -23,9 +24,11 @@ use arc_swap::{ArcSwap, Guard};
 
 pub use self::dev::DevVault;
 pub use self::init::{Initialized, Shares};
-pub use self::seal::ShamirSeal;
 pub use self::sealed::{Progress, Sealed};
-pub use self::status::SealStatus;
+pub(crate) use self::seals::Seals;
+use self::seals::Wraps;
+pub use self::seals::{Condition, SealConfig, ShamirSeal, Tried};
+pub use self::status::{SealReport, SealStatus};
 pub use self::unsealed::Unsealed;
 use crate::audit::{AuditConfig, AuditSetup, HeaderSettings};
 use crate::barrier::KEYRING;
@@ -57,6 +60,8 @@ pub struct CoreConfig {
     pub audit: AuditConfig,
     /// What a new vault is told before it serves.
     pub initialize: Vec<Stanza>,
+    /// What opens the store without people.
+    pub seals: SealConfig,
     /// What the operator set.
     pub settings: Settings,
 }
@@ -88,6 +93,7 @@ pub struct Core {
     settings: Arc<Settings>,
     pub(crate) counted: Arc<Metrics>,
     host: OnceLock<Arc<dyn Host>>,
+    pub(crate) seals: Arc<Seals>,
     state: ArcSwap<State>,
     /// Held by whoever changes the state.
     changing: tokio::sync::Mutex<()>,
@@ -97,7 +103,7 @@ pub struct Core {
 pub(crate) enum State {
     /// Nothing is stored yet.
     Uninit,
-    /// Waiting for shares.
+    /// Waiting for shares, or for a seal.
     Sealed(Arc<Sealed>),
     /// Serving.
     Unsealed(Arc<Unsealed>),
@@ -107,9 +113,12 @@ impl Core {
     /// Looks at the store: uninitialised or sealed. Refuses one that a newer version wrote.
     pub async fn open(config: CoreConfig) -> Result<Arc<Self>, Error> {
         check_format(&*config.storage).await?;
-        let state = match config.storage.get(KEYRING).await? {
-            None => State::Uninit,
-            Some(_) => State::Sealed(Arc::new(Sealed::new(seal::read(&*config.storage).await?))),
+        let (state, wraps) = match config.storage.get(KEYRING).await? {
+            None => (State::Uninit, Wraps::default()),
+            Some(_) => {
+                let wraps = Wraps::load(&*config.storage).await?;
+                (State::Sealed(Arc::default()), wraps)
+            }
         };
         let counted = Arc::<Metrics>::default();
         let storage = Metered::new(config.storage, counted.storage.clone());
@@ -117,6 +126,7 @@ impl Core {
             storage: Arc::new(storage),
             counted,
             host: OnceLock::new(),
+            seals: Arc::new(Seals::new(config.seals, wraps, config.clock.clone())),
             clock: config.clock,
             kinds: config.kinds,
             audit: config.audit,
@@ -174,15 +184,16 @@ impl Core {
     }
 
     /// Seals: from here on nothing is served, and once the requests under way have ended the keys
-    /// are wiped. Sealed or uninitialised already is no error.
+    /// are wiped. No seal opens it by itself then: a restart does, or people do. Sealed or
+    /// uninitialised already is no error.
     pub async fn seal(&self) -> Result<(), Error> {
         let _changing = self.changing.lock().await;
         let Ok(vault) = self.unsealed() else {
             return Ok(());
         };
         // From memory: a store that does not answer must not keep a vault open.
-        let sealed = Sealed::new(vault.seal.clone());
-        self.state.store(Arc::new(State::Sealed(Arc::new(sealed))));
+        let sealed = Arc::new(Sealed::by_hand());
+        self.state.store(Arc::new(State::Sealed(sealed)));
         vault.stop();
         let gone = Arc::downgrade(&vault);
         drop(vault);

@@ -4,14 +4,14 @@ use std::sync::{Mutex, PoisonError};
 
 use keyfold_keys::{Share, UnsealKey};
 
-use super::seal::ShamirSeal;
 use crate::error::Error;
 use crate::id;
 
-/// A sealed vault: its seal, and the shares given so far.
+/// A sealed vault: the shares given so far.
+#[derive(Default)]
 pub struct Sealed {
-    /// The seal.
-    pub seal: ShamirSeal,
+    /// Somebody sealed it: no seal is to open it by itself.
+    pub by_hand: bool,
     round: Mutex<Round>,
 }
 
@@ -39,9 +39,10 @@ pub(super) enum Step {
 }
 
 impl Sealed {
-    pub(super) fn new(seal: ShamirSeal) -> Self {
+    /// One that stays sealed until a restart, or until people open it.
+    pub(super) fn by_hand() -> Self {
         Self {
-            seal,
+            by_hand: true,
             round: Mutex::default(),
         }
     }
@@ -57,7 +58,7 @@ impl Sealed {
 
     /// Takes a share; the same one twice counts once. With the last one the round is over,
     /// whatever comes of it, and the shares are wiped.
-    pub(super) fn give(&self, share: Share) -> Result<Step, Error> {
+    pub(super) fn give(&self, share: Share, threshold: u8) -> Result<Step, Error> {
         let mut round = self.round();
         if round.shares.iter().any(|known| known.ct_eq(&share)) {
             return Ok(Step::More);
@@ -66,11 +67,11 @@ impl Sealed {
             round.nonce = id::uuid();
         }
         round.shares.push(share);
-        if round.shares.len() < usize::from(self.seal.threshold) {
+        if round.shares.len() < usize::from(threshold) {
             return Ok(Step::More);
         }
         let shares = std::mem::take(&mut *round).shares;
-        let key = match (self.seal.threshold, shares.as_slice()) {
+        let key = match (threshold, shares.as_slice()) {
             (1, [only]) => UnsealKey::from_share_of_one(only),
             (_, shares) => UnsealKey::from_shares(shares),
         };

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::seals::{Condition, Slot, Wraps};
 use super::{Core, Progress, State};
 use crate::error::Error;
 
@@ -26,42 +27,123 @@ pub struct SealStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     cluster_id: Option<String>,
     recovery_seal: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    recovery_seal_type: Option<&'static str>,
     storage_type: &'static str,
     /// Tells this server from others that speak the same API.
     server: &'static str,
+    /// The seals that failed last, where there are any.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    seals_failing: Vec<SealReport>,
+}
+
+/// A seal and whether it works, for those who watch.
+#[derive(Debug, Clone, Serialize)]
+pub struct SealReport {
+    /// As configured.
+    pub name: String,
+    /// `static`, `transit`, …
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    /// Lower ones are asked first.
+    pub priority: u32,
+    /// It did not fail the last time.
+    pub healthy: bool,
+    /// `unknown`, `healthy`, `down`, `refused` or `foreign`.
+    pub condition: &'static str,
+    /// It has a wrap of the root key.
+    pub wrapped: bool,
+    /// RFC 3339.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unhealthy_since: Option<String>,
+    /// Why it failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+impl SealReport {
+    fn of(slot: &Slot, wraps: &Wraps) -> Self {
+        let condition = slot.condition();
+        let (reason, since) = match &condition {
+            Condition::Ailing { error, since } => (Some(error.to_string()), Some(since.rfc3339())),
+            Condition::Unknown | Condition::Healthy => (None, None),
+        };
+        Self {
+            name: slot.name.clone(),
+            kind: slot.kind,
+            priority: slot.priority,
+            healthy: reason.is_none(),
+            condition: condition.name(),
+            wrapped: wraps.seals.contains_key(&slot.name),
+            unhealthy_since: since,
+            reason,
+        }
+    }
 }
 
 impl Core {
+    /// Every configured seal that needs no people, in the order in which it is asked.
+    pub fn seal_reports(&self) -> Vec<SealReport> {
+        let wraps = self.seals.wraps();
+        let slots = self.seals.slots();
+        slots
+            .iter()
+            .map(|slot| SealReport::of(slot, &wraps))
+            .collect()
+    }
+
+    /// Those of them that failed last.
+    pub fn failing_seals(&self) -> Vec<SealReport> {
+        let mut reports = self.seal_reports();
+        reports.retain(|report| !report.healthy);
+        reports
+    }
+
+    /// Whether shares open the store.
+    pub fn shares_open(&self) -> bool {
+        self.seals.wraps().shares_open()
+    }
+
+    /// The kind of the seal that is to open the store: `shamir` where people are.
+    pub fn seal_kind(&self) -> &'static str {
+        let first = self.seals.first();
+        first.map_or("shamir", |slot| slot.kind)
+    }
+
     /// The state of the seal.
     pub async fn seal_status(&self) -> Result<SealStatus, Error> {
+        let kind = self.seal_kind();
+        let auto = kind != "shamir";
+        let begun = !matches!(*self.state(), State::Uninit);
+        let (n, t) = self.seals.wraps().split();
         let mut status = SealStatus {
-            kind: "shamir",
+            kind,
             initialized: true,
             sealed: true,
-            t: 0,
-            n: 0,
+            t,
+            n,
             progress: 0,
             nonce: String::new(),
             version: self.settings.version,
             build_date: "",
             commit_date: "",
-            migration: false,
+            migration: begun && self.seals.is_unsettled(),
             cluster_name: None,
             cluster_id: None,
-            recovery_seal: false,
+            recovery_seal: auto,
+            recovery_seal_type: auto.then_some("shamir"),
             storage_type: self.storage.kind(),
             server: "keyfold",
+            seals_failing: self.failing_seals(),
         };
         match &*self.state() {
             State::Uninit => status.initialized = false,
             State::Sealed(sealed) => {
                 let Progress { given, nonce } = sealed.progress();
-                (status.t, status.n) = (sealed.seal.threshold, sealed.seal.shares);
                 (status.progress, status.nonce) = (given, nonce);
             }
             State::Unsealed(vault) => {
                 status.sealed = false;
-                (status.t, status.n) = (vault.seal.threshold, vault.seal.shares);
                 status.cluster_name = Some(vault.cluster.name.clone());
                 status.cluster_id = Some(vault.cluster.id.clone());
             }

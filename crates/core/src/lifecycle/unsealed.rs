@@ -1,7 +1,7 @@
 //! An open vault: the keys, and all that is reached through them.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use keyfold_keys::RootKey;
@@ -9,8 +9,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 
-use super::seal::ShamirSeal;
-use super::{Core, Settings};
+use super::{Core, Seals, Settings};
 use crate::audit::Broker;
 use crate::barrier::{Barrier, Rotated, SYSTEM, View};
 use crate::clock::Clock;
@@ -62,11 +61,11 @@ pub struct Unsealed {
     pub settings: Arc<Settings>,
     /// Time.
     pub clock: Arc<dyn Clock>,
-    /// The seal that it was opened by.
-    pub seal: ShamirSeal,
     /// Who we are.
     pub cluster: Cluster,
-    root: RootKey,
+    pub(super) seals: Arc<Seals>,
+    /// While no seal is known to give it without people.
+    root: Mutex<Option<Arc<RootKey>>>,
     stopping: AtomicBool,
 }
 
@@ -89,8 +88,7 @@ impl Unsealed {
     /// Reads all that is needed to serve. Any failure leaves the server sealed.
     pub(super) async fn open(
         core: &Core,
-        seal: ShamirSeal,
-        root: RootKey,
+        root: Option<RootKey>,
         barrier: Barrier,
     ) -> Result<Arc<Self>, Error> {
         let barrier = Arc::new(barrier);
@@ -118,9 +116,9 @@ impl Unsealed {
             mounts,
             tokens,
             clock,
-            seal,
             cluster,
-            root,
+            seals: core.seals.clone(),
+            root: Mutex::new(root.map(Arc::new)),
             stopping: AtomicBool::new(false),
         });
         tokio::spawn(follow(Arc::downgrade(&vault), changes));
@@ -149,10 +147,34 @@ impl Unsealed {
 
     /// Rotates the kek: see [`Barrier::rotate`].
     pub async fn rotate(&self) -> Result<Rotated, Error> {
+        // A seal may take its time, and mounting need not wait for it.
+        let root = self.root().await?;
         let _held = self.mounts.hold().await;
         self.barrier
-            .rotate(&self.root, &self.clock.now().rfc3339())
+            .rotate(&root, &self.clock.now().rfc3339())
             .await
+    }
+
+    /// The root key, where it is in memory.
+    pub(super) fn held_root(&self) -> Option<Arc<RootKey>> {
+        self.root_slot().clone()
+    }
+
+    /// Keeps the root key in memory: no seal is known to give it.
+    pub(super) fn keep_root(&self, root: Arc<RootKey>) {
+        *self.root_slot() = Some(root);
+    }
+
+    /// Wipes the root key: a seal gives it again.
+    pub(super) fn drop_root(&self) {
+        if self.root_slot().take().is_some() {
+            tracing::info!("the root key left memory: a seal gives it when it is needed");
+        }
+    }
+
+    fn root_slot(&self) -> std::sync::MutexGuard<'_, Option<Arc<RootKey>>> {
+        // It is there or not after every operation.
+        self.root.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Ends the background tasks.

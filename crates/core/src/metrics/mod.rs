@@ -1,4 +1,4 @@
-//! What a server counts. A label is the path of a mount, an operation, a status or a fixed word:
+//! What a server counts. A label is the path of a mount, an operation, a status, a seal or a fixed word:
 //! there are few of them, and none holds anything that a caller chose.
 
 mod family;
@@ -175,6 +175,20 @@ impl Core {
                 gauge("vault_core_mounts", "Mounts.", mounts as u64),
             ]);
         }
+        let mut seals = Family::new(
+            "vault_seal_healthy",
+            "Whether a seal worked the last time, and how it failed.",
+            Kind::Gauge,
+        );
+        for seal in self.seal_reports() {
+            let labels = vec![
+                ("name", seal.name),
+                ("type", seal.kind.to_owned()),
+                ("condition", seal.condition.to_owned()),
+            ];
+            seals.push(labels, Value::Count(u64::from(seal.healthy)));
+        }
+        families.push(seals);
         families.extend(counted.storage.families());
         let mounts = counted.mounts.load();
         families.extend(tally::families(mounts.iter()));

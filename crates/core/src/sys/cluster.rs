@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::{Row, System};
 use crate::error::Error;
+use crate::lifecycle::SealReport;
 use crate::reply::Reply;
 use crate::request::Op;
 
@@ -55,13 +56,20 @@ struct Replication {
 #[derive(Serialize)]
 struct Seals {
     healthy: bool,
-    backends: [Backend; 1],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unhealthy_since: Option<String>,
+    backends: Vec<Backend>,
 }
 
 #[derive(Serialize)]
-struct Backend {
-    name: &'static str,
-    healthy: bool,
+#[serde(untagged)]
+enum Backend {
+    /// Shares need no machine that could fail.
+    People {
+        name: &'static str,
+        healthy: bool,
+    },
+    Machine(SealReport),
 }
 
 impl System {
@@ -90,14 +98,21 @@ impl System {
         Reply::data(&Replication { mode: "disabled" })
     }
 
-    /// Shares need no machine that could fail.
     async fn seal_backend_status(&self) -> Result<Reply, Error> {
-        Reply::data(&Seals {
-            healthy: true,
-            backends: [Backend {
+        let reports = self.core.seal_reports();
+        let since = reports.iter().filter_map(|r| r.unhealthy_since.clone());
+        let unhealthy_since = since.min();
+        let mut backends: Vec<_> = reports.into_iter().map(Backend::Machine).collect();
+        if self.core.shares_open() {
+            backends.push(Backend::People {
                 name: "shamir",
                 healthy: true,
-            }],
+            });
+        }
+        Reply::data(&Seals {
+            healthy: unhealthy_since.is_none(),
+            unhealthy_since,
+            backends,
         })
     }
 }

@@ -77,6 +77,8 @@ struct Init {
     recovery_shares: Option<i64>,
     #[serde(default)]
     recovery_threshold: Option<i64>,
+    #[serde(default, deserialize_with = "weak::list")]
+    recovery_pgp_keys: Option<Vec<String>>,
 }
 
 #[derive(Deserialize)]
@@ -93,6 +95,11 @@ struct Unseal {
 struct InitReply<'a> {
     keys: Vec<String>,
     keys_base64: Vec<String>,
+    /// Shares beside a seal, where there are any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    recovery_keys: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    recovery_keys_base64: Option<Vec<String>>,
     root_token: &'a str,
 }
 
@@ -121,20 +128,31 @@ impl Doors {
             return Err(Error::bad("Vault is already initialized"));
         }
         // Every input is checked before anything is made.
-        if asked.recovery_shares.unwrap_or(0) != 0 || asked.recovery_threshold.unwrap_or(0) != 0 {
-            return Err(Error::bad(
-                "parameters recovery_shares,recovery_threshold not applicable to seal type shamir",
-            ));
+        let kind = self.0.seal_kind();
+        let secret = (asked.secret_shares, asked.secret_threshold);
+        let recovery = (asked.recovery_shares, asked.recovery_threshold);
+        let by_machine = kind != "shamir";
+        let (wanted, idle, idle_names) = match by_machine {
+            false => (secret, recovery, "recovery_shares,recovery_threshold"),
+            true => (recovery, secret, "secret_shares,secret_threshold"),
+        };
+        if idle.0.unwrap_or(0) != 0 || idle.1.unwrap_or(0) != 0 {
+            return Err(Error::bad(format!(
+                "parameters {idle_names} not applicable to seal type {kind}"
+            )));
         }
-        let split = Shares::new(
-            asked.secret_shares.unwrap_or(0),
-            asked.secret_threshold.unwrap_or(0),
-        )?;
-        if asked.pgp_keys.is_some_and(|keys| !keys.is_empty()) {
-            return Err(Error::field(
-                "pgp_keys",
-                "shares under OpenPGP are not offered",
-            ));
+        let (shares, threshold) = (wanted.0.unwrap_or(0), wanted.1.unwrap_or(0));
+        let split = match by_machine {
+            false => Some(Shares::new(shares, threshold)?),
+            true => Shares::recovery(shares, threshold)?,
+        };
+        for (name, keys) in [
+            ("pgp_keys", asked.pgp_keys),
+            ("recovery_pgp_keys", asked.recovery_pgp_keys),
+        ] {
+            if keys.is_some_and(|keys| !keys.is_empty()) {
+                return Err(Error::field(name, "shares under OpenPGP are not offered"));
+            }
         }
         if asked.root_token_pgp_key.is_some_and(|key| !key.is_empty()) {
             return Err(Error::field(
@@ -143,13 +161,27 @@ impl Doors {
             ));
         }
         let Initialized { shares, root_token } = self.0.init(split, None).await?;
-        Reply::bare(&InitReply {
-            keys: shares.iter().map(|s| hex::encode(s.as_bytes())).collect(),
-            keys_base64: shares
-                .iter()
-                .map(|s| STANDARD.encode(s.as_bytes()))
-                .collect(),
-            root_token: root_token.expose(),
+        let hexed = shares.iter().map(|s| hex::encode(s.as_bytes())).collect();
+        let base64 = shares
+            .iter()
+            .map(|s| STANDARD.encode(s.as_bytes()))
+            .collect();
+        let root_token = root_token.expose();
+        Reply::bare(&match by_machine {
+            false => InitReply {
+                keys: hexed,
+                keys_base64: base64,
+                recovery_keys: None,
+                recovery_keys_base64: None,
+                root_token,
+            },
+            true => InitReply {
+                keys: Vec::new(),
+                keys_base64: Vec::new(),
+                recovery_keys: split.map(|_| hexed),
+                recovery_keys_base64: split.map(|_| base64),
+                root_token,
+            },
         })
     }
 
@@ -162,7 +194,7 @@ impl Doors {
         if matches!(*self.0.state(), State::Uninit) {
             return Err(Error::bad("Vault is not initialized"));
         }
-        if asked.migrate == Some(true) {
+        if asked.migrate == Some(true) && !self.0.seals.is_unsettled() {
             return Err(Error::bad(
                 "can't perform a seal migration, no migration seal found",
             ));

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Doors;
 use crate::error::Error;
-use crate::lifecycle::{Core, State};
+use crate::lifecycle::{Core, SealReport, State};
 use crate::ports::engine::Call;
 use crate::reply::Reply;
 
@@ -47,6 +47,9 @@ struct Health {
     /// No audit device can write, so requests are refused. Only where it is so.
     #[serde(skip_serializing_if = "Option::is_none")]
     audit_blocked: Option<bool>,
+    /// The seals that failed last, where there are any.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    seals_failing: Vec<SealReport>,
 }
 
 impl Doors {
@@ -88,6 +91,7 @@ fn describe(core: &Core, query: &Query) -> (Health, Option<u64>, u16) {
         cluster_name: None,
         cluster_id: None,
         audit_blocked: None,
+        seals_failing: core.failing_seals(),
     };
     match &*core.state() {
         State::Uninit => {

@@ -52,12 +52,11 @@ pub const TOP: &[&str] = &[
 /// At the top level, and wrong to leave out in silence: a server that ignored them would not keep
 /// or protect what the operator believes it does.
 pub const REFUSED: &[(&str, &str)] = &[
-    ("seal", "this version unseals with shares only"),
     (
         "entropy",
         "this version takes randomness from the operating system only",
     ),
-    ("kms_library", "this version unseals with shares only"),
+    ("kms_library", "a seal \"pkcs11\" names its library itself"),
     ("plugin", "this version runs no plugins"),
     ("replication", "this version does not replicate"),
 ];

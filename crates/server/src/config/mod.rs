@@ -11,6 +11,7 @@ mod lockout;
 pub mod place;
 mod raw;
 pub mod resolved;
+mod seal;
 mod section;
 
 use std::path::{Path, PathBuf};
@@ -18,13 +19,15 @@ use std::path::{Path, PathBuf};
 pub use listener::{Limits, Listener, Tcp, Tls, Unix};
 pub use place::{ConfigError, Place, Placed};
 pub use resolved::{Audit, Config, Format, Level, Log, Storage};
+pub use seal::Seal;
 
 use raw::Raw;
 
 impl Config {
     /// Reads files and folders. Of a folder, all `*.hcl` and `*.json` in the order of their names
     /// count; what comes later is merged into what came before. Then the environment:
-    /// `KEYFOLD_`, `BAO_` or `VAULT_` before `API_ADDR`, `LOG_LEVEL`, `LOG_FORMAT` wins over files.
+    /// `KEYFOLD_`, `BAO_` or `VAULT_` before `API_ADDR`, `LOG_LEVEL`, `LOG_FORMAT` wins over files,
+    /// and before `SEAL_TYPE` adds a seal.
     pub fn load(paths: &[PathBuf]) -> Result<Self, ConfigError> {
         let mut raw = Raw::default();
         for path in paths {
@@ -84,6 +87,9 @@ fn environment(raw: &mut Raw, variable: impl Fn(&str) -> Option<String>) {
             .find_map(|prefix| variable(&format!("{prefix}_{name}")).filter(|v| !v.is_empty()))
             .map(Placed::given)
     };
+    if let Some(kind) = first("SEAL_TYPE") {
+        seal::from_environment(&mut raw.seals, &kind.value);
+    }
     raw.api_addr = first("API_ADDR").or(raw.api_addr.take());
     raw.log_level = first("LOG_LEVEL").or(raw.log_level.take());
     raw.log_format = first("LOG_FORMAT").or(raw.log_format.take());
@@ -256,7 +262,10 @@ mod tests {
             ),
             ("storage \"redb\" {}\n", "k.hcl:3: a server has one storage"),
             ("backend \"redb\" {}\n", "k.hcl:3: a server has one storage"),
-            ("seal \"awskms\" {}\n", "k.hcl:3: \"seal\" is not offered"),
+            (
+                "entropy \"seal\" {}\n",
+                "k.hcl:3: \"entropy\" is not offered",
+            ),
             (
                 "audit \"file\" \"a\" { x = 1 }\n",
                 "k.hcl:3: unknown setting \"x\" of audit",

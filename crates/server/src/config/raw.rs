@@ -11,7 +11,7 @@ use keyfold_core::initialize::Stanza;
 use super::lockout::{self, RawLockout};
 use super::place::{ConfigError, Place, Placed};
 use super::section::Section;
-use super::{initialize, known};
+use super::{initialize, known, seal};
 
 /// One file, or several merged.
 #[derive(Default)]
@@ -44,6 +44,8 @@ pub struct Raw {
     pub initialize: Vec<Stanza>,
     /// `audit "kind" "name" {…}`, in order.
     pub audits: Vec<Placed<RawAudit>>,
+    /// `seal "kind" "name" {…}` and `seals {…}`.
+    pub seals: seal::RawSeals,
     /// `user_lockout "kind" {…}`, in order.
     pub lockouts: Vec<Placed<RawLockout>>,
     /// What the operator should know.
@@ -173,6 +175,7 @@ impl Raw {
                 place,
             });
         }
+        raw.seals = seal::read(&file, &mut section, &mut raw.warnings)?;
         for block in section.blocks("user_lockout", 1)? {
             let lockout = lockout::raw(&file, &block, &mut raw.warnings)?;
             let place = Some(section.place(block.line));
@@ -247,6 +250,13 @@ impl Raw {
         );
         self.listeners.extend(later.listeners);
         self.audits.extend(later.audits);
+        self.seals.stanzas.extend(later.seals.stanzas);
+        replace(
+            "shares_unseal",
+            &mut self.seals.shares_unseal,
+            later.seals.shares_unseal,
+            warnings,
+        );
         self.lockouts.extend(later.lockouts);
         self.initialize.extend(later.initialize);
         self.warnings.extend(later.warnings);

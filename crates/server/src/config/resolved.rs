@@ -12,6 +12,7 @@ use super::listener::{self, Listener, Tcp};
 use super::lockout;
 use super::place::{ConfigError, Placed};
 use super::raw::{Raw, RawAudit, RawStorage};
+use super::seal::{self, Seal};
 
 /// 32 days, as existing servers have it.
 const LEASE_TTL: Duration = Duration::from_secs(768 * 3600);
@@ -26,6 +27,10 @@ pub struct Config {
     pub audits: Vec<Placed<Audit>>,
     /// What audit devices may be that are made over the API.
     pub audit_rules: ApiRules,
+    /// What opens the store without people, in order.
+    pub seals: Vec<Placed<Seal>>,
+    /// Whether the shares that are handed out beside them open it too.
+    pub shares_unseal: bool,
     /// What a new vault is told before it serves.
     pub initialize: Vec<Stanza>,
     /// How clients reach it; taken from the first TCP listener where it is none.
@@ -117,6 +122,8 @@ impl Config {
             }),
             audits: Vec::new(),
             audit_rules: ApiRules::default(),
+            seals: Vec::new(),
+            shares_unseal: true,
             initialize: Vec::new(),
             api_addr: None,
             cluster_name: None,
@@ -175,6 +182,8 @@ impl Config {
                 lax: raw.audit_lax.is_some_and(|flag| flag.value),
                 prefix: raw.audit_prefix.is_some_and(|flag| flag.value),
             },
+            seals: seal::resolve(raw.seals.stanzas)?,
+            shares_unseal: raw.seals.shares_unseal.is_none_or(|flag| flag.value),
             initialize: raw.initialize,
             api_addr: raw.api_addr.map(|address| address.value),
             cluster_name: raw.cluster_name.map(|name| name.value),

@@ -124,6 +124,16 @@ impl<'a> Section<'a> {
         blocks.map_err(|e| ConfigError::at(self.place(e.line), e.message))
     }
 
+    /// All blocks of a name with one label or two.
+    pub fn blocks_of_one_or_two(
+        &mut self,
+        key: &'static str,
+    ) -> Result<Vec<Block<'a>>, ConfigError> {
+        self.taken.push(key);
+        let blocks = self.body.blocks_of_one_or_two(key);
+        blocks.map_err(|e| ConfigError::at(self.place(e.line), e.message))
+    }
+
     /// Ends the block: what was not read is a warning where it is `known`, else an error.
     pub fn finish(self, known: &[&str], warnings: &mut Vec<String>) -> Result<(), ConfigError> {
         for item in &self.body.items {

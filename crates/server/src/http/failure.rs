@@ -73,7 +73,7 @@ impl Failure {
                 Self::text(StatusCode::METHOD_NOT_ALLOWED, text)
             }
             Error::MediaType(_) => Self::text(StatusCode::UNSUPPORTED_MEDIA_TYPE, text),
-            Error::Sealed => Self::text(StatusCode::SERVICE_UNAVAILABLE, text),
+            Error::Sealed | Error::NoSeal(_) => Self::text(StatusCode::SERVICE_UNAVAILABLE, text),
             Error::BadSilently => Self::silent(StatusCode::BAD_REQUEST),
             Error::RateLimited(_) => Self::text(StatusCode::TOO_MANY_REQUESTS, text),
             // Clients repeat a request that got 412, which is what should happen.
@@ -103,6 +103,7 @@ fn is_callers(error: &Error) -> bool {
         | Error::Unsupported(_)
         | Error::MediaType(_)
         | Error::Sealed
+        | Error::NoSeal(_)
         | Error::BadSilently
         | Error::RateLimited(_)
         | Error::Contended
@@ -164,6 +165,11 @@ mod tests {
                 "PATCH requires Content-Type of application/merge-patch+json, provided text/plain",
             ),
             (Error::Sealed, 503, "Vault is sealed"),
+            (
+                Error::NoSeal("hsm is down".into()),
+                503,
+                "no seal gives the root key now: hsm is down",
+            ),
             (
                 Error::Corrupt("core/keyring".into()),
                 500,

@@ -1,0 +1,73 @@
+//! Reads the settings of a seal: needed ones, numbers, and values that lie in a file or in the
+//! environment.
+
+use keyfold_core::ports::seal::{SettingError, Settings};
+use keyfold_secret::Secret;
+
+/// A setting that may be absent; an empty one is.
+pub(super) fn text<'a>(settings: &'a Settings, name: &str) -> Option<&'a str> {
+    let text = settings.get(name).map(String::as_str);
+    text.filter(|text| !text.is_empty())
+}
+
+/// A setting that has to be there.
+pub(super) fn needed<'a>(
+    settings: &'a Settings,
+    name: &'static str,
+) -> Result<&'a str, SettingError> {
+    text(settings, name).ok_or_else(|| SettingError::new(name, "is needed"))
+}
+
+/// A secret: the value itself, or what `file://PATH` or `env://NAME` says where to find.
+pub(super) fn secret(name: &'static str, value: &str) -> Result<Revealed, SettingError> {
+    let wrong = |what: String| SettingError::new(name, what);
+    if let Some(path) = value.strip_prefix("file://") {
+        let bytes = std::fs::read(path).map_err(|e| wrong(format!("names a file: {e}")))?;
+        return Ok(Revealed {
+            bytes: Secret::new(bytes),
+            from_file: true,
+        });
+    }
+    let text = match value.strip_prefix("env://") {
+        None => value.to_owned(),
+        Some(variable) => {
+            let found = std::env::var(variable).ok().filter(|v| !v.is_empty());
+            found
+                .ok_or_else(|| wrong(format!("names the variable {variable}, which is not set")))?
+        }
+    };
+    Ok(Revealed {
+        bytes: Secret::new(text.into_bytes()),
+        from_file: false,
+    })
+}
+
+/// A secret as it was found.
+pub(super) struct Revealed {
+    pub bytes: Secret<Vec<u8>>,
+    /// Then it may be bytes that are no text.
+    pub from_file: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_lie_in_the_setting_in_a_file_or_in_the_environment() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pin");
+        std::fs::write(&path, b"1234\n").unwrap();
+        let of = |value: &str| secret("pin", value);
+        assert_eq!(of("5678").ok().unwrap().bytes.expose(), b"5678");
+        let file = of(&format!("file://{}", path.display())).ok().unwrap();
+        assert_eq!(file.bytes.expose(), b"1234\n");
+        assert!(file.from_file);
+        let home = of("env://PATH").ok().unwrap();
+        assert!(!home.bytes.expose().is_empty());
+        for missing in ["file:///nonexistent/pin", "env://KEYFOLD_NO_SUCH_VARIABLE"] {
+            let error = of(missing).err().unwrap().to_string();
+            assert!(error.starts_with("\"pin\" names"), "{error}");
+        }
+    }
+}

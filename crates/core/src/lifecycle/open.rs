@@ -1,0 +1,92 @@
+//! The way from shares, or from a seal, to an open vault.
+
+use std::sync::Arc;
+
+use keyfold_keys::{Keyring, RootKey, Share};
+
+use super::sealed::Step;
+use super::seals::{Tried, Wraps, prove};
+use super::unsealed::Unsealed;
+use super::{Core, State};
+use crate::barrier::{Barrier, KEYRING};
+use crate::error::Error;
+use crate::initialize;
+use crate::ports::storage::Revision;
+
+/// What clients know a wrong unseal key by.
+const WRONG_KEY: &str = "unable to retrieve stored keys: invalid key: failed to decrypt keys from \
+                         storage: cipher: message authentication failed";
+
+impl Core {
+    /// Takes a share. With the last one the vault opens; a wrong set is a 400 and all shares have
+    /// to be given again.
+    pub async fn unseal(self: &Arc<Self>, share: Share) -> Result<(), Error> {
+        let _changing = self.changing.lock().await;
+        let state = self.state();
+        let sealed = match &*state {
+            State::Uninit => return Err(Error::bad("Vault is not initialized")),
+            State::Unsealed(_) => return Ok(()),
+            State::Sealed(sealed) => sealed,
+        };
+        let Some(shares) = self.seals.wraps().shares.clone() else {
+            return Err(Error::bad(
+                "this store has no shares: its seals open it, or nothing does",
+            ));
+        };
+        let Step::Enough(unseal) = sealed.give(share, shares.record.threshold)? else {
+            return Ok(());
+        };
+        // What is stored counts, not what was read when the server started.
+        let wraps = Wraps::load(&*self.storage).await?;
+        let stored = wraps.shares.as_ref().map_or(&shares.record, |s| &s.record);
+        let tried = stored.attempt(&unseal);
+        drop(unseal);
+        self.seals.note(wraps);
+        let root = match tried? {
+            Tried::Opens(root) => root,
+            Tried::Wrong => return Err(Error::bad(WRONG_KEY)),
+            Tried::Proves => {
+                return Err(Error::bad(
+                    "these are the shares, but this store was begun with shares_unseal = false: \
+                     only its seals open it",
+                ));
+            }
+        };
+        let damaged = || Error::corrupt(KEYRING);
+        let keyring = prove(&*self.storage, &root).await?.ok_or_else(damaged)?;
+        self.enter(keyring, Some(root)).await?;
+        tracing::info!("vault is unsealed");
+        Ok(())
+    }
+
+    /// Forgets the shares given so far.
+    pub fn reset_unseal(&self) -> Result<(), Error> {
+        match &*self.state() {
+            State::Uninit => Err(Error::bad("Vault is not initialized")),
+            State::Unsealed(_) => Err(Error::bad("vault is unsealed")),
+            State::Sealed(sealed) => {
+                sealed.reset();
+                Ok(())
+            }
+        }
+    }
+
+    /// Opens the vault with its keyring. `root` is kept until a seal is known to give it. The
+    /// caller holds the lock on changes of the state.
+    pub(super) async fn enter(
+        self: &Arc<Self>,
+        (keyring, revision): (Keyring, Revision),
+        root: Option<RootKey>,
+    ) -> Result<(), Error> {
+        let barrier = Barrier::open(self.storage.clone(), keyring, revision).await?;
+        let vault = Unsealed::open(self, root, barrier).await?;
+        // Before anybody else is served: who asks finds the vault configured.
+        if let Err(error) = initialize::run(self, &vault, &self.initialize).await {
+            vault.stop();
+            return Err(error);
+        }
+        self.state.store(Arc::new(State::Unsealed(vault)));
+        self.seals.wake.notify_one();
+        Ok(())
+    }
+}

@@ -1,0 +1,110 @@
+//! The seals: several wraps of one root key, any one of which opens the store.
+//!
+//! ```text
+//!   core/seal/shamir   the root key under the unseal key that the shares give
+//!   core/seal/<name>   the root key under an unseal key that only that seal gives
+//! ```
+//!
+//! What is configured ([`Slot`]) and what is stored ([`Wraps`]) are two things; [`settle`] brings the
+//! second in line with the first whenever the root key is at hand, in one commit.
+
+mod fetch;
+mod health;
+mod settle;
+mod shares;
+mod slot;
+mod tend;
+mod wrap;
+mod wraps;
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use tokio::sync::Notify;
+
+pub(super) use self::fetch::prove;
+pub use self::health::Condition;
+pub(super) use self::shares::key as shares_key;
+pub use self::shares::{ShamirSeal, Tried};
+pub(crate) use self::slot::Slot;
+pub(crate) use self::wraps::{FOLDER, Wraps};
+use crate::clock::Clock;
+use crate::ports::seal::SealSetup;
+
+/// The seals that the operator configured.
+pub struct SealConfig {
+    /// Those that need no people.
+    pub seals: Vec<SealSetup>,
+    /// Whether the shares that are handed out beside them open the store too.
+    pub shares_unseal: bool,
+}
+
+impl Default for SealConfig {
+    fn default() -> Self {
+        Self {
+            seals: Vec::new(),
+            shares_unseal: true,
+        }
+    }
+}
+
+/// What is configured and what is stored.
+pub(crate) struct Seals {
+    slots: ArcSwap<Vec<Arc<Slot>>>,
+    wraps: ArcSwap<Wraps>,
+    pub(super) shares_unseal: bool,
+    clock: Arc<dyn Clock>,
+    /// Held by whoever changes the wraps.
+    pub(super) changing: tokio::sync::Mutex<()>,
+    /// There is something to do for who tends the seals.
+    pub(super) wake: Arc<Notify>,
+}
+
+impl Seals {
+    pub(super) fn new(config: SealConfig, wraps: Wraps, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            slots: ArcSwap::from_pointee(Slot::all(config.seals, &[], &clock)),
+            wraps: ArcSwap::from_pointee(wraps),
+            shares_unseal: config.shares_unseal,
+            clock,
+            changing: tokio::sync::Mutex::new(()),
+            wake: Arc::new(Notify::new()),
+        }
+    }
+
+    /// What is configured, in the order in which it is asked.
+    pub(crate) fn slots(&self) -> Arc<Vec<Arc<Slot>>> {
+        self.slots.load_full()
+    }
+
+    /// The seal that names the kind of this store: the first that is to open it.
+    pub(crate) fn first(&self) -> Option<Arc<Slot>> {
+        self.slots().iter().find(|slot| slot.is_active()).cloned()
+    }
+
+    /// What is stored, as it was read last.
+    pub(crate) fn wraps(&self) -> Arc<Wraps> {
+        self.wraps.load_full()
+    }
+
+    pub(super) fn note(&self, wraps: Wraps) {
+        self.wraps.store(Arc::new(wraps));
+    }
+
+    /// Takes up another configuration.
+    pub(super) fn replace(&self, setups: Vec<SealSetup>) {
+        let slots = Slot::all(setups, &self.slots(), &self.clock);
+        self.slots.store(Arc::new(slots));
+        self.wake.notify_one();
+    }
+
+    /// What is configured is not what is stored: a seal waits for its wrap, or a wrap has no seal.
+    pub(crate) fn is_unsettled(&self) -> bool {
+        let (slots, wraps) = (self.slots(), self.wraps());
+        let active = |name: &str| slots.iter().any(|s| s.is_active() && s.name == name);
+        slots
+            .iter()
+            .any(|s| s.is_active() && !wraps.seals.contains_key(&s.name))
+            || wraps.seals.keys().any(|name| !active(name))
+    }
+}

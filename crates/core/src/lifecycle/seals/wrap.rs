@@ -1,0 +1,89 @@
+//! The record of a seal that needs no people.
+//!
+//! ```text
+//!   core/seal/<name>   { type, key_id, share, root_key }      JSON in clear
+//!                                      │       └─ the root key, under an unseal key of this wrap's own
+//!                                      └─ that unseal key, as the seal wrapped it
+//! ```
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use keyfold_keys::{RootKey, Share, UnsealKey, Wrapped, Wraps};
+use serde::{Deserialize, Serialize};
+
+use super::wraps::FOLDER;
+use crate::error::Error;
+use crate::ports::seal::{Blob, SealError};
+
+/// A root key as a seal keeps it.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct SealWrap {
+    /// `static`, `transit`, …: for people and reports; what counts is whether the seal opens it.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The key that the seal used.
+    pub key_id: String,
+    /// Base64 of the seal's ciphertext.
+    share: String,
+    /// Base64 of the wrapped root key.
+    root_key: String,
+}
+
+/// An unseal key for one wrap, in the form that a seal takes.
+pub(super) struct Fresh {
+    unseal: UnsealKey,
+    pub share: Share,
+}
+
+impl Fresh {
+    pub(super) fn new() -> Result<Self, Error> {
+        let unseal = UnsealKey::generate();
+        let [share] = <[Share; 1]>::try_from(unseal.split(1, 1)?)
+            .map_err(|_| Error::Bug("one share is not one"))?;
+        Ok(Self { unseal, share })
+    }
+
+    /// The record, once the seal has wrapped the share.
+    pub(super) fn wrap(
+        &self,
+        (kind, name): (&str, &str),
+        blob: &Blob,
+        root: &RootKey,
+    ) -> Result<SealWrap, Error> {
+        let wrapped = self.unseal.wrap(root, &context(name))?;
+        Ok(SealWrap {
+            kind: kind.to_owned(),
+            key_id: blob.key_id.clone(),
+            share: STANDARD.encode(&blob.bytes),
+            root_key: STANDARD.encode(wrapped.as_bytes()),
+        })
+    }
+}
+
+impl SealWrap {
+    /// What the seal is asked to unwrap.
+    pub(super) fn blob(&self) -> Result<Blob, SealError> {
+        Ok(Blob {
+            key_id: self.key_id.clone(),
+            bytes: STANDARD.decode(&self.share).map_err(|_| damaged())?,
+        })
+    }
+
+    /// The root key under the share that the seal unwrapped.
+    pub(super) fn open(&self, name: &str, share: &Share) -> Result<RootKey, SealError> {
+        let unseal = UnsealKey::from_share_of_one(share).map_err(|_| damaged())?;
+        let bytes = STANDARD.decode(&self.root_key).map_err(|_| damaged())?;
+        let wrapped = Wrapped::<RootKey>::from_bytes(bytes);
+        unseal
+            .unwrap(&wrapped, &context(name))
+            .map_err(|_| damaged())
+    }
+}
+
+fn damaged() -> SealError {
+    SealError::Foreign("the stored wrap does not open: it is damaged, or of another place".into())
+}
+
+fn context(name: &str) -> Vec<u8> {
+    format!("{FOLDER}{name}").into_bytes()
+}

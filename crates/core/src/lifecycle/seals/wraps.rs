@@ -1,0 +1,79 @@
+//! All that the store has below `core/seal/`: the wraps of one root key.
+
+use std::collections::BTreeMap;
+
+use super::shares::{self, ShamirSeal};
+use super::wrap::SealWrap;
+use crate::error::Error;
+use crate::ports::storage::{Revision, Storage};
+
+/// Below this, a record for each seal, by its name.
+pub const FOLDER: &str = "core/seal/";
+/// More seals than this are no configuration.
+const MOST: usize = 256;
+
+/// A record and the commit that stored it.
+#[derive(Clone)]
+pub(crate) struct Stored<T> {
+    pub record: T,
+    pub revision: Revision,
+}
+
+/// Every wrap.
+#[derive(Clone, Default)]
+pub(crate) struct Wraps {
+    /// That of the shares, where there are any.
+    pub shares: Option<Stored<ShamirSeal>>,
+    /// Those of seals, by name.
+    pub seals: BTreeMap<String, Stored<SealWrap>>,
+    /// Records that are none.
+    pub damaged: BTreeMap<String, Revision>,
+}
+
+impl Wraps {
+    /// Reads them. One that is damaged keeps nobody from the others.
+    pub(crate) async fn load(storage: &dyn Storage) -> Result<Self, Error> {
+        let mut wraps = Self::default();
+        for name in storage.list(FOLDER, "", MOST).await?.names {
+            let Some(entry) = storage.get(&format!("{FOLDER}{name}")).await? else {
+                continue;
+            };
+            let revision = entry.revision;
+            if name == shares::NAME {
+                if let Some(record) = ShamirSeal::parse(&entry.value) {
+                    wraps.shares = Some(Stored { record, revision });
+                    continue;
+                }
+            } else if let Ok(record) = serde_json::from_slice(&entry.value) {
+                wraps.seals.insert(name, Stored { record, revision });
+                continue;
+            }
+            wraps.damaged.insert(name, revision);
+        }
+        if wraps.shares.is_none() && wraps.seals.is_empty() {
+            return Err(Error::corrupt(match wraps.damaged.keys().next() {
+                Some(name) => format!("{FOLDER}{name}"),
+                None => FOLDER.to_owned(),
+            }));
+        }
+        Ok(wraps)
+    }
+
+    /// Shares handed out and shares that open, where there are any.
+    pub(crate) fn split(&self) -> (u8, u8) {
+        let numbers = |kept: &Stored<ShamirSeal>| (kept.record.shares, kept.record.threshold);
+        self.shares.as_ref().map_or((0, 0), numbers)
+    }
+
+    /// Whether the shares open the store.
+    pub(crate) fn shares_open(&self) -> bool {
+        let opens = |kept: &Stored<ShamirSeal>| kept.record.opens();
+        self.shares.as_ref().is_some_and(opens)
+    }
+
+    /// The stored record of a name, whatever it is worth.
+    pub(crate) fn revision(&self, name: &str) -> Option<Revision> {
+        let sound = self.seals.get(name).map(|kept| kept.revision);
+        sound.or_else(|| self.damaged.get(name).copied())
+    }
+}

@@ -1,0 +1,129 @@
+//! The seals of a configuration.
+
+use keyfold_backends::seals::KINDS;
+use keyfold_core::lifecycle::SealConfig;
+use keyfold_core::ports::seal::{SealKind, SealSetup, Settings};
+
+use crate::config::{Config, ConfigError, Placed, Seal};
+
+/// Makes the seals that are configured. None of them is asked anything yet.
+pub fn seals(config: &Config) -> Result<SealConfig, ConfigError> {
+    Ok(SealConfig {
+        seals: setups(&config.seals, |name| std::env::var(name).ok())?,
+        shares_unseal: config.shares_unseal,
+    })
+}
+
+fn setups(
+    seals: &[Placed<Seal>],
+    variable: impl Fn(&str) -> Option<String>,
+) -> Result<Vec<SealSetup>, ConfigError> {
+    let mut setups = Vec::with_capacity(seals.len());
+    for seal in seals {
+        let Some(kind) = KINDS.iter().find(|kind| kind.name == seal.value.kind) else {
+            let names: Vec<_> = KINDS.iter().map(|kind| kind.name).collect();
+            return Err(seal.wrong(format!(
+                "seal \"{}\" is not offered: there are shamir, {}",
+                seal.value.kind,
+                names.join(", ")
+            )));
+        };
+        // Of two seals of a kind the environment can't mean both.
+        let alone = seals
+            .iter()
+            .filter(|other| other.value.kind == seal.value.kind)
+            .count()
+            == 1;
+        let settings = settings(kind, seal, |name| variable(name).filter(|_| alone))?;
+        let made = (kind.make)(&settings).map_err(|error| {
+            let place = seal.value.settings.get(error.name);
+            let message = format!("seal \"{}\": {error}", seal.value.name);
+            place.map_or_else(|| seal.wrong(&message), |place| place.wrong(&message))
+        })?;
+        setups.push(SealSetup {
+            name: seal.value.name.clone(),
+            kind: kind.name,
+            priority: seal.value.priority,
+            disabled: seal.value.disabled,
+            seal: made,
+        });
+    }
+    Ok(setups)
+}
+
+/// What is written, and over it what the environment says.
+fn settings(
+    kind: &SealKind,
+    seal: &Placed<Seal>,
+    variable: impl Fn(&str) -> Option<String>,
+) -> Result<Settings, ConfigError> {
+    let known = |name: &str| kind.settings.iter().any(|setting| setting.name == name);
+    let mut settings = Settings::new();
+    for (name, value) in &seal.value.settings {
+        if known(name) {
+            settings.insert(name.clone(), value.value.clone());
+        } else if !kind.idle.contains(&name.as_str()) {
+            let (kind, message) = (kind.name, "unknown setting");
+            return Err(value.wrong(format!("{message} \"{name}\" of seal \"{kind}\"")));
+        }
+    }
+    for setting in kind.settings {
+        let given = setting.variables.iter().find_map(|name| variable(name));
+        if let Some(value) = given.filter(|value| !value.is_empty()) {
+            settings.insert(setting.name.to_owned(), value);
+        }
+    }
+    Ok(settings)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
+
+    fn seal(kind: &str, name: &str, settings: &[(&str, &str)]) -> Placed<Seal> {
+        let settings = settings.iter();
+        let settings = settings.map(|(k, v)| ((*k).to_owned(), Placed::given((*v).to_owned())));
+        Placed::given(Seal {
+            kind: kind.to_owned(),
+            name: name.to_owned(),
+            priority: 1,
+            disabled: false,
+            settings: settings.collect(),
+        })
+    }
+
+    fn error(seals: &[Placed<Seal>]) -> String {
+        setups(seals, |_| None).err().unwrap().to_string()
+    }
+
+    #[test]
+    fn the_environment_wins_where_it_can_mean_one_seal_only() {
+        let variable = |name: &str| match name {
+            "BAO_STATIC_SEAL_CURRENT_KEY" => Some(KEY.to_owned()),
+            "VAULT_STATIC_SEAL_CURRENT_KEY_ID" => Some("1".to_owned()),
+            _ => None,
+        };
+        let one = [seal("static", "a", &[("current_key", "bad")])];
+        assert_eq!(setups(&one, variable).unwrap().len(), 1);
+        let two = [seal("static", "a", &[]), seal("static", "b", &[])];
+        assert!(setups(&two, variable).is_err());
+    }
+
+    #[test]
+    fn mistakes() {
+        let banana = seal("static", "a", &[("banana", "1")]);
+        assert!(error(&[banana]).contains("unknown setting \"banana\" of seal \"static\""));
+        let pigeon = seal("pigeon", "a", &[]);
+        assert!(
+            error(&[pigeon])
+                .starts_with("seal \"pigeon\" is not offered: there are shamir, static")
+        );
+        let missing = seal("static", "a", &[("current_key", KEY)]);
+        assert_eq!(
+            error(&[missing]),
+            "seal \"a\": \"current_key_id\" is needed"
+        );
+    }
+}
