@@ -57,8 +57,9 @@ pub(crate) fn show(session: &Session, status: &Value) -> Result<(), CliError> {
 }
 
 /// Members and what their rows are called.
-const ROWS: [(&str, &str); 10] = [
+const ROWS: [(&str, &str); 11] = [
     ("type", "Seal Type"),
+    ("recovery_seal_type", "Recovery Seal Type"),
     ("initialized", "Initialized"),
     ("sealed", "Sealed"),
     ("n", "Total Shares"),
@@ -74,7 +75,12 @@ fn table(status: &Value) -> Table {
     let is = |name: &str| status.get(name).and_then(Value::as_bool) == Some(true);
     let text = |name: &str| status.get(name).map(text_of);
     let mut rows = Vec::new();
+    let recovery = is("recovery_seal");
     for (member, key) in ROWS {
+        let key = match (member, recovery) {
+            ("n", true) => "Total Recovery Shares",
+            _ => key,
+        };
         rows.extend(text(member).map(|value| (key.to_owned(), value)));
         if member == "t" && is("sealed") {
             let given = text("progress").unwrap_or_default();
@@ -82,6 +88,11 @@ fn table(status: &Value) -> Table {
             rows.push(("Unseal Progress".to_owned(), format!("{given}/{needed}")));
             rows.push(("Unseal Nonce".to_owned(), text("nonce").unwrap_or_default()));
         }
+    }
+    for seal in status.get("seals_failing").and_then(Value::as_array).into_iter().flatten() {
+        let member = |name: &str| seal.get(name).map(text_of).unwrap_or_default();
+        let value = format!("{}: {}", member("condition"), member("reason"));
+        rows.push((format!("Seal {}", member("name")), value));
     }
     Table::of_pairs(rows)
 }

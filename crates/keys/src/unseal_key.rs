@@ -15,6 +15,8 @@ pub const KEY_LEN: usize = 32;
 const FORMAT: u8 = 1;
 /// Keeps proofs apart from all else that is derived.
 const PROOF: &[u8] = b"keyfold/unseal-key-proof/1 ";
+/// Keeps checks of shares apart from all else that is hashed.
+const CHECK: &[u8] = b"keyfold/share-check/1 ";
 const SHARE_MIN: usize = 16;
 const SHARE_MAX: usize = KEY_LEN + 1;
 
@@ -49,6 +51,14 @@ impl Share {
     /// The bytes to hand to the operator.
     pub fn as_bytes(&self) -> &[u8] {
         self.bytes.expose().get(..self.len).unwrap_or_default()
+    }
+
+    /// A one-way image of the share, by which its holder shows that it is one of a set without
+    /// giving it away. Whoever checks keeps the image and the salt.
+    pub fn check(&self, salt: &[u8]) -> [u8; kdf::TAG_LEN] {
+        let mut text = Secret::new(CHECK.to_vec());
+        text.expose_mut().extend_from_slice(self.as_bytes());
+        kdf::hmac_sha256(salt, text.expose())
     }
 
     /// Whether both are the same share, in a time that depends on the lengths alone.
@@ -265,6 +275,15 @@ mod tests {
         assert_ne!(of(1, AT), of(2, AT));
         assert_ne!(of(1, AT), of(1, b"core/seal/other"));
         assert_ne!(&of(1, AT), key(1).0.expose());
+    }
+
+    #[test]
+    fn a_check_is_of_one_share_and_one_salt() {
+        let one = share(&[1; 33]).check(b"salt");
+        assert_eq!(one, share(&[1; 33]).check(b"salt"));
+        assert_ne!(one, share(&[2; 33]).check(b"salt"));
+        assert_ne!(one, share(&[1; 32]).check(b"salt"));
+        assert_ne!(one, share(&[1; 33]).check(b"pepper"));
     }
 
     #[test]

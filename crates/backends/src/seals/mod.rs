@@ -1,9 +1,11 @@
 //! Seals: what opens the store without people, a file or a folder each.
 
+mod pkcs11;
 mod settings;
 mod static_key;
+mod transit;
 
 use keyfold_core::ports::seal::SealKind;
 
 /// All of them.
-pub static KINDS: [SealKind; 1] = [static_key::KIND];
+pub static KINDS: [SealKind; 3] = [static_key::KIND, transit::KIND, pkcs11::KIND];

@@ -18,6 +18,15 @@ pub(super) fn needed<'a>(
     text(settings, name).ok_or_else(|| SettingError::new(name, "is needed"))
 }
 
+/// A setting that is on or off.
+pub(super) fn flag(settings: &Settings, name: &'static str) -> Result<bool, SettingError> {
+    match text(settings, name) {
+        None | Some("false" | "0") => Ok(false),
+        Some("true" | "1") => Ok(true),
+        Some(_) => Err(SettingError::new(name, "has to be true or false")),
+    }
+}
+
 /// A secret: the value itself, or what `file://PATH` or `env://NAME` says where to find.
 pub(super) fn secret(name: &'static str, value: &str) -> Result<Revealed, SettingError> {
     let wrong = |what: String| SettingError::new(name, what);

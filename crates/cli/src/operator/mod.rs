@@ -4,6 +4,7 @@ mod init;
 mod key_status;
 mod rotate;
 mod seal;
+mod share;
 mod unseal;
 
 use clap::Subcommand;
@@ -19,8 +20,10 @@ pub(crate) enum Operator {
     Init(init::InitArgs),
     /// Give one share; the server unseals when it has enough
     Unseal(unseal::UnsealArgs),
-    /// Forget all keys until the server is unsealed again
-    Seal,
+    /// Forget all keys until the server is unsealed again; or `check` what opens it
+    Seal(seal::SealArgs),
+    /// Check a share
+    Share(share::ShareArgs),
     /// Put a new KEK in place, under which all mount keys are wrapped anew
     Rotate,
     /// Show the KEK's term, its age and its use
@@ -32,7 +35,8 @@ pub(crate) fn run(session: &Session, operator: Operator) -> Result<Exit, CliErro
     let done = match operator {
         Operator::Init(args) => return init::run(session, &args),
         Operator::Unseal(args) => unseal::run(session, args),
-        Operator::Seal => seal::run(session),
+        Operator::Seal(args) => return seal::run(session, &args),
+        Operator::Share(args) => share::run(session, args),
         Operator::Rotate => rotate::run(session),
         Operator::KeyStatus => key_status::run(session),
     };

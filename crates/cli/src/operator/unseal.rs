@@ -14,6 +14,9 @@ pub(crate) struct UnsealArgs {
     /// Discard the shares given so far
     #[arg(long)]
     reset: bool,
+    /// Taken for the documents of other servers: a change of seals needs no more than the shares
+    #[arg(long)]
+    migrate: bool,
     /// One share, in base64 or hex; `-` reads a line of standard input; asked for when absent
     share: Option<String>,
 }
@@ -24,8 +27,15 @@ pub(crate) fn run(session: &Session, args: UnsealArgs) -> Result<(), CliError> {
         Request::write("sys/unseal", &json!({"reset": true}))?
     } else {
         let share = prompt::secret(args.share, "unseal key")?;
-        Request::write("sys/unseal", &json!({"key": share.expose()}))?
+        Request::write("sys/unseal", &share_of(share.expose(), args.migrate))?
     };
     let answer: Value = session.call(&request)?.json()?;
     status::show(session, &answer)
+}
+
+fn share_of(share: &str, migrate: bool) -> Value {
+    match migrate {
+        false => json!({"key": share}),
+        true => json!({"key": share, "migrate": true}),
+    }
 }

@@ -70,13 +70,11 @@ impl Shares {
     /// The shares of a new unseal key, and their record in the batch that stores it.
     fn hand_out(self, root: &RootKey, opens: bool) -> Result<(Vec<Share>, Batch), Error> {
         let unseal = UnsealKey::generate();
-        let seal = match opens {
-            true => ShamirSeal::opening(&unseal, root, self.shares, self.threshold)?,
-            false => ShamirSeal::proving(&unseal, self.shares, self.threshold)?,
-        };
         let shares = unseal
             .split(self.shares, self.threshold)
             .map_err(|_| Error::Bug("a checked split was refused"))?;
+        let root = opens.then_some(root);
+        let seal = ShamirSeal::new((&unseal, &shares), self.threshold, root)?;
         let key = shares_key();
         let batch = Batch::new().absent(key.clone()).put(key, json(&seal)?);
         Ok((shares, batch))

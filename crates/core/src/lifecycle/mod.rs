@@ -27,7 +27,7 @@ pub use self::init::{Initialized, Shares};
 pub use self::sealed::{Progress, Sealed};
 pub(crate) use self::seals::Seals;
 use self::seals::Wraps;
-pub use self::seals::{Condition, SealConfig, ShamirSeal, Tried};
+pub use self::seals::{Condition, Rehearsed, SealConfig, ShamirSeal, ShareTerms, Tried};
 pub use self::status::{SealReport, SealStatus};
 pub use self::unsealed::Unsealed;
 use crate::audit::{AuditConfig, AuditSetup, HeaderSettings};

@@ -53,6 +53,9 @@ pub struct SealReport {
     pub condition: &'static str,
     /// It has a wrap of the root key.
     pub wrapped: bool,
+    /// The key that it wrapped it with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key_id: Option<String>,
     /// RFC 3339.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unhealthy_since: Option<String>,
@@ -75,6 +78,7 @@ impl SealReport {
             healthy: reason.is_none(),
             condition: condition.name(),
             wrapped: wraps.seals.contains_key(&slot.name),
+            key_id: wraps.seals.get(&slot.name).map(|w| w.record.key_id.clone()),
             unhealthy_since: since,
             reason,
         }
@@ -97,6 +101,11 @@ impl Core {
         let mut reports = self.seal_reports();
         reports.retain(|report| !report.healthy);
         reports
+    }
+
+    /// Shares handed out, and shares that are enough.
+    pub fn shares(&self) -> (u8, u8) {
+        self.seals.wraps().split()
     }
 
     /// Whether shares open the store.

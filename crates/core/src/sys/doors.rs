@@ -42,6 +42,20 @@ impl Engine for Doors {
                 Box::pin(d.unseal(c))
             })
             .door(),
+            Row::new(
+                Op::Read,
+                "share-check",
+                "What a share is checked with.",
+                |d, _| Box::pin(d.share_terms()),
+            )
+            .door(),
+            Row::new(
+                Op::Write,
+                "share-check",
+                "Whether a share is one of today's, by its check.",
+                |d, c| Box::pin(d.share_check(c)),
+            )
+            .door(),
             Row::new(Op::Read, "health", "For load balancers.", |d, c| {
                 Box::pin(d.health(c))
             })

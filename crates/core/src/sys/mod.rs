@@ -20,6 +20,7 @@ mod plugins;
 mod policies;
 mod process;
 mod quotas;
+mod rehearsal;
 mod remount;
 mod resultant;
 mod tools;
@@ -96,6 +97,7 @@ impl Engine for System {
                 metrics::rows(),
                 openapi::rows(),
                 cluster::rows(),
+                rehearsal::rows(),
                 counters::rows(),
                 machine::rows(),
                 plugins::rows(),

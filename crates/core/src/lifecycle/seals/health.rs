@@ -32,6 +32,14 @@ impl Condition {
         }
     }
 
+    /// Why it failed, where it did.
+    pub fn reason(&self) -> Option<String> {
+        match self {
+            Self::Ailing { error, .. } => Some(error.to_string()),
+            Self::Unknown | Self::Healthy => None,
+        }
+    }
+
     /// It failed last.
     pub fn is_ailing(&self) -> bool {
         matches!(self, Self::Ailing { .. })

@@ -8,6 +8,7 @@
 //! What is configured ([`Slot`]) and what is stored ([`Wraps`]) are two things; [`settle`] brings the
 //! second in line with the first whenever the root key is at hand, in one commit.
 
+mod check;
 mod fetch;
 mod health;
 mod settle;
@@ -22,6 +23,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use tokio::sync::Notify;
 
+pub use self::check::{Rehearsed, ShareTerms};
 pub(super) use self::fetch::prove;
 pub use self::health::Condition;
 pub(super) use self::shares::key as shares_key;

@@ -5,11 +5,13 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use keyfold_keys::{RootKey, UnsealKey, Wrapped, Wraps};
+use keyfold_keys::{RootKey, Share, UnsealKey, Wrapped, Wraps, rng};
 use serde::{Deserialize, Serialize};
 
 use super::wraps::FOLDER;
 use crate::error::Error;
+
+const SALT_LEN: usize = 16;
 
 /// The name of the record below [`FOLDER`].
 pub const NAME: &str = "shamir";
@@ -30,6 +32,35 @@ pub struct ShamirSeal {
     /// Hex: tells the right unseal key where it wraps nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     proof: Option<String>,
+    /// By which a custodian's share is told to be one of these.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    checks: Option<Checks>,
+}
+
+/// One-way images of the shares, in the order in which they were handed out.
+#[derive(Clone, Serialize, Deserialize)]
+pub(super) struct Checks {
+    /// Hex.
+    pub salt: String,
+    /// Hex.
+    shares: Vec<String>,
+}
+
+impl Checks {
+    fn of(shares: &[Share]) -> Self {
+        let salt = rng::bytes::<SALT_LEN>();
+        let shares = shares.iter().map(|share| hex::encode(share.check(&salt)));
+        Self {
+            salt: hex::encode(salt),
+            shares: shares.collect(),
+        }
+    }
+
+    /// The share whose image it is, from 0.
+    pub(super) fn find(&self, check: &str) -> Option<usize> {
+        // Images of what can't be guessed: the time of a comparison tells nothing of a share.
+        self.shares.iter().position(|known| known == check)
+    }
 }
 
 /// What an unseal key is to a [`ShamirSeal`].
@@ -43,41 +74,38 @@ pub enum Tried {
 }
 
 impl ShamirSeal {
-    /// Shares that open the store.
-    pub(in crate::lifecycle) fn opening(
-        unseal: &UnsealKey,
-        root: &RootKey,
-        shares: u8,
+    /// The record of shares of an unseal key. Those that are not to open the store prove who their
+    /// holders are.
+    pub(in crate::lifecycle) fn new(
+        (unseal, shares): (&UnsealKey, &[Share]),
         threshold: u8,
+        opens: Option<&RootKey>,
     ) -> Result<Self, Error> {
-        let wrapped = unseal.wrap(root, &context(shares, threshold))?;
+        let many = |_| Error::Bug("more shares than there can be");
+        let count = u8::try_from(shares.len()).map_err(many)?;
+        let context = context(count, threshold);
+        let wrapped = opens.map(|root| unseal.wrap(root, &context)).transpose()?;
+        let proof = match opens {
+            Some(_) => None,
+            None => Some(hex::encode(unseal.proof(&context)?)),
+        };
         Ok(Self {
             kind: NAME.to_owned(),
-            shares,
+            shares: count,
             threshold,
-            root_key: Some(STANDARD.encode(wrapped.as_bytes())),
-            proof: None,
-        })
-    }
-
-    /// Shares that prove who their holders are, and open nothing.
-    pub(in crate::lifecycle) fn proving(
-        unseal: &UnsealKey,
-        shares: u8,
-        threshold: u8,
-    ) -> Result<Self, Error> {
-        Ok(Self {
-            kind: NAME.to_owned(),
-            shares,
-            threshold,
-            root_key: None,
-            proof: Some(hex::encode(unseal.proof(&context(shares, threshold))?)),
+            root_key: wrapped.map(|wrapped| STANDARD.encode(wrapped.as_bytes())),
+            proof,
+            checks: Some(Checks::of(shares)),
         })
     }
 
     /// Whether the shares open the store.
     pub fn opens(&self) -> bool {
         self.root_key.is_some()
+    }
+
+    pub(super) fn checks(&self) -> Option<&Checks> {
+        self.checks.as_ref()
     }
 
     /// Tries an unseal key. A damaged record is an error.

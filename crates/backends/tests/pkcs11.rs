@@ -1,0 +1,172 @@
+//! The pkcs11 seal on a token of SoftHSM2. The library reads its configuration from the environment,
+//! so the test is a child of itself.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stderr,
+    missing_docs
+)]
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+
+use keyfold_backends::seals::KINDS;
+use keyfold_core::ports::seal::{Blob, Seal, SealError};
+use keyfold_keys::Share;
+
+const CHILD: &str = "KEYFOLD_TEST_HSM";
+const PIN: &str = "123456";
+
+fn library() -> Option<PathBuf> {
+    let places = [
+        "/usr/lib/softhsm/libsofthsm2.so",
+        "/usr/lib64/softhsm/libsofthsm2.so",
+        "/usr/local/lib/softhsm/libsofthsm2.so",
+        "/usr/lib64/pkcs11/libsofthsm2.so",
+    ];
+    places.map(PathBuf::from).into_iter().find(|path| path.exists())
+}
+
+fn util(folder: &Path, arguments: &[&str]) {
+    let ran = Command::new("softhsm2-util")
+        .args(arguments)
+        .env("SOFTHSM2_CONF", folder.join("softhsm2.conf"))
+        .output()
+        .unwrap();
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+}
+
+#[test]
+fn a_token_wraps_and_opens() {
+    if library().is_none() {
+        eprintln!("skipped: SoftHSM2 is not installed (apt-get install softhsm2)");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let here = folder.path();
+    let tokens = here.join("tokens");
+    std::fs::create_dir(&tokens).unwrap();
+    let config = format!(
+        "directories.tokendir = {}\nobjectstore.backend = file\nlog.level = ERROR\n",
+        tokens.display()
+    );
+    std::fs::write(here.join("softhsm2.conf"), config).unwrap();
+    let label = ["--label", "keyfold"];
+    util(here, &[&["--init-token", "--free", "--pin", PIN, "--so-pin", "654321"], &label[..]].concat());
+    let aes = here.join("aes");
+    std::fs::write(&aes, keyfold_keys::rng::bytes::<32>()).unwrap();
+    let pair = here.join("pair.pem");
+    let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256).unwrap();
+    std::fs::write(&pair, key.serialize_pem()).unwrap();
+    for (file, more) in [
+        (&aes, &["--aes", "--label", "wrap", "--id", "a1"][..]),
+        (&pair, &["--label", "pair", "--id", "b2"]),
+    ] {
+        let import = ["--import", file.to_str().unwrap(), "--token", "keyfold", "--pin", PIN];
+        util(here, &[&import[..], more].concat());
+    }
+    let child = Command::new(std::env::current_exe().unwrap())
+        .args(["inside", "--exact", "--nocapture", "--test-threads=1"])
+        .env(CHILD, here)
+        .env("SOFTHSM2_CONF", here.join("softhsm2.conf"))
+        .output()
+        .unwrap();
+    assert!(child.status.success(), "{}", String::from_utf8_lossy(&child.stderr));
+}
+
+/// Does nothing unless it is the child of the other test.
+#[tokio::test]
+async fn inside() {
+    let Some(folder) = std::env::var_os(CHILD).map(PathBuf::from) else {
+        return;
+    };
+    both_kinds_of_keys().await;
+    what_is_not_of_the_key_is_foreign().await;
+    refusals().await;
+    a_token_that_is_gone(&folder).await;
+}
+
+fn seal(more: &[(&str, &str)]) -> Arc<dyn Seal> {
+    let library = library().unwrap();
+    let base = [
+        ("lib", library.to_str().unwrap()),
+        ("pin", PIN),
+        ("token_label", "keyfold"),
+        // The only hash that SoftHSM2 knows for OAEP.
+        ("rsa_oaep_hash", "sha1"),
+    ];
+    let pairs = base.iter().chain(more);
+    let settings = pairs.map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+    let kind = KINDS.iter().find(|kind| kind.name == "pkcs11").unwrap();
+    (kind.make)(&settings).ok().unwrap()
+}
+
+fn share() -> Share {
+    Share::from_bytes(&[9; 33]).ok().unwrap()
+}
+
+async fn both_kinds_of_keys() {
+    for (settings, name) in [
+        (&[("key_label", "wrap")][..], "wrap:a1"),
+        (&[("key_id", "0xa1"), ("mechanism", "0x1087")], "wrap:a1"),
+        (&[("key_label", "pair")], "pair:b2"),
+        (&[("key_id", "b2"), ("mechanism", "CKM_RSA_PKCS_OAEP")], "pair:b2"),
+    ] {
+        let blob = seal(settings).wrap(&share()).await.unwrap();
+        assert_eq!(blob.key_id, name);
+        let again = seal(settings).unwrap(&blob).await.ok().unwrap();
+        assert!(again.ct_eq(&share()), "{settings:?}");
+    }
+}
+
+async fn what_is_not_of_the_key_is_foreign() {
+    for label in ["wrap", "pair"] {
+        let seal = seal(&[("key_label", label)]);
+        let blob = seal.wrap(&share()).await.unwrap();
+        let mut flipped = blob.clone();
+        let last = flipped.bytes.len() - 1;
+        flipped.bytes[last] ^= 1;
+        let mut cut = blob.clone();
+        cut.bytes.truncate(20);
+        let none = Blob {
+            bytes: Vec::new(),
+            ..blob.clone()
+        };
+        for bad in [flipped, cut, none] {
+            let went = seal.unwrap(&bad).await;
+            assert!(matches!(went, Err(SealError::Foreign(_))), "{label}: {:?}", went.err());
+        }
+        assert!(seal.unwrap(&blob).await.is_ok());
+    }
+}
+
+async fn refusals() {
+    for (settings, wanted) in [
+        (&[("key_label", "nothing")][..], "the token has no such key"),
+        (&[("key_label", "pair"), ("rsa_oaep_hash", "sha256")], "the HSM does not do it"),
+        (&[("key_label", "wrap"), ("lib", "/nonexistent.so")], "the HSM's library can't be loaded"),
+    ] {
+        let error = seal(settings).wrap(&share()).await.err().unwrap();
+        assert!(matches!(&error, SealError::Refused(text) if text.starts_with(wanted)), "{error:?}");
+    }
+    let away = seal(&[("key_label", "wrap"), ("token_label", "other")]);
+    assert!(matches!(away.wrap(&share()).await, Err(SealError::Down(_))));
+    let wrong = seal(&[("key_label", "wrap"), ("pin", "999999")]);
+    for _ in 0..2 {
+        let went = wrong.wrap(&share()).await;
+        assert!(matches!(went, Err(SealError::Refused(text)) if text.contains("PIN")));
+    }
+    assert!(seal(&[("key_label", "wrap")]).wrap(&share()).await.is_ok());
+}
+
+async fn a_token_that_is_gone(folder: &Path) {
+    let seal = seal(&[("key_label", "wrap")]);
+    let blob = seal.wrap(&share()).await.unwrap();
+    let (there, away) = (folder.join("tokens"), folder.join("away"));
+    std::fs::rename(&there, &away).unwrap();
+    assert!(seal.unwrap(&blob).await.is_err());
+    std::fs::rename(&away, &there).unwrap();
+    assert!(seal.unwrap(&blob).await.ok().unwrap().ct_eq(&share()));
+}

@@ -1,0 +1,85 @@
+//! `keyfold operator share check`: a custodian's rehearsal.
+
+use clap::{Args, Subcommand};
+use keyfold_api::base64;
+use keyfold_client::Request;
+use keyfold_keys::Share;
+use keyfold_secret::Secret;
+use serde_json::{Value, json};
+
+use crate::error::CliError;
+use crate::output::text_of;
+use crate::prompt;
+use crate::session::Session;
+
+/// Arguments of `operator share`.
+#[derive(Args)]
+pub(crate) struct ShareArgs {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// Prove that a share is one of those that open the server today, without giving it away
+    Check {
+        /// The share, in base64 or hex; `-` reads a line of standard input; asked for when absent
+        share: Option<String>,
+    },
+}
+
+/// Sends what the share hashes to, and prints which one it is.
+pub(crate) fn run(session: &Session, args: ShareArgs) -> Result<(), CliError> {
+    let What::Check { share } = args.what;
+    let share = parse(prompt::secret(share, "share")?.expose())?;
+    let terms: Value = session.call(&Request::read("sys/share-check"))?.json()?;
+    let salt = terms.get("salt").and_then(Value::as_str);
+    let salt = salt.and_then(|text| unhexed(text)).ok_or(CliError::Answer("salt"))?;
+    let check = hexed(&share.check(&salt));
+    let request = Request::write("sys/share-check", &json!({"check": check}))?;
+    let answer: Value = session.call(&request)?.json()?;
+    session.output.result(&answer, || {
+        let of = |name: &str| answer.get(name).map(text_of).unwrap_or_default();
+        format!(
+            "This is share {} of {}, any {} of which are enough. It stayed here.\n",
+            of("share"),
+            of("n"),
+            of("t")
+        )
+    })
+}
+
+fn parse(text: &str) -> Result<Share, CliError> {
+    let no_share = || CliError::Usage("a share is hex or base64 of 16 to 33 bytes".to_owned());
+    let bytes = unhexed(text.trim()).or_else(|| base64::decode(text.trim()).ok());
+    let bytes = Secret::new(bytes.ok_or_else(no_share)?);
+    Share::from_bytes(bytes.expose()).map_err(|_| no_share())
+}
+
+fn hexed(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn unhexed(text: &str) -> Option<Vec<u8>> {
+    if !text.len().is_multiple_of(2) || !text.chars().all(|c| c.is_ascii_hexdigit()) {
+        return None;
+    }
+    let pair = |at: usize| u8::from_str_radix(text.get(at..at + 2)?, 16).ok();
+    (0..text.len()).step_by(2).map(pair).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_in_both_spellings() {
+        let hex = parse("00112233445566778899aabbccddeeff").ok().unwrap();
+        let base64 = parse("ABEiM0RVZneImaq7zN3u/w==\n").ok().unwrap();
+        assert!(hex.ct_eq(&base64));
+        assert_eq!(hexed(hex.as_bytes()), "00112233445566778899aabbccddeeff");
+        for wrong in ["", "00", "+0112233445566778899aabbccddeeff", "hello"] {
+            assert!(parse(wrong).is_err(), "{wrong}");
+        }
+    }
+}

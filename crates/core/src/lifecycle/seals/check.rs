@@ -1,0 +1,100 @@
+//! Rehearsal: whether each seal, and each share, would open the store today.
+
+use serde::Serialize;
+
+use super::slot::Finding;
+use super::{Wraps, prove};
+use crate::error::Error;
+use crate::lifecycle::Core;
+
+/// What the rehearsal of one seal showed.
+#[derive(Debug, Clone, Serialize)]
+pub struct Rehearsed {
+    /// As configured.
+    pub name: String,
+    /// `static`, `transit`, …
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    /// It opens the store as it is now.
+    pub opens: bool,
+    /// Why not; or what will be made anew.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remark: Option<String>,
+}
+
+/// What a custodian's share is compared with.
+#[derive(Debug, Clone, Serialize)]
+pub struct ShareTerms {
+    /// Hex; goes into the check of a share.
+    pub salt: String,
+    /// Shares that there are.
+    pub n: u8,
+    /// Shares that open.
+    pub t: u8,
+}
+
+impl Core {
+    /// Has every seal open its wrap, and tries what it gives on the keyring. Nothing is changed.
+    pub async fn rehearse(&self) -> Result<Vec<Rehearsed>, Error> {
+        let storage = &*self.storage;
+        let wraps = Wraps::load(storage).await?;
+        let mut all = Vec::new();
+        for slot in self.seals.slots().iter() {
+            let wrap = wraps.seals.get(&slot.name).map(|kept| &kept.record);
+            let finding = slot.examine(wrap).await;
+            let (root, mut remark) = match finding {
+                Finding::Good(root) => (Some(root), None),
+                Finding::Old(root) => {
+                    (Some(root), Some("its wrap is of an older key and will be made anew"))
+                }
+                Finding::None if wrap.is_none() => (None, Some("it has no wrap yet")),
+                Finding::None | Finding::Unknown => (None, None),
+            };
+            let opens = match &root {
+                None => false,
+                Some(root) => prove(storage, root).await?.is_some(),
+            };
+            if root.is_some() && !opens {
+                remark = Some("its wrap is of an older root key");
+            }
+            let failure = slot.condition().reason().filter(|_| !opens);
+            all.push(Rehearsed {
+                name: slot.name.clone(),
+                kind: slot.kind,
+                opens,
+                remark: remark.map(str::to_owned).or(failure),
+            });
+        }
+        Ok(all)
+    }
+
+    /// What a share is checked with, for whoever holds one.
+    pub async fn share_terms(&self) -> Result<ShareTerms, Error> {
+        let (wraps, salt) = self.checks().await?;
+        let (n, t) = wraps.split();
+        Ok(ShareTerms { salt, n, t })
+    }
+
+    /// Which share, from 1, has the check; `None` when none of today's has. The share itself stays
+    /// with its custodian.
+    pub async fn check_share(&self, check: &str) -> Result<Option<usize>, Error> {
+        let (wraps, _) = self.checks().await?;
+        let shares = wraps.shares.as_ref().and_then(|kept| kept.record.checks());
+        let found = shares.and_then(|checks| checks.find(check));
+        Ok(found.map(|at| at + 1))
+    }
+
+    async fn checks(&self) -> Result<(Wraps, String), Error> {
+        let wraps = Wraps::load(&*self.storage).await?;
+        let Some(shares) = &wraps.shares else {
+            return Err(Error::bad("this store has no shares"));
+        };
+        let Some(checks) = shares.record.checks() else {
+            return Err(Error::bad(
+                "the shares of this store are older than the checks of shares: a rekey makes both",
+            ));
+        };
+        let salt = checks.salt.clone();
+        Ok((wraps, salt))
+    }
+}
