@@ -26,6 +26,7 @@ need 'command -v go' golang-go
 need 'command -v npm' npm
 need 'command -v java' default-jdk-headless
 need 'command -v mvn' maven
+need 'command -v softhsm2-util' softhsm2
 if [ ${#missing[@]} -gt 0 ]; then
     if [ "$(id -u)" -ne 0 ]; then
         echo "test: missing: apt-get install ${missing[*]}" >&2

@@ -26,7 +26,10 @@ fn library() -> Option<PathBuf> {
         "/usr/local/lib/softhsm/libsofthsm2.so",
         "/usr/lib64/pkcs11/libsofthsm2.so",
     ];
-    places.map(PathBuf::from).into_iter().find(|path| path.exists())
+    places
+        .map(PathBuf::from)
+        .into_iter()
+        .find(|path| path.exists())
 }
 
 fn util(folder: &Path, arguments: &[&str]) {
@@ -35,7 +38,11 @@ fn util(folder: &Path, arguments: &[&str]) {
         .env("SOFTHSM2_CONF", folder.join("softhsm2.conf"))
         .output()
         .unwrap();
-    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+    assert!(
+        ran.status.success(),
+        "{}",
+        String::from_utf8_lossy(&ran.stderr)
+    );
 }
 
 #[test]
@@ -54,7 +61,14 @@ fn a_token_wraps_and_opens() {
     );
     std::fs::write(here.join("softhsm2.conf"), config).unwrap();
     let label = ["--label", "keyfold"];
-    util(here, &[&["--init-token", "--free", "--pin", PIN, "--so-pin", "654321"], &label[..]].concat());
+    util(
+        here,
+        &[
+            &["--init-token", "--free", "--pin", PIN, "--so-pin", "654321"],
+            &label[..],
+        ]
+        .concat(),
+    );
     let aes = here.join("aes");
     std::fs::write(&aes, keyfold_keys::rng::bytes::<32>()).unwrap();
     let pair = here.join("pair.pem");
@@ -64,7 +78,14 @@ fn a_token_wraps_and_opens() {
         (&aes, &["--aes", "--label", "wrap", "--id", "a1"][..]),
         (&pair, &["--label", "pair", "--id", "b2"]),
     ] {
-        let import = ["--import", file.to_str().unwrap(), "--token", "keyfold", "--pin", PIN];
+        let import = [
+            "--import",
+            file.to_str().unwrap(),
+            "--token",
+            "keyfold",
+            "--pin",
+            PIN,
+        ];
         util(here, &[&import[..], more].concat());
     }
     let child = Command::new(std::env::current_exe().unwrap())
@@ -73,7 +94,11 @@ fn a_token_wraps_and_opens() {
         .env("SOFTHSM2_CONF", here.join("softhsm2.conf"))
         .output()
         .unwrap();
-    assert!(child.status.success(), "{}", String::from_utf8_lossy(&child.stderr));
+    assert!(
+        child.status.success(),
+        "{}",
+        String::from_utf8_lossy(&child.stderr)
+    );
 }
 
 /// Does nothing unless it is the child of the other test.
@@ -98,7 +123,9 @@ fn seal(more: &[(&str, &str)]) -> Arc<dyn Seal> {
         ("rsa_oaep_hash", "sha1"),
     ];
     let pairs = base.iter().chain(more);
-    let settings = pairs.map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+    let settings = pairs
+        .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+        .collect();
     let kind = KINDS.iter().find(|kind| kind.name == "pkcs11").unwrap();
     (kind.make)(&settings).ok().unwrap()
 }
@@ -112,7 +139,10 @@ async fn both_kinds_of_keys() {
         (&[("key_label", "wrap")][..], "wrap:a1"),
         (&[("key_id", "0xa1"), ("mechanism", "0x1087")], "wrap:a1"),
         (&[("key_label", "pair")], "pair:b2"),
-        (&[("key_id", "b2"), ("mechanism", "CKM_RSA_PKCS_OAEP")], "pair:b2"),
+        (
+            &[("key_id", "b2"), ("mechanism", "CKM_RSA_PKCS_OAEP")],
+            "pair:b2",
+        ),
     ] {
         let blob = seal(settings).wrap(&share()).await.unwrap();
         assert_eq!(blob.key_id, name);
@@ -136,7 +166,11 @@ async fn what_is_not_of_the_key_is_foreign() {
         };
         for bad in [flipped, cut, none] {
             let went = seal.unwrap(&bad).await;
-            assert!(matches!(went, Err(SealError::Foreign(_))), "{label}: {:?}", went.err());
+            assert!(
+                matches!(went, Err(SealError::Foreign(_))),
+                "{label}: {:?}",
+                went.err()
+            );
         }
         assert!(seal.unwrap(&blob).await.is_ok());
     }
@@ -145,11 +179,20 @@ async fn what_is_not_of_the_key_is_foreign() {
 async fn refusals() {
     for (settings, wanted) in [
         (&[("key_label", "nothing")][..], "the token has no such key"),
-        (&[("key_label", "pair"), ("rsa_oaep_hash", "sha256")], "the HSM does not do it"),
-        (&[("key_label", "wrap"), ("lib", "/nonexistent.so")], "the HSM's library can't be loaded"),
+        (
+            &[("key_label", "pair"), ("rsa_oaep_hash", "sha256")],
+            "the HSM does not do it",
+        ),
+        (
+            &[("key_label", "wrap"), ("lib", "/nonexistent.so")],
+            "the HSM's library can't be loaded",
+        ),
     ] {
         let error = seal(settings).wrap(&share()).await.err().unwrap();
-        assert!(matches!(&error, SealError::Refused(text) if text.starts_with(wanted)), "{error:?}");
+        assert!(
+            matches!(&error, SealError::Refused(text) if text.starts_with(wanted)),
+            "{error:?}"
+        );
     }
     let away = seal(&[("key_label", "wrap"), ("token_label", "other")]);
     assert!(matches!(away.wrap(&share()).await, Err(SealError::Down(_))));

@@ -89,7 +89,12 @@ fn table(status: &Value) -> Table {
             rows.push(("Unseal Nonce".to_owned(), text("nonce").unwrap_or_default()));
         }
     }
-    for seal in status.get("seals_failing").and_then(Value::as_array).into_iter().flatten() {
+    for seal in status
+        .get("seals_failing")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+    {
         let member = |name: &str| seal.get(name).map(text_of).unwrap_or_default();
         let value = format!("{}: {}", member("condition"), member("reason"));
         rows.push((format!("Seal {}", member("name")), value));

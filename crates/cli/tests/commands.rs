@@ -373,3 +373,27 @@ fn policies_are_formatted() {
         assert_eq!(fs::read_to_string(&file).unwrap(), wrong);
     }
 }
+
+#[test]
+fn a_custodian_proves_a_share_and_the_server_never_sees_it() {
+    let server = Server::stored();
+    let made = server.json(&["operator", "init", "-key-shares=3", "-key-threshold=2"]);
+    for (at, spelling) in [(0, "unseal_keys_b64"), (2, "unseal_keys_hex")] {
+        let share = made[spelling][at].as_str().unwrap();
+        let ran = server.piped(&["operator", "share", "check", "-"], share.as_bytes());
+        assert_eq!(ran.code, 0, "{}", ran.stderr);
+        let text = ran.text();
+        assert!(
+            text.contains(&format!("share {} of 3, any 2", at + 1)),
+            "{text}"
+        );
+    }
+    let other = "00".repeat(33);
+    let ran = server.piped(&["operator", "share", "check", "-"], other.as_bytes());
+    assert_eq!(ran.code, 2);
+    assert!(
+        ran.stderr.contains("none of the shares of today"),
+        "{}",
+        ran.stderr
+    );
+}

@@ -9,16 +9,17 @@ use crate::kek::Kek;
 use crate::keyring::Keyring;
 use crate::record::Record;
 use crate::root_key::RootKey;
-use crate::unseal_key::UnsealKey;
+use crate::unseal_key::{Share, UnsealKey};
 
-/// A key that wraps a `T`. Four pairs exist, each written beside the parent:
+/// A key that wraps a `T`. Five pairs exist, each written beside the parent:
 ///
 /// ```text
 /// impl Wraps<RootKey> for UnsealKey        impl Wraps<Dek>    for Kek
 /// impl Wraps<Keyring> for RootKey          impl Wraps<Record> for Dek
+/// impl Wraps<Share>   for UnsealKey        (where several ways have to open together)
 /// ```
 ///
-/// The trait is sealed: no other crate can add a fifth.
+/// The trait is sealed: no other crate can add a sixth.
 pub trait Wraps<T>: sealed::Pair<T> {
     /// Where the wrapped thing is kept, authenticated with it: what is moved does not open.
     type Context<'a>;
@@ -79,11 +80,12 @@ impl<T> fmt::Debug for Wrapped<T> {
 }
 
 mod sealed {
-    use super::{Dek, Kek, Keyring, Record, RootKey, UnsealKey};
+    use super::{Dek, Kek, Keyring, Record, RootKey, Share, UnsealKey};
 
     pub trait Pair<T> {}
 
     impl Pair<RootKey> for UnsealKey {}
+    impl Pair<Share> for UnsealKey {}
     impl Pair<Keyring> for RootKey {}
     impl Pair<Dek> for Kek {}
     impl Pair<Record> for Dek {}

@@ -32,6 +32,7 @@ pub mod kdf;
 mod kek;
 mod keyring;
 mod message;
+mod part;
 pub mod record;
 #[cfg(test)]
 mod residue;

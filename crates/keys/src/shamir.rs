@@ -38,14 +38,27 @@ pub fn split(secret: &[u8], shares: u8, threshold: u8) -> Result<Vec<Secret<Vec<
 ///
 /// [`ShareError`] other than `Counts` when the shares can't be of one set.
 pub fn combine(shares: &[&[u8]]) -> Result<Secret<Vec<u8>>, ShareError> {
+    Ok(Points::new(shares)?.at(0))
+}
+
+/// The share with the number `x` of the set that `shares`, as many as its threshold, define. With
+/// too few of them it is a share of another set.
+///
+/// # Errors
+///
+/// As [`combine`]; [`ShareError::Zero`] for the number 0, [`ShareError::Duplicate`] for one of
+/// `shares`.
+pub fn further(shares: &[&[u8]], x: u8) -> Result<Secret<Vec<u8>>, ShareError> {
     let points = Points::new(shares)?;
-    let mut secret = Secret::new(vec![0; points.len]);
-    for (point, weight) in points.all.iter().zip(points.weights_at_zero()) {
-        for (byte, &y) in secret.expose_mut().iter_mut().zip(point.ys) {
-            *byte = Element(*byte).add(weight.mul(Element(y))).0;
-        }
+    if x == 0 {
+        return Err(ShareError::Zero);
     }
-    Ok(secret)
+    if points.all.iter().any(|point| point.x == x) {
+        return Err(ShareError::Duplicate);
+    }
+    let mut share = points.at(x);
+    share.expose_mut().push(x);
+    Ok(share)
 }
 
 /// One polynomial for each byte of the secret, which is its value at 0.
@@ -127,15 +140,31 @@ impl<'a> Points<'a> {
         })
     }
 
-    /// Lagrange's weights for the value at 0: of each share, the product of `x / (x - own x)` over
-    /// all other shares.
-    fn weights_at_zero(&self) -> impl Iterator<Item = Element> {
-        self.all.iter().map(|own| {
+    /// The values of the polynomials at `x`, with room for one more byte.
+    fn at(&self, x: u8) -> Secret<Vec<u8>> {
+        let mut values = Vec::with_capacity(self.len + 1);
+        values.resize(self.len, 0);
+        let mut values = Secret::new(values);
+        for (point, weight) in self.all.iter().zip(self.weights_at(x)) {
+            for (byte, &y) in values.expose_mut().iter_mut().zip(point.ys) {
+                *byte = Element(*byte).add(weight.mul(Element(y))).0;
+            }
+        }
+        values
+    }
+
+    /// Lagrange's weights for the value at `at`: of each share, the product of
+    /// `(at - x) / (own x - x)` over the numbers `x` of all other shares.
+    fn weights_at(&self, at: u8) -> impl Iterator<Item = Element> {
+        self.all.iter().map(move |own| {
             let others = self.all.iter().filter(|other| other.x != own.x);
             let (above, below) =
                 others.fold((Element::ONE, Element::ONE), |(above, below), other| {
                     let x = Element(other.x);
-                    (above.mul(x), below.mul(x.add(Element(own.x))))
+                    (
+                        above.mul(x.add(Element(at))),
+                        below.mul(x.add(Element(own.x))),
+                    )
                 });
             above.mul(below.invert())
         })
@@ -171,6 +200,26 @@ mod tests {
     fn split_plain(secret: &[u8], shares: u8, threshold: u8) -> Vec<Vec<u8>> {
         let shares = split(secret, shares, threshold).unwrap();
         shares.into_iter().map(Secret::into_inner).collect()
+    }
+
+    #[test]
+    fn a_further_share_is_of_the_set() {
+        let secret = [7; 32];
+        let all = split_plain(&secret, 5, 3);
+        let some: Vec<&[u8]> = all[..3].iter().map(Vec::as_slice).collect();
+        // What was handed out already comes out the same.
+        let known = all[4].last().copied().unwrap();
+        assert_eq!(further(&some, known).unwrap().into_inner(), all[4]);
+        let fresh = (1..=u8::MAX).find(|x| all.iter().all(|share| share.last() != Some(x)));
+        let fresh = further(&some, fresh.unwrap()).unwrap().into_inner();
+        assert_eq!(
+            combined(&[fresh, all[3].clone(), all[1].clone()]),
+            Ok(secret.to_vec())
+        );
+        let own = all[0].last().copied().unwrap();
+        assert_eq!(further(&some, own).err(), Some(ShareError::Duplicate));
+        assert_eq!(further(&some, 0).err(), Some(ShareError::Zero));
+        assert_eq!(further(&some[..1], 9).err(), Some(ShareError::TooFew));
     }
 
     #[test]

@@ -131,7 +131,7 @@ impl UnsealKey {
         Ok(Self(Protected::init_with(|key| key.copy_from_slice(bytes))))
     }
 
-    fn cipher(&self) -> Result<aead::Key, Error> {
+    pub(crate) fn cipher(&self) -> Result<aead::Key, Error> {
         aead::Key::new(Algorithm::Aes256Gcm, self.0.expose())
     }
 }
@@ -314,12 +314,14 @@ mod tests {
             let mut flipped = wrapped.clone();
             flipped[bit / 8] ^= 1 << (bit % 8);
             assert!(
-                key(1).unwrap(&Wrapped::from_bytes(flipped), AT).is_err(),
+                key(1)
+                    .unwrap(&Wrapped::<RootKey>::from_bytes(flipped), AT)
+                    .is_err(),
                 "bit {bit}"
             );
         }
         for len in 0..wrapped.len() {
-            let cut = Wrapped::from_bytes(wrapped[..len].to_vec());
+            let cut = Wrapped::<RootKey>::from_bytes(wrapped[..len].to_vec());
             assert!(key(1).unwrap(&cut, AT).is_err(), "cut to {len}");
         }
     }
@@ -333,7 +335,8 @@ mod tests {
             .unwrap()
             .seal([0; 12], &aad(AT), &mut sealed)
             .unwrap();
-        let wrapped = Wrapped::from_bytes([&[FORMAT], [0; 12].as_slice(), &sealed].concat());
+        let wrapped =
+            Wrapped::<RootKey>::from_bytes([&[FORMAT], [0; 12].as_slice(), &sealed].concat());
         assert_eq!(
             key(1).unwrap(&wrapped, AT).err(),
             Some(Error::Malformed("root key"))
@@ -343,7 +346,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_bytes_are_refused(bytes in prop::collection::vec(any::<u8>(), 0..80)) {
-            prop_assert!(key(1).unwrap(&Wrapped::from_bytes(bytes), AT).is_err());
+            prop_assert!(key(1).unwrap(&Wrapped::<RootKey>::from_bytes(bytes), AT).is_err());
         }
     }
 }

@@ -183,10 +183,10 @@ async fn an_old_vault_wraps_nothing_under_a_term_that_has_been_retired() {
 #[tokio::test]
 async fn a_mount_that_the_store_may_have_is_not_made_twice() {
     let mut world = World::begun().await;
-    let at = world.store.operations();
     let body = json!({"type": "shelf"});
     for n in 0.. {
         assert!(n < 20, "it does not get there");
+        let at = world.store.operations();
         world.store.crash_at(at + n, Moment::After);
         let lost = world.write("sys/mounts/twin", body.clone()).await;
         assert!(lost.is_err());

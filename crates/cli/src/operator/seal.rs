@@ -42,7 +42,12 @@ fn check(session: &Session) -> Result<Exit, CliError> {
 
 fn text(answer: &Value) -> String {
     let mut text = String::new();
-    for seal in answer.get("seals").and_then(Value::as_array).into_iter().flatten() {
+    for seal in answer
+        .get("seals")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+    {
         let of = |name: &str| seal.get(name).map(text_of).unwrap_or_default();
         let opens = seal.get("opens").and_then(Value::as_bool) == Some(true);
         let remark = match seal.get("remark") {
@@ -50,7 +55,11 @@ fn text(answer: &Value) -> String {
             None => String::new(),
         };
         let verb = if opens { "opens" } else { "DOES NOT OPEN" };
-        text.push_str(&format!("{} ({}) {verb} the store{remark}\n", of("name"), of("type")));
+        text.push_str(&format!(
+            "{} ({}) {verb} the store{remark}\n",
+            of("name"),
+            of("type")
+        ));
     }
     if let Some(shares) = answer.get("shares") {
         let of = |name: &str| shares.get(name).map(text_of).unwrap_or_default();

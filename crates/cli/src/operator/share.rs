@@ -34,7 +34,7 @@ pub(crate) fn run(session: &Session, args: ShareArgs) -> Result<(), CliError> {
     let share = parse(prompt::secret(share, "share")?.expose())?;
     let terms: Value = session.call(&Request::read("sys/share-check"))?.json()?;
     let salt = terms.get("salt").and_then(Value::as_str);
-    let salt = salt.and_then(|text| unhexed(text)).ok_or(CliError::Answer("salt"))?;
+    let salt = salt.and_then(unhexed).ok_or(CliError::Answer("salt"))?;
     let check = hexed(&share.check(&salt));
     let request = Request::write("sys/share-check", &json!({"check": check}))?;
     let answer: Value = session.call(&request)?.json()?;

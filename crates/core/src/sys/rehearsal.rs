@@ -76,7 +76,10 @@ impl Doors {
     pub(super) async fn share_check(&self, call: &Call<'_>) -> Result<Reply, Error> {
         let asked = call.decode::<ShareCheck>()?;
         let Some(check) = asked.check.filter(|check| !check.is_empty()) else {
-            return Err(Error::field("check", "is needed: the check of a share, in hex"));
+            return Err(Error::field(
+                "check",
+                "is needed: the check of a share, in hex",
+            ));
         };
         let Some(share) = self.0.check_share(&check.to_ascii_lowercase()).await? else {
             return Err(Error::bad(

@@ -193,14 +193,10 @@ mod tests {
             "#,
         )
         .unwrap();
-        let shown: Vec<_> = config.seals.iter().map(|seal| {
+        let shown = config.seals.iter().map(|seal| {
             let seal = &seal.value;
-            (
-                seal.kind.as_str(),
-                seal.name.as_str(),
-                seal.priority,
-                seal.disabled,
-            )
+            let words = (seal.kind.as_str(), seal.name.as_str());
+            (words.0, words.1, seal.priority, seal.disabled)
         });
         let shown = shown.collect::<Vec<_>>();
         assert_eq!(

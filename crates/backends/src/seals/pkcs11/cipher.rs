@@ -24,7 +24,9 @@ pub(super) fn wrap(open: &Open, terms: &Terms, share: &Share) -> Result<Blob, Se
         Mechanism::AesGcm => {
             let mut nonce = rng::bytes::<NONCE_LEN>();
             let sealed = gcm(&mut nonce, |call| {
-                open.session.encrypt(call, handle, share.as_bytes()).map_err(|e| of(&e))
+                open.session
+                    .encrypt(call, handle, share.as_bytes())
+                    .map_err(|e| of(&e))
             })?;
             [&[GCM], nonce.as_slice(), &sealed].concat()
         }
@@ -46,7 +48,9 @@ pub(super) fn unwrap(open: &Open, terms: &Terms, bytes: &[u8]) -> Result<Share, 
         let (nonce, sealed) = rest.split_first_chunk::<NONCE_LEN>().ok_or_else(foreign)?;
         let handle = open.find(terms, ObjectClass::SECRET_KEY)?;
         gcm(&mut nonce.to_owned(), |call| {
-            open.session.decrypt(call, handle, sealed).map_err(|e| of_decryption(&e))
+            open.session
+                .decrypt(call, handle, sealed)
+                .map_err(|e| of_decryption(&e))
         })?
     } else {
         let call = oaep(Hash::of_byte(kind).ok_or_else(foreign)?);
@@ -63,7 +67,7 @@ fn gcm(
     nonce: &mut [u8; NONCE_LEN],
     act: impl FnOnce(&Call<'_>) -> Result<Vec<u8>, SealError>,
 ) -> Result<Vec<u8>, SealError> {
-    let params = GcmParams::new(nonce, &[], TAG_BITS).map_err(|e| of(&e))?;
+    let params = GcmParams::new(nonce, &[], TAG_BITS.into()).map_err(|e| of(&e))?;
     act(&Call::AesGcm(params))
 }
 
@@ -74,8 +78,18 @@ fn oaep(hash: Hash) -> Call<'static> {
 
 /// The key that wraps: as the mechanism says, else whichever there is.
 fn encryptor(open: &Open, terms: &Terms) -> Result<(ObjectHandle, Mechanism), SealError> {
-    let aes = || Ok((open.find(terms, ObjectClass::SECRET_KEY)?, Mechanism::AesGcm));
-    let rsa = || Ok((open.find(terms, ObjectClass::PUBLIC_KEY)?, Mechanism::RsaOaep));
+    let aes = || {
+        Ok((
+            open.find(terms, ObjectClass::SECRET_KEY)?,
+            Mechanism::AesGcm,
+        ))
+    };
+    let rsa = || {
+        Ok((
+            open.find(terms, ObjectClass::PUBLIC_KEY)?,
+            Mechanism::RsaOaep,
+        ))
+    };
     match terms.mechanism {
         Some(Mechanism::AesGcm) => aes(),
         Some(Mechanism::RsaOaep) => rsa(),
@@ -101,14 +115,19 @@ impl Open {
         match found.as_slice() {
             [one] => Ok(*one),
             [] => Err(SealError::Refused("the token has no such key".into())),
-            _ => Err(SealError::Refused("the token has several such keys: name it by id".into())),
+            _ => Err(SealError::Refused(
+                "the token has several such keys: name it by id".into(),
+            )),
         }
     }
 
     /// `label:id` of a key, the id in hex.
     fn name(&self, key: ObjectHandle) -> Result<String, SealError> {
         let wanted = [AttributeType::Label, AttributeType::Id];
-        let found = self.session.get_attributes(key, &wanted).map_err(|e| of(&e))?;
+        let found = self
+            .session
+            .get_attributes(key, &wanted)
+            .map_err(|e| of(&e))?;
         let (mut label, mut id) = (String::new(), String::new());
         for attribute in found {
             match attribute {

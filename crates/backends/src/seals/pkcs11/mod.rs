@@ -17,9 +17,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
-use keyfold_core::ports::seal::{
-    Blob, Seal, SealError, SealKind, Setting, SettingError, Settings,
-};
+use keyfold_core::ports::seal::{Blob, Seal, SealError, SealKind, Setting, SettingError, Settings};
 use keyfold_keys::Share;
 
 use self::terms::Terms;
@@ -31,12 +29,18 @@ pub const KIND: SealKind = SealKind {
     settings: &[
         setting("lib", &["BAO_HSM_LIB", "VAULT_HSM_LIB"]),
         setting("slot", &["BAO_HSM_SLOT", "VAULT_HSM_SLOT"]),
-        setting("token_label", &["BAO_HSM_TOKEN_LABEL", "VAULT_HSM_TOKEN_LABEL"]),
+        setting(
+            "token_label",
+            &["BAO_HSM_TOKEN_LABEL", "VAULT_HSM_TOKEN_LABEL"],
+        ),
         setting("pin", &["BAO_HSM_PIN", "VAULT_HSM_PIN"]),
         setting("key_label", &["BAO_HSM_KEY_LABEL", "VAULT_HSM_KEY_LABEL"]),
         setting("key_id", &["BAO_HSM_KEY_ID", "VAULT_HSM_KEY_ID"]),
         setting("mechanism", &["BAO_HSM_MECHANISM", "VAULT_HSM_MECHANISM"]),
-        setting("rsa_oaep_hash", &["BAO_HSM_RSA_OAEP_HASH", "VAULT_HSM_RSA_OAEP_HASH"]),
+        setting(
+            "rsa_oaep_hash",
+            &["BAO_HSM_RSA_OAEP_HASH", "VAULT_HSM_RSA_OAEP_HASH"],
+        ),
     ],
     idle: &[
         "default_hmac_key_label",
@@ -100,11 +104,13 @@ impl Seal for Pkcs11 {
         // A share has one owner; the copy for the other thread is one as well.
         let odd = |_| SealError::Refused("the share can't be copied".into());
         let share = Share::from_bytes(share.as_bytes()).map_err(odd)?;
-        self.with(move |open, terms| cipher::wrap(open, terms, &share)).await
+        self.with(move |open, terms| cipher::wrap(open, terms, &share))
+            .await
     }
 
     async fn unwrap(&self, blob: &Blob) -> Result<Share, SealError> {
         let bytes = blob.bytes.clone();
-        self.with(move |open, terms| cipher::unwrap(open, terms, &bytes)).await
+        self.with(move |open, terms| cipher::unwrap(open, terms, &bytes))
+            .await
     }
 }

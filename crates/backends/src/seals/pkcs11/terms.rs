@@ -78,9 +78,8 @@ impl Terms {
     pub(super) fn read(settings: &Settings) -> Result<Self, SettingError> {
         let wrong = SettingError::new;
         let owned = |name| text(settings, name).map(str::to_owned);
-        let slot = text(settings, "slot").map(|text| {
-            number(text).ok_or_else(|| wrong("slot", "has to be a number"))
-        });
+        let slot = text(settings, "slot")
+            .map(|text| number(text).ok_or_else(|| wrong("slot", "has to be a number")));
         let (slot, token) = (slot.transpose()?, owned("token_label"));
         if slot.is_none() && token.is_none() {
             return Err(wrong("token_label", "or \"slot\" is needed"));
@@ -95,7 +94,10 @@ impl Terms {
         }
         let mechanism = text(settings, "mechanism").map(|text| {
             mechanism(text).ok_or_else(|| {
-                wrong("mechanism", "has to be CKM_AES_GCM (0x1087) or CKM_RSA_PKCS_OAEP (0x9)")
+                wrong(
+                    "mechanism",
+                    "has to be CKM_AES_GCM (0x1087) or CKM_RSA_PKCS_OAEP (0x9)",
+                )
             })
         });
         let hash = Hash::named(text(settings, "rsa_oaep_hash").unwrap_or("sha256"));
@@ -109,7 +111,10 @@ impl Terms {
             id,
             mechanism: mechanism.transpose()?,
             hash: hash.ok_or_else(|| {
-                wrong("rsa_oaep_hash", "has to be sha1, sha224, sha256, sha384 or sha512")
+                wrong(
+                    "rsa_oaep_hash",
+                    "has to be sha1, sha224, sha256, sha384 or sha512",
+                )
             })?,
         })
     }
@@ -124,7 +129,10 @@ fn number(text: &str) -> Option<u64> {
 }
 
 fn mechanism(text: &str) -> Option<Mechanism> {
-    match (text.to_ascii_uppercase().trim_start_matches("CKM_"), number(text)) {
+    match (
+        text.to_ascii_uppercase().trim_start_matches("CKM_"),
+        number(text),
+    ) {
         ("AES_GCM", _) | (_, Some(0x1087)) => Some(Mechanism::AesGcm),
         ("RSA_PKCS_OAEP", _) | (_, Some(0x9)) => Some(Mechanism::RsaOaep),
         _ => None,
@@ -136,9 +144,16 @@ mod tests {
     use super::*;
 
     fn terms(more: &[(&str, &str)]) -> Result<Terms, String> {
-        let base = [("lib", "/l.so"), ("pin", "1234"), ("token_label", "t"), ("key_label", "k")];
+        let base = [
+            ("lib", "/l.so"),
+            ("pin", "1234"),
+            ("token_label", "t"),
+            ("key_label", "k"),
+        ];
         let pairs = base.iter().chain(more);
-        let settings = pairs.map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        let settings = pairs
+            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+            .collect();
         Terms::read(&settings).map_err(|error| error.to_string())
     }
 
@@ -151,11 +166,21 @@ mod tests {
             ("0x0009", Mechanism::RsaOaep),
             ("rsa_pkcs_oaep", Mechanism::RsaOaep),
         ] {
-            assert_eq!(terms(&[("mechanism", text)]).ok().unwrap().mechanism, Some(wanted));
+            assert_eq!(
+                terms(&[("mechanism", text)]).ok().unwrap().mechanism,
+                Some(wanted)
+            );
         }
-        let some = [("slot", "0x10"), ("key_id", "0xab01"), ("rsa_oaep_hash", "SHA-384")];
+        let some = [
+            ("slot", "0x10"),
+            ("key_id", "0xab01"),
+            ("rsa_oaep_hash", "SHA-384"),
+        ];
         let some = terms(&some).ok().unwrap();
-        assert_eq!((some.slot, some.id, some.hash), (Some(16), Some(vec![0xab, 1]), Hash::Sha384));
+        assert_eq!(
+            (some.slot, some.id, some.hash),
+            (Some(16), Some(vec![0xab, 1]), Hash::Sha384)
+        );
         assert_eq!(Hash::of_byte(Hash::Sha512.byte()), Some(Hash::Sha512));
     }
 

@@ -64,11 +64,15 @@ fn slot(library: &Pkcs11, terms: &Terms) -> Result<Slot, SealError> {
         let labelled = match &terms.token {
             None => true,
             // One that can't be read is not the one.
-            Some(label) => library.get_token_info(slot).is_ok_and(|info| info.label() == label),
+            Some(label) => library
+                .get_token_info(slot)
+                .is_ok_and(|info| info.label() == label),
         };
         if numbered && labelled {
             return Ok(slot);
         }
     }
-    Err(SealError::Down("the HSM has no such token, or it is not there".into()))
+    Err(SealError::Down(
+        "the HSM has no such token, or it is not there".into(),
+    ))
 }

@@ -13,9 +13,7 @@ use std::sync::{Arc, Once};
 use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use keyfold_core::ports::seal::{
-    Blob, Seal, SealError, SealKind, Setting, SettingError, Settings,
-};
+use keyfold_core::ports::seal::{Blob, Seal, SealError, SealKind, Setting, SettingError, Settings};
 use keyfold_keys::Share;
 use keyfold_secret::Secret;
 use serde_json::{Value, json};
@@ -27,20 +25,41 @@ use self::terms::Terms;
 pub const KIND: SealKind = SealKind {
     name: "transit",
     settings: &[
-        setting("address", &["VAULT_TRANSIT_SEAL_ADDR", "BAO_ADDR", "VAULT_ADDR"]),
-        setting("token", &["VAULT_TRANSIT_SEAL_TOKEN", "BAO_TOKEN", "VAULT_TOKEN"]),
-        setting("key_name", &["BAO_TRANSIT_SEAL_KEY_NAME", "VAULT_TRANSIT_SEAL_KEY_NAME"]),
-        setting("mount_path", &["BAO_TRANSIT_SEAL_MOUNT_PATH", "VAULT_TRANSIT_SEAL_MOUNT_PATH"]),
+        setting(
+            "address",
+            &["VAULT_TRANSIT_SEAL_ADDR", "BAO_ADDR", "VAULT_ADDR"],
+        ),
+        setting(
+            "token",
+            &["VAULT_TRANSIT_SEAL_TOKEN", "BAO_TOKEN", "VAULT_TOKEN"],
+        ),
+        setting(
+            "key_name",
+            &["BAO_TRANSIT_SEAL_KEY_NAME", "VAULT_TRANSIT_SEAL_KEY_NAME"],
+        ),
+        setting(
+            "mount_path",
+            &[
+                "BAO_TRANSIT_SEAL_MOUNT_PATH",
+                "VAULT_TRANSIT_SEAL_MOUNT_PATH",
+            ],
+        ),
         setting("namespace", &["BAO_NAMESPACE", "VAULT_NAMESPACE"]),
         setting(
             "disable_renewal",
-            &["BAO_TRANSIT_SEAL_DISABLE_RENEWAL", "VAULT_TRANSIT_SEAL_DISABLE_RENEWAL"],
+            &[
+                "BAO_TRANSIT_SEAL_DISABLE_RENEWAL",
+                "VAULT_TRANSIT_SEAL_DISABLE_RENEWAL",
+            ],
         ),
         setting("key_id_prefix", &[]),
         setting("tls_ca_cert", &["BAO_CACERT", "VAULT_CACERT"]),
         setting("tls_client_cert", &["BAO_CLIENT_CERT", "VAULT_CLIENT_CERT"]),
         setting("tls_client_key", &["BAO_CLIENT_KEY", "VAULT_CLIENT_KEY"]),
-        setting("tls_server_name", &["BAO_TLS_SERVER_NAME", "VAULT_TLS_SERVER_NAME"]),
+        setting(
+            "tls_server_name",
+            &["BAO_TLS_SERVER_NAME", "VAULT_TLS_SERVER_NAME"],
+        ),
         setting("tls_skip_verify", &["BAO_SKIP_VERIFY", "VAULT_SKIP_VERIFY"]),
     ],
     idle: &[],
@@ -97,7 +116,9 @@ impl Seal for Transit {
     async fn unwrap(&self, blob: &Blob) -> Result<Share, SealError> {
         let none = || SealError::Foreign("the wrap is no ciphertext of a transit key".into());
         let ciphertext = std::str::from_utf8(&blob.bytes).map_err(|_| none())?;
-        let answer = self.ask("decrypt", &json!({"ciphertext": ciphertext})).await?;
+        let answer = self
+            .ask("decrypt", &json!({"ciphertext": ciphertext}))
+            .await?;
         let answer = answer.opened()?;
         let plaintext = text(&answer, "plaintext")?;
         let bytes = Secret::new(STANDARD.decode(plaintext).map_err(|_| odd())?);

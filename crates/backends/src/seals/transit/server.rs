@@ -56,7 +56,10 @@ impl Server {
         }
         let builder = tls(builder, settings, base.scheme() == "https")?;
         let client = builder.build().map_err(|_| {
-            SettingError::new("tls_client_cert", "and the other TLS settings make no client")
+            SettingError::new(
+                "tls_client_cert",
+                "and the other TLS settings make no client",
+            )
         })?;
         let namespace = text(settings, "namespace").map(|namespace| {
             let value = HeaderValue::from_str(namespace);
@@ -78,18 +81,27 @@ impl Server {
         url.set_path(&format!("/v1/{path}"));
         let refused = |error: SettingError| SealError::Refused(error.to_string());
         let mut headers = HeaderMap::new();
-        headers.insert("X-Vault-Token", header("token", &self.token).map_err(refused)?);
+        headers.insert(
+            "X-Vault-Token",
+            header("token", &self.token).map_err(refused)?,
+        );
         headers.insert("X-Vault-Request", HeaderValue::from_static("true"));
         if let Some(namespace) = &self.namespace {
             headers.insert("X-Vault-Namespace", namespace.clone());
         }
-        let request = self.client.post(url).headers(headers).body(body.to_string());
+        let request = self
+            .client
+            .post(url)
+            .headers(headers)
+            .body(body.to_string());
         let mut answer = request.send().await.map_err(|error| unreachable(&error))?;
         let status = answer.status();
         let mut bytes = Secret::new(Vec::new());
         while let Some(chunk) = answer.chunk().await.map_err(|error| unreachable(&error))? {
             if bytes.expose().len() + chunk.len() > LONGEST {
-                return Err(SealError::Refused("the other server's answer has no end".into()));
+                return Err(SealError::Refused(
+                    "the other server's answer has no end".into(),
+                ));
             }
             bytes.expose_mut().extend_from_slice(&chunk);
         }
@@ -117,7 +129,9 @@ impl Answer {
                 "the other server answers {code}: {}",
                 self.reason()
             )),
-            300..=399 => SealError::Down(format!("the other server answers {code}: ask another node")),
+            300..=399 => {
+                SealError::Down(format!("the other server answers {code}: ask another node"))
+            }
             503 => SealError::Down("the other server answers 503: it is sealed".into()),
             _ => SealError::Down(format!("the other server answers {code}")),
         })
@@ -139,7 +153,12 @@ impl Answer {
         let errors = self.body.get("errors").and_then(Value::as_array);
         let first = errors.and_then(|errors| errors.first()?.as_str());
         let plain = |c: &char| !c.is_control();
-        first.unwrap_or("no reason given").chars().filter(plain).take(120).collect()
+        first
+            .unwrap_or("no reason given")
+            .chars()
+            .filter(plain)
+            .take(120)
+            .collect()
     }
 }
 
@@ -155,7 +174,9 @@ fn tls(
     let key = file(settings, "tls_client_key")?;
     if !used || skip {
         // The system's certificates need not be there, nor be parsed.
-        builder = builder.tls_certs_only([]).tls_danger_accept_invalid_certs(skip);
+        builder = builder
+            .tls_certs_only([])
+            .tls_danger_accept_invalid_certs(skip);
     } else if let Some(pem) = authorities {
         let found = Certificate::from_pem_bundle(pem.expose()).ok();
         let none = || SettingError::new("tls_ca_cert", "names a file without certificates");
@@ -170,14 +191,19 @@ fn tls(
             let wrong = |_| SettingError::new("tls_client_cert", "and its key do not fit");
             Ok(builder.identity(Identity::from_pem(pem.expose()).map_err(wrong)?))
         }
-        _ => Err(SettingError::new("tls_client_cert", "and \"tls_client_key\" go together")),
+        _ => Err(SettingError::new(
+            "tls_client_cert",
+            "and \"tls_client_key\" go together",
+        )),
     }
 }
 
 fn file(settings: &Settings, name: &'static str) -> Result<Option<Secret<Vec<u8>>>, SettingError> {
     let read = |path: &str| {
         let bytes = std::fs::read(path);
-        bytes.map(Secret::new).map_err(|e| SettingError::new(name, format!("names a file: {e}")))
+        bytes
+            .map(Secret::new)
+            .map_err(|e| SettingError::new(name, format!("names a file: {e}")))
     };
     text(settings, name).map(read).transpose()
 }

@@ -18,9 +18,14 @@ pub(super) struct Terms {
 impl Terms {
     pub(super) fn read(settings: &Settings) -> Result<Self, SettingError> {
         Ok(Self {
-            mount: segments("mount_path", text(settings, "mount_path").unwrap_or("transit"))?,
+            mount: segments(
+                "mount_path",
+                text(settings, "mount_path").unwrap_or("transit"),
+            )?,
             key: segments("key_name", needed(settings, "key_name")?)?,
-            prefix: text(settings, "key_id_prefix").unwrap_or_default().to_owned(),
+            prefix: text(settings, "key_id_prefix")
+                .unwrap_or_default()
+                .to_owned(),
             renew: !flag(settings, "disable_renewal")?,
         })
     }
@@ -30,12 +35,13 @@ impl Terms {
 fn segments(name: &'static str, path: &str) -> Result<String, SettingError> {
     let path = path.trim_matches('/');
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '~');
-    let sound = |segment: &str| {
-        !matches!(segment, "" | "." | "..") && segment.chars().all(plain)
-    };
+    let sound = |segment: &str| !matches!(segment, "" | "." | "..") && segment.chars().all(plain);
     match path.split('/').all(sound) {
         true => Ok(path.to_owned()),
-        false => Err(SettingError::new(name, "has a segment that is empty or no name")),
+        false => Err(SettingError::new(
+            name,
+            "has a segment that is empty or no name",
+        )),
     }
 }
 

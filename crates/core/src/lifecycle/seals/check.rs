@@ -44,9 +44,10 @@ impl Core {
             let finding = slot.examine(wrap).await;
             let (root, mut remark) = match finding {
                 Finding::Good(root) => (Some(root), None),
-                Finding::Old(root) => {
-                    (Some(root), Some("its wrap is of an older key and will be made anew"))
-                }
+                Finding::Old(root) => (
+                    Some(root),
+                    Some("its wrap is of an older key and will be made anew"),
+                ),
                 Finding::None if wrap.is_none() => (None, Some("it has no wrap yet")),
                 Finding::None | Finding::Unknown => (None, None),
             };

@@ -76,7 +76,12 @@ impl Core {
             }
         }
         let ways = plan.good + made + usize::from(wraps.shares_open());
-        let batch = self.without_owners(batch, &wraps, ways);
+        // What goes may have been the last machine that gives the root key.
+        let at_hand = plan.good + made > 0 || vault.hold_root().await.is_ok();
+        let batch = match at_hand {
+            true => self.without_owners(batch, &wraps, ways),
+            false => batch,
+        };
         if !batch.is_empty() {
             let touched: Vec<_> = batch.touched().map(str::to_owned).collect();
             storage.commit(batch).await.map_err(overtaken)?;
