@@ -136,6 +136,7 @@ impl Server {
             tracing::warn!("requests still under way are cut off");
         }
         self.phase.send_replace(Phase::Stopped);
+        self.core.settle_audit().await;
         let sealed = self.core.seal().await;
         for socket in &self.sockets {
             if let Err(error) = std::fs::remove_file(socket) {

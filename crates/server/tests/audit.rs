@@ -1,4 +1,4 @@
-//! Audit devices that fail: hung, absent, and back again.
+//! Audit devices that fail: hung, behind, absent, and back again.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -9,8 +9,11 @@
 
 mod site;
 
+use std::io::Read as _;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::{Value, json};
 use site::{PLAIN, Site};
@@ -103,6 +106,55 @@ async fn with_a_hung_socket_alone_requests_are_refused_until_it_reads_again() {
     }
     let (_, policies) = site.get("sys/policy").await;
     assert_eq!(policies["data"]["policies"], json!(["default", "root"]));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_socket_that_is_behind_has_every_line_when_the_server_has_stopped() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, socket) = (folder.path().join("audit.log"), folder.path().join("s"));
+    let listener = UnixListener::bind(&socket).unwrap();
+    let options = format!("address = \"{}\" socket_type = \"unix\"", socket.display());
+    let slow = audit(
+        "socket",
+        "slow",
+        &format!("{options} write_timeout = \"60s\""),
+    );
+    let path = format!("file_path = \"{}\"", file.display());
+    let config = format!("{PLAIN}\n{slow}{}", audit("file", "good", &path));
+    let mut site = Site::start(&config).await;
+    site.open().await;
+    // More than a socket takes that nobody reads, less than the server keeps for it.
+    let members = (0..1000).map(|n| (format!("member-{n}"), json!("value")));
+    let body = Value::Object(members.collect());
+    for _ in 0..20 {
+        assert_eq!(site.put("cubbyhole/x", body.clone()).await.0, 204);
+    }
+    let stopped = Arc::new(AtomicBool::new(false));
+    let reader = std::thread::spawn({
+        let stopped = stopped.clone();
+        move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            stream.set_nonblocking(true).unwrap();
+            let (mut text, mut buffer) = (Vec::new(), [0; 64 * 1024]);
+            loop {
+                let over = stopped.load(Ordering::SeqCst);
+                match stream.read(&mut buffer) {
+                    Ok(0) => break,
+                    Ok(length) => text.extend_from_slice(&buffer[..length]),
+                    Err(_) if over => break,
+                    Err(_) => std::thread::yield_now(),
+                }
+            }
+            String::from_utf8(text).unwrap()
+        }
+    });
+    site.server.shutdown().await.unwrap();
+    stopped.store(true, Ordering::SeqCst);
+    let sent = reader.join().unwrap();
+    assert!(
+        sent == std::fs::read_to_string(&file).unwrap(),
+        "lines are missing"
+    );
 }
 
 #[tokio::test]

@@ -215,6 +215,15 @@ impl Devices {
         }
         kept || Word::any(words).await
     }
+
+    /// Waits until each device has the lines that it took, or its bound has passed.
+    pub(super) async fn settle(&self) {
+        let waiting = self.all.iter().filter_map(|device| match &device.way {
+            Way::Here(_) => None,
+            Way::Apart(worker) => worker.last(),
+        });
+        Word::all(waiting.collect()).await;
+    }
 }
 
 /// Whether one path is the other or lies below it.

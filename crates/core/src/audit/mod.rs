@@ -210,6 +210,12 @@ impl Broker {
         self.devices.load().iter().filter_map(failed).collect()
     }
 
+    /// Waits until the devices have the lines that they took, each within its own bound: nothing
+    /// waits for one that is behind where another has the line, and the process may end first.
+    pub async fn settle(&self) {
+        self.devices.load_full().settle().await;
+    }
+
     /// A key of the view was changed.
     pub fn invalidate(&self, key: &str) {
         if matches!(key, change::KEY | headers::KEY) {

@@ -51,6 +51,8 @@ struct Desk {
     kept: Arc<SetOnce<bool>>,
     up: bool,
     reopen: bool,
+    /// Somebody waits for the word, though there may be no line.
+    asked: bool,
     stop: bool,
 }
 
@@ -71,6 +73,7 @@ impl Worker {
                 kept: Arc::default(),
                 up: true,
                 reopen: false,
+                asked: false,
                 stop: false,
             }),
             wake: Condvar::new(),
@@ -109,6 +112,20 @@ impl Worker {
         Some(Word { kept, of })
     }
 
+    /// The word for all that was taken up to now; nothing where the device is down.
+    pub(super) fn last(&self) -> Option<Word> {
+        let mut desk = self.0.desk();
+        if !desk.up {
+            return None;
+        }
+        desk.asked = true;
+        let kept = desk.kept.clone();
+        drop(desk);
+        self.0.wake.notify_one();
+        let of = self.0.clone();
+        Some(Word { kept, of })
+    }
+
     /// The last that is known of it is a failure.
     pub(super) fn is_failing(&self) -> bool {
         !self.0.desk().up
@@ -138,6 +155,12 @@ impl Word {
             }
         }
         false
+    }
+
+    /// Waits for each of them.
+    pub(super) async fn all(words: Vec<Self>) {
+        let words: FuturesUnordered<_> = words.into_iter().map(Self::heard).collect();
+        let _kept_or_not: Vec<bool> = words.collect().await;
     }
 
     async fn heard(self) -> bool {
@@ -170,7 +193,10 @@ impl Shared {
                     }
                 }
                 Order::Write(lines, kept) => {
-                    let written = self.device.write(&lines);
+                    let written = match lines.is_empty() {
+                        true => Ok(()),
+                        false => self.device.write(&lines),
+                    };
                     // A word is given once, here.
                     let _ = kept.set(written.is_ok());
                     match written {
@@ -195,7 +221,7 @@ impl Shared {
                 desk.reopen = false;
                 return Some(Order::Reopen);
             }
-            if !desk.lines.is_empty() {
+            if std::mem::take(&mut desk.asked) || !desk.lines.is_empty() {
                 let lines = std::mem::take(&mut desk.lines);
                 let kept = std::mem::take(&mut desk.kept);
                 return Some(Order::Write(lines, kept));
@@ -400,6 +426,29 @@ mod tests {
         // One batch is with the device, one lies on the desk.
         assert!(taken * line.len() <= 2 * ROOM, "{taken}");
         device.open();
+    }
+
+    #[tokio::test]
+    async fn the_last_word_comes_after_every_line_and_within_the_bound() {
+        let (device, _) = Gated::new(false);
+        let slow = worker(device.clone(), LONG);
+        slow.offer(b"a\n").unwrap();
+        slow.offer(b"b\n").unwrap();
+        let word = slow.last().unwrap();
+        thread::spawn({
+            let device = device.clone();
+            move || device.open()
+        });
+        Word::all(vec![word]).await;
+        assert_eq!(device.text(), "a\nb\n");
+        // With nothing to write there is nothing to wait for.
+        Word::all(slow.last().into_iter().collect()).await;
+
+        let (hung, _) = Gated::new(false);
+        let hung = worker(hung, Duration::from_millis(20));
+        hung.offer(b"a\n").unwrap();
+        Word::all(hung.last().into_iter().collect()).await;
+        assert!(hung.last().is_none());
     }
 
     #[test]

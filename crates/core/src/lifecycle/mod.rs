@@ -213,6 +213,13 @@ impl Core {
         Ok(())
     }
 
+    /// Before the process ends: see [`Broker::settle`](crate::audit::Broker::settle).
+    pub async fn settle_audit(&self) {
+        if let Ok(vault) = self.unsealed() {
+            vault.audit.settle().await;
+        }
+    }
+
     /// Opens the audit devices' media anew; the devices that failed.
     pub fn reopen_audit(&self) -> Vec<(String, std::io::Error)> {
         if let Ok(vault) = self.unsealed() {
