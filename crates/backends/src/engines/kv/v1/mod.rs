@@ -118,9 +118,12 @@ impl Kv {
 
     async fn list(&self, call: &Call<'_>) -> Result<Reply, Error> {
         let folder = key(&path::folder(call)?);
-        // This version has no pages, but a policy's bound holds.
-        let limit = call.caller.page_limit.unwrap_or(0);
-        let page = self.view.list(&folder, "", limit).await?;
+        // This version has no pages, so that what is behind a policy's bound on one could never be
+        // listed: the bound is told to have no effect, as a caller's own is.
+        if call.caller.page_limit.is_some() {
+            call.note_unknown(vec!["limit".to_owned()]);
+        }
+        let page = self.view.list(&folder, "", 0).await?;
         self.still_here().await?;
         keys(page.names)
     }
