@@ -14,6 +14,7 @@ mod crash;
 mod identity;
 mod life;
 mod machine;
+mod many;
 mod people;
 mod renewals;
 mod seals;

@@ -25,7 +25,7 @@ async fn tree(world: &World) -> Vec<String> {
     all
 }
 
-async fn nothing_is_left(world: &World, what: &str) {
+pub async fn nothing_is_left(world: &World, what: &str) {
     let folders = ["revoking/", "parent/", "id/", "accessor/"];
     for (folder, tokens) in folders.into_iter().zip([0, 0, 1, 1]) {
         let prefix = format!("sys/token/{folder}");

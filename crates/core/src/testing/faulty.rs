@@ -23,8 +23,8 @@ pub enum Moment {
     After,
 }
 
-/// Wraps a store; counts its operations (`get`, `list`, `commit`, `lock`, numbered from 0) and
-/// breaks at the one it was told.
+/// Wraps a store; counts its operations (`get`, `list`, `commit`, `lock`, numbered from 0) and what
+/// they read, and breaks at the one it was told.
 pub struct FaultyStorage {
     inner: Arc<dyn Storage>,
     state: Mutex<State>,
@@ -33,6 +33,7 @@ pub struct FaultyStorage {
 #[derive(Default)]
 struct State {
     operations: usize,
+    read: usize,
     plan: Plan,
 }
 
@@ -81,6 +82,11 @@ impl FaultyStorage {
         self.state(|s| s.operations)
     }
 
+    /// Values and names read so far.
+    pub fn read(&self) -> usize {
+        self.state(|s| s.read)
+    }
+
     /// The wrapped store: what a restart finds.
     pub fn inner(&self) -> Arc<dyn Storage> {
         Arc::clone(&self.inner)
@@ -118,12 +124,16 @@ impl FaultyStorage {
 impl Storage for FaultyStorage {
     async fn get(&self, key: &str) -> Result<Option<Entry>, StorageError> {
         self.admit()?;
-        self.inner.get(key).await
+        let entry = self.inner.get(key).await?;
+        self.state(|s| s.read += usize::from(entry.is_some()));
+        Ok(entry)
     }
 
     async fn list(&self, prefix: &str, after: &str, limit: usize) -> Result<Page, StorageError> {
         self.admit()?;
-        self.inner.list(prefix, after, limit).await
+        let page = self.inner.list(prefix, after, limit).await?;
+        self.state(|s| s.read += page.names.len());
+        Ok(page)
     }
 
     async fn commit(&self, batch: Batch) -> Result<Revision, StorageError> {
