@@ -43,7 +43,7 @@ pub(crate) enum Policy {
     },
     /// Say which rule of which policy decides about a request
     Explain(ExplainArgs),
-    /// Say which policies, and which tokens with them, let somebody do something
+    /// Say who may do something: by which policies, groups, entities, roles and tokens
     WhoCan {
         /// create, read, update, delete, list, patch or scan
         #[arg(long, default_value = "read", value_name = "NAME")]
