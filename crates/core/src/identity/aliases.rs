@@ -1,5 +1,7 @@
 //! Writing and removing what entities log in by.
 
+use serde::Serialize;
+
 use super::draft::Draft;
 use super::record::{Alias, Entity, Held, Metadata};
 use super::store::overtaken;
@@ -18,10 +20,13 @@ pub(super) struct AliasChange {
     pub custom_metadata: Option<Metadata>,
 }
 
-/// Where an alias is after a write.
+/// Where an alias of an entity, or of a group, is after a write.
+#[derive(Serialize)]
 pub(super) struct Placed {
+    #[serde(rename = "id")]
     pub alias: String,
-    pub entity: String,
+    #[serde(rename = "canonical_id")]
+    pub owner: String,
 }
 
 /// An alias in its entity.
@@ -179,7 +184,7 @@ impl Identity {
             self.commit(draft).await?;
             return Ok(Placed {
                 alias: alias.id,
-                entity: without.id,
+                owner: without.id,
             });
         };
         if target.record.alias_on(&alias.mount).is_some() {
@@ -191,7 +196,7 @@ impl Identity {
         let mut with = target.record.clone();
         let placed = Placed {
             alias: alias.id.clone(),
-            entity: with.id.clone(),
+            owner: with.id.clone(),
         };
         with.aliases.push(alias);
         let mut draft = Draft::default();
@@ -216,7 +221,7 @@ impl Identity {
         )?;
         let placed = Placed {
             alias: alias.id.clone(),
-            entity: new.id.clone(),
+            owner: new.id.clone(),
         };
         new.aliases.push(alias);
         let mut draft = Draft::default();

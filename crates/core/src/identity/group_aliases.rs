@@ -1,5 +1,6 @@
 //! The names that auth methods have for external groups.
 
+use super::aliases::Placed;
 use super::draft::Draft;
 use super::record::{Alias, Group, GroupKind, Held};
 use super::{Identity, limits};
@@ -13,12 +14,6 @@ pub(super) struct GroupAliasChange {
     pub mount: Option<String>,
     /// The group that it is to be of.
     pub group: Option<String>,
-}
-
-/// Where an alias is after a write.
-pub(super) struct Placed {
-    pub alias: String,
-    pub group: String,
 }
 
 impl Identity {
@@ -43,7 +38,7 @@ impl Identity {
             let alias = Alias::new(&mount, &name, now);
             let placed = Placed {
                 alias: alias.id.clone(),
-                group: new.id.clone(),
+                owner: new.id.clone(),
             };
             new.alias = Some(alias);
             new.touch(now);
@@ -78,7 +73,7 @@ impl Identity {
             let mut draft = Draft::default();
             let mut left = old.record.clone();
             left.touch(now);
-            let group = match target {
+            let owner = match target {
                 None => {
                     left.alias = Some(alias);
                     left.id.clone()
@@ -98,7 +93,7 @@ impl Identity {
             draft.group(self, Some(&old), Some(&left))?;
             self.commit(draft).await?;
             let alias = id.to_owned();
-            Ok(Some(Placed { alias, group }))
+            Ok(Some(Placed { alias, owner }))
         };
         self.view.change(&format!("identity/{id}"), attempt).await
     }

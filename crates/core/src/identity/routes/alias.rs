@@ -1,13 +1,13 @@
 //! `identity/entity-alias`.
 
 use keyfold_api::weak;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use super::entity::identified;
 use super::shown::{Places, brief};
-use super::{IdentityStore, listed};
+use super::{IdentityStore, listed, placed};
 use crate::error::Error;
-use crate::identity::aliases::{AliasChange, Placed};
+use crate::identity::aliases::AliasChange;
 use crate::identity::keys;
 use crate::identity::record::Metadata;
 use crate::ports::engine::Call;
@@ -30,13 +30,6 @@ struct Write {
     custom_metadata: Option<Metadata>,
 }
 
-/// Where an alias is.
-#[derive(Serialize)]
-pub(super) struct Place {
-    pub canonical_id: String,
-    pub id: String,
-}
-
 impl IdentityStore {
     pub(super) async fn alias_write(&self, call: &Call<'_>) -> Result<Reply, Error> {
         let asked = call.decode::<Write>()?;
@@ -47,17 +40,10 @@ impl IdentityStore {
             entity: entity.filter(|id| !id.is_empty()),
             custom_metadata: asked.custom_metadata,
         };
-        let placed = match identified(call, asked.id) {
+        placed(match identified(call, asked.id) {
             Some(id) => self.identity().change_alias(&id, change).await?,
             None => Some(self.identity().write_alias(change).await?),
-        };
-        match placed {
-            None => Ok(Reply::none()),
-            Some(Placed { alias, entity }) => Reply::data(&Place {
-                canonical_id: entity,
-                id: alias,
-            }),
-        }
+        })
     }
 
     pub(super) async fn alias_read(&self, call: &Call<'_>) -> Result<Reply, Error> {

@@ -3,12 +3,11 @@
 use keyfold_api::weak;
 use serde::Deserialize;
 
-use super::alias::Place;
 use super::entity::identified;
 use super::shown::{Places, brief};
-use super::{IdentityStore, listed};
+use super::{IdentityStore, listed, placed};
 use crate::error::Error;
-use crate::identity::group_aliases::{GroupAliasChange, Placed};
+use crate::identity::group_aliases::GroupAliasChange;
 use crate::identity::keys;
 use crate::identity::record::{Alias, Group};
 use crate::ports::engine::Call;
@@ -34,17 +33,10 @@ impl IdentityStore {
             mount: self.check_accessor(asked.mount_accessor)?,
             group: asked.canonical_id.filter(|id| !id.is_empty()),
         };
-        let placed = match identified(call, asked.id) {
+        placed(match identified(call, asked.id) {
             Some(id) => self.identity().change_group_alias(&id, change).await?,
             None => Some(self.identity().write_group_alias(change).await?),
-        };
-        match placed {
-            None => Ok(Reply::none()),
-            Some(Placed { alias, group }) => Reply::data(&Place {
-                canonical_id: group,
-                id: alias,
-            }),
-        }
+        })
     }
 
     pub(super) async fn group_alias_read(&self, call: &Call<'_>) -> Result<Reply, Error> {

@@ -14,6 +14,7 @@ use keyfold_api::weak;
 use serde::{Deserialize, Serialize};
 
 use super::Identity;
+use super::aliases::Placed;
 use crate::error::Error;
 use crate::lifecycle::Unsealed;
 use crate::ports::engine::{Call, Engine, Route};
@@ -279,6 +280,11 @@ impl IdentityStore {
             known => Ok(known),
         }
     }
+}
+
+/// Where an alias was put; nothing where nothing was changed.
+fn placed(placed: Option<Placed>) -> Result<Reply, Error> {
+    placed.map_or_else(|| Ok(Reply::none()), |placed| Reply::data(&placed))
 }
 
 /// A list with what is told of each name; an empty one is a 404, as on the wire.

@@ -51,21 +51,13 @@ struct EntityShown<'a> {
     policies: &'a [String],
 }
 
-/// An alias of an entity.
+/// An alias by itself, or in its entity.
 #[derive(Serialize)]
 pub(super) struct AliasShown<'a> {
-    canonical_id: &'a str,
-    creation_time: String,
+    #[serde(flatten)]
+    alias: GroupAliasShown<'a>,
     custom_metadata: &'a Option<Metadata>,
-    id: &'a str,
-    last_update_time: String,
     local: bool,
-    merged_from_canonical_ids: Option<&'a [String]>,
-    metadata: &'a Option<Metadata>,
-    mount_accessor: &'a str,
-    mount_path: &'a str,
-    mount_type: &'a str,
-    name: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     namespace_id: Option<&'static str>,
 }
@@ -202,20 +194,10 @@ pub(super) fn brief(alias: Alias, owner: &str, places: &Places<'_>) -> (String, 
 }
 
 fn shown<'a>(alias: &'a Alias, owner: &'a str, places: &Places<'a>) -> AliasShown<'a> {
-    let (mount_path, mount_type) = places.of(&alias.mount);
     AliasShown {
-        canonical_id: owner,
-        creation_time: alias.created.rfc3339(),
+        alias: of_group(alias, owner, places),
         custom_metadata: &alias.custom_metadata,
-        id: &alias.id,
-        last_update_time: alias.updated.rfc3339(),
         local: false,
-        merged_from_canonical_ids: some(&alias.merged_from),
-        metadata: &alias.metadata,
-        mount_accessor: &alias.mount,
-        mount_path,
-        mount_type,
-        name: &alias.name,
         namespace_id: None,
     }
 }
