@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::error::Error;
 use crate::ports::auth::Login;
+use crate::tokens::TokenParams;
 
 /// The bytes of a JSON value that was serialised once and is carried through as it is.
 ///
@@ -72,6 +73,11 @@ pub struct Reply {
     pub default_lease: bool,
     /// The media type, where it is not JSON.
     pub media: Option<&'static str>,
+    /// The accessor of what the data hands out: told beside the answer where that is kept wrapped.
+    pub accessor: Option<String>,
+    /// How long tokens of the role or user that was written may live, seconds: the pipeline, which
+    /// knows the mount, tells where that is more than anybody gets there.
+    pub max_ttl: Option<u64>,
     /// Where the answer is kept instead.
     pub wrap: Option<Box<WrapInfo>>,
     /// Who has logged in: the pipeline makes the token and puts it into `auth`.
@@ -175,6 +181,12 @@ impl Reply {
             }
             .write(form == Form::Injected),
         }
+    }
+
+    /// A role or a user was written that grants this.
+    pub fn granting(mut self, params: &TokenParams) -> Self {
+        self.max_ttl = Some(params.max_ttl);
+        self
     }
 
     /// Another status.

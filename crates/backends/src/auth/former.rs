@@ -136,7 +136,8 @@ impl FormerMembers {
     }
 }
 
-fn whole(field: &str, seconds: Seconds) -> Result<u64, Error> {
+/// Seconds that can't be negative.
+pub fn whole(field: &str, seconds: Seconds) -> Result<u64, Error> {
     u64::try_from(seconds.0).map_err(|_| Error::field(field, "cannot be negative"))
 }
 

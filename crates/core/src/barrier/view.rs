@@ -11,6 +11,9 @@ use super::turns::Turns;
 use crate::error::Error;
 use crate::ports::storage::{Batch, Check, Page, Revision, Storage};
 
+/// Names that are read at once where they are only counted.
+const COUNTED: usize = 10_000;
+
 /// A decrypted record and the commit that wrote it.
 pub struct Stored {
     /// What was put.
@@ -68,6 +71,19 @@ impl View {
     /// Names directly below a folder (empty, or ending in `/`); see [`Storage::list`].
     pub async fn list(&self, folder: &str, after: &str, limit: usize) -> Result<Page, Error> {
         Ok(self.storage.list(&self.full(folder), after, limit).await?)
+    }
+
+    /// How many names lie directly below a folder.
+    pub async fn count(&self, folder: &str) -> Result<usize, Error> {
+        let (mut count, mut after) = (0, String::new());
+        loop {
+            let page = self.list(folder, &after, COUNTED).await?;
+            count += page.names.len();
+            match page.names.into_iter().next_back() {
+                Some(last) if page.more => after = last,
+                _ => return Ok(count),
+            }
+        }
     }
 
     /// Applies a batch of plaintext values. A conflict comes back as [`Error::Storage`]; see

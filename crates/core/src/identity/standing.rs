@@ -207,7 +207,7 @@ impl Identity {
     }
 
     /// A group, read once for all.
-    pub(super) async fn group_now(&self, id: &str) -> Result<Option<Arc<Group>>, Error> {
+    pub(crate) async fn group_now(&self, id: &str) -> Result<Option<Arc<Group>>, Error> {
         let read = || async { Ok(self.group(id).await?.map(|held| held.record)) };
         self.cache.group(id, read).await
     }

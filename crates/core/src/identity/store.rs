@@ -6,9 +6,6 @@ use crate::barrier::View;
 use crate::error::Error;
 use crate::ports::storage::{Page, StorageError};
 
-/// Index entries that are read at once.
-const PAGE: usize = 1000;
-
 impl Identity {
     pub(super) async fn entity(&self, id: &str) -> Result<Option<Held<Entity>>, Error> {
         record(&self.view, keys::is_id(id).then(|| keys::entity(id))).await
@@ -94,15 +91,22 @@ impl Identity {
 
     /// How many entities are in a group.
     pub(super) async fn count_members(&self, group: &str) -> Result<usize, Error> {
-        let (mut count, mut after) = (0, String::new());
-        loop {
-            let page = self.view.list(&keys::members(group), &after, PAGE).await?;
-            count += page.names.len();
-            match page.names.into_iter().next_back() {
-                Some(last) if page.more => after = last,
-                _ => return Ok(count),
-            }
-        }
+        self.view.count(&keys::members(group)).await
+    }
+
+    /// How many entities there are.
+    pub(crate) async fn count(&self) -> Result<usize, Error> {
+        self.view.count(keys::ENTITIES).await
+    }
+
+    /// Ids of entities after one of them, in the order of the store.
+    pub(crate) async fn entity_ids(&self, after: &str, limit: usize) -> Result<Page, Error> {
+        self.page(keys::ENTITIES, after, limit).await
+    }
+
+    /// Ids of groups after one of them, in the order of the store.
+    pub(crate) async fn group_ids(&self, after: &str, limit: usize) -> Result<Page, Error> {
+        self.page(keys::GROUPS, after, limit).await
     }
 
     /// A page of the names in a folder of the index.

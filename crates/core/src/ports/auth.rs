@@ -13,6 +13,15 @@ use std::collections::BTreeMap;
 
 use crate::tokens::TokenParams;
 
+/// A page of the roles or users of a method: their names, and what a login by them gets.
+#[derive(Default)]
+pub struct Grants {
+    /// In the order of the store.
+    pub grants: Vec<(String, TokenParams)>,
+    /// The name to go on after, where there are more.
+    pub next: Option<String>,
+}
+
 /// Who has logged in, and what they get.
 pub struct Login {
     /// What the method calls them: the name of the entity's alias. Empty: nobody in particular.

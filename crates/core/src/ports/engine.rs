@@ -22,6 +22,7 @@ use serde::de::DeserializeOwned;
 
 pub use self::unknown::Unknown;
 
+use super::auth::Grants;
 pub use super::pattern::Params;
 use super::pattern::matches;
 use crate::audit::Admitted;
@@ -248,6 +249,12 @@ pub trait Engine: Sized + Send + Sync + 'static {
     fn renew<'a>(&'a self, _token: &'a Token) -> Future_<'a, Result<TokenParams, Error>> {
         Box::pin(async { Err(Error::bad("lease is not renewable")) })
     }
+
+    /// For auth methods: roles or users after the one of that name, from at most `limit` records.
+    /// For those who go through all of them bit by bit.
+    fn grants<'a>(&'a self, _after: &'a str, _limit: usize) -> Future_<'a, Result<Grants, Error>> {
+        Box::pin(async { Ok(Grants::default()) })
+    }
 }
 
 /// What a change of a mount's options brings with it.
@@ -316,6 +323,8 @@ pub trait Dispatch: Send + Sync + 'static {
     fn retune(&self, options: &BTreeMap<String, String>) -> Result<Retune, Error>;
     /// See [`Engine::renew`].
     fn renew<'a>(&'a self, token: &'a Token) -> Future_<'a, Result<TokenParams, Error>>;
+    /// See [`Engine::grants`].
+    fn grants<'a>(&'a self, after: &'a str, limit: usize) -> Future_<'a, Result<Grants, Error>>;
 }
 
 impl<E: Engine> Dispatch for E {
@@ -404,6 +413,10 @@ impl<E: Engine> Dispatch for E {
 
     fn renew<'a>(&'a self, token: &'a Token) -> Future_<'a, Result<TokenParams, Error>> {
         Engine::renew(self, token)
+    }
+
+    fn grants<'a>(&'a self, after: &'a str, limit: usize) -> Future_<'a, Result<Grants, Error>> {
+        Engine::grants(self, after, limit)
     }
 }
 

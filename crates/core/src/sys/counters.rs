@@ -1,4 +1,4 @@
-//! `sys/internal/counters/`: how many tokens there are.
+//! `sys/internal/counters/`: how many tokens and entities there are.
 
 use serde::Serialize;
 
@@ -14,6 +14,12 @@ pub(super) fn rows() -> Vec<Row> {
             "internal/counters/tokens",
             "Counts the tokens.",
             |s, _| Box::pin(s.tokens_count()),
+        ),
+        Row::new(
+            Op::Read,
+            "internal/counters/entities",
+            "Counts the entities.",
+            |s, _| Box::pin(s.entities_count()),
         ),
         Row::new(
             Op::Read,
@@ -35,6 +41,11 @@ struct ServiceTokens {
 }
 
 #[derive(Serialize)]
+struct Entities {
+    entities: Total,
+}
+
+#[derive(Serialize)]
 struct Total {
     total: usize,
 }
@@ -45,6 +56,15 @@ impl System {
         Reply::data(&Counters {
             counters: ServiceTokens {
                 service_tokens: Total { total },
+            },
+        })
+    }
+
+    async fn entities_count(&self) -> Result<Reply, Error> {
+        let total = self.vault.identity.count().await?;
+        Reply::data(&Counters {
+            counters: Entities {
+                entities: Total { total },
             },
         })
     }

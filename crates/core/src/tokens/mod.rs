@@ -49,8 +49,11 @@ pub use self::create::NewToken;
 pub(crate) use self::disowned::disowning;
 pub use self::life::{Granted, Limits, Wish};
 pub use self::pairs::Pairs;
-pub use self::params::{TokenMembers, TokenParams, TokenType, admits, parse_cidrs, show_cidrs};
+pub use self::params::{
+    TokenMembers, TokenParams, TokenType, admits, parse_cidr, parse_cidrs, show_cidrs,
+};
 pub use self::record::{Hash, Kind, Token};
+pub(crate) use self::role::Role;
 pub use self::routes::TokenAuth;
 pub use self::store::Tokens;
 pub use self::wrapping::{NewWrapping, RESPONSE};

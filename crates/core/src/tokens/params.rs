@@ -223,11 +223,16 @@ pub fn admits(cidrs: &[IpNet], remote: Option<IpAddr>) -> bool {
 pub fn parse_cidrs(field: &str, texts: &[String]) -> Result<Vec<IpNet>, Error> {
     let parse = |text: &String| {
         let text = text.trim();
-        text.parse::<IpNet>()
-            .or_else(|_| text.parse::<IpAddr>().map(IpNet::from))
-            .map_err(|_| Error::field(field, format_args!("{text:?} is no address or network")))
+        let wrong = || Error::field(field, format_args!("{text:?} is no address or network"));
+        parse_cidr(text).ok_or_else(wrong)
     };
     texts.iter().map(parse).collect()
+}
+
+/// Reads one of them.
+pub fn parse_cidr(text: &str) -> Option<IpNet> {
+    let alone = |_| text.parse::<IpAddr>().map(IpNet::from);
+    text.parse().or_else(alone).ok()
 }
 
 fn serialize_cidrs<S: Serializer>(cidrs: &[IpNet], to: S) -> Result<S::Ok, S::Error> {

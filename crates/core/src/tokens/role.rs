@@ -279,6 +279,30 @@ impl Role {
         )
     }
 
+    /// The policies that it gives by name. `root` is given by root tokens only.
+    pub(crate) fn named(&self) -> Vec<String> {
+        if !self.decides_policies() {
+            return Vec::new();
+        }
+        let named = policies::granted(&self.allowed_policies, !self.no_default_policy);
+        let given = named.into_iter();
+        given
+            .filter(|name| name != "root" && !self.disallows(name))
+            .collect()
+    }
+
+    /// It gives policies that it does not name.
+    pub(crate) fn is_open(&self) -> bool {
+        !self.allowed_policies_glob.is_empty() || (self.decides_policies() && !self.allows_some())
+    }
+
+    /// Whoever makes a token by it may ask for the policy.
+    pub(crate) fn gives(&self, policy: &str) -> bool {
+        self.decides_policies()
+            && (self.allows(policy) || !self.allows_some())
+            && !self.disallows(policy)
+    }
+
     /// A token may be made for the alias.
     pub(super) fn allows_alias(&self, alias: &str) -> bool {
         let allowed = self.allowed_entity_aliases.as_deref().unwrap_or_default();
@@ -351,12 +375,22 @@ impl Tokens {
         let mut names: Vec<String> = Vec::new();
         loop {
             let after = names.last().cloned().unwrap_or_default();
-            let page = self.view.list(FOLDER, &after, PAGE).await?;
-            names.extend(page.names);
-            if !page.more {
+            let (found, more) = self.roles_page(&after, PAGE).await?;
+            names.extend(found);
+            if !more {
                 return Ok(names);
             }
         }
+    }
+
+    /// Names of roles after one of them; whether there are more.
+    pub(crate) async fn roles_page(
+        &self,
+        after: &str,
+        limit: usize,
+    ) -> Result<(Vec<String>, bool), Error> {
+        let page = self.view.list(FOLDER, after, limit).await?;
+        Ok((page.names, page.more))
     }
 }
 
@@ -423,6 +457,25 @@ mod tests {
         ] {
             assert!(with(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn what_a_role_gives() {
+        let role = |json: &str| {
+            let members: RoleMembers = serde_json::from_str(json).unwrap();
+            members.apply(Role::default()).unwrap().0
+        };
+        let named = role(r#"{"allowed_policies":"a,root,b","disallowed_policies":"b"}"#);
+        assert_eq!(named.named(), ["a", "default"]);
+        assert!(!named.is_open() && named.gives("a") && !named.gives("b") && !named.gives("c"));
+        let open = role(r#"{"disallowed_policies_glob":"x*","token_no_default_policy":true}"#);
+        assert!(open.named().is_empty() && open.is_open());
+        assert!(open.gives("a") && !open.gives("x1"));
+        let globs = role(r#"{"allowed_policies_glob":"dev-*"}"#);
+        assert!(globs.is_open() && globs.gives("dev-1") && !globs.gives("a"));
+        // Its tokens have what their parents have.
+        let callers = role("{}");
+        assert!(callers.named().is_empty() && !callers.is_open() && !callers.gives("a"));
     }
 
     #[test]

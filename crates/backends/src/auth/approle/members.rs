@@ -11,6 +11,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::role::{Role, networks};
+use crate::auth::former::whole;
 
 /// Everything that a role can be told.
 pub(super) struct Members {
@@ -125,9 +126,4 @@ impl Members {
         role.check()?;
         Ok(remarks)
     }
-}
-
-/// Seconds that can't be negative.
-pub(super) fn whole(field: &str, seconds: Seconds) -> Result<u64, Error> {
-    u64::try_from(seconds.0).map_err(|_| Error::field(field, "cannot be negative"))
 }

@@ -33,14 +33,16 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use keyfold_core::error::{Error, UnsupportedReason};
+use keyfold_core::ports::auth::Grants;
 use keyfold_core::ports::engine::{
     Call, Dispatch, Engine, EngineKind, Future_, MountContext, Route,
 };
 use keyfold_core::request::Op;
 use keyfold_core::tokens::{Token, TokenParams};
 
-use self::store::Store;
-use super::name;
+use self::role::Role;
+use self::store::{ROLES, Store};
+use super::{name, page};
 
 /// The kind, for the wiring.
 pub const KIND: EngineKind = EngineKind {
@@ -210,6 +212,16 @@ impl Engine for AppRole {
 
     fn renew<'a>(&'a self, token: &'a Token) -> Future_<'a, Result<TokenParams, Error>> {
         Box::pin(self.renewal(token))
+    }
+
+    fn grants<'a>(&'a self, after: &'a str, limit: usize) -> Future_<'a, Result<Grants, Error>> {
+        let params = |role: Role| role.token;
+        Box::pin(page::grants(
+            &self.store.view,
+            (ROLES, after),
+            limit,
+            params,
+        ))
     }
 }
 

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 use keyfold_core::error::Error;
-use keyfold_core::tokens::{TokenParams, admits};
+use keyfold_core::tokens::{TokenParams, admits, parse_cidr};
 use serde::{Deserialize, Serialize};
 
 /// The record at `role/<name>`.
@@ -105,13 +105,8 @@ pub(super) fn networks(field: &str, texts: &[String]) -> Result<Vec<IpNet>, Erro
     };
     let parse = |text: &String| {
         let text = text.trim();
-        text.parse::<IpNet>()
-            .or_else(|_| text.parse::<IpAddr>().map(IpNet::from))
-            .map_err(|_| {
-                Error::bad(format!(
-                    "failed to validate {what} blocks: invalid CIDR address: {text}"
-                ))
-            })
+        let invalid = || format!("failed to validate {what} blocks: invalid CIDR address: {text}");
+        parse_cidr(text).ok_or_else(|| Error::bad(invalid()))
     };
     texts.iter().map(parse).collect()
 }

@@ -16,11 +16,11 @@ use keyfold_core::reply::{Reply, keys};
 use keyfold_secret::Secret;
 use serde::{Deserialize, Serialize};
 
-use super::members::whole;
 use super::role::{Role, check_within, networks};
 use super::secret::SecretId;
 use super::store::{ID, Place, ROLES, secrets_of};
 use super::{AppRole, no_role, role_name};
+use crate::auth::former::whole;
 use crate::auth::page;
 
 /// Metadata of a secret id at most, bytes: it is in each token of a login.
@@ -123,11 +123,15 @@ impl AppRole {
         let secret = self.store.view.change(text, attempt).await?;
         // Those who make many pay for those that have ended.
         self.store.clear_some().await;
-        Reply::data(&Made {
+        let made = Reply::data(&Made {
             secret_id: text,
             secret_id_accessor: &secret.accessor,
             secret_id_num_uses: secret.num_uses,
             secret_id_ttl: secret.ttl,
+        })?;
+        Ok(Reply {
+            accessor: Some(secret.accessor),
+            ..made
         })
     }
 

@@ -30,6 +30,7 @@ use std::sync::Arc;
 
 use keyfold_core::barrier::View;
 use keyfold_core::error::Error;
+use keyfold_core::ports::auth::Grants;
 use keyfold_core::ports::engine::{
     Call, Dispatch, Engine, EngineKind, Future_, MountContext, Route,
 };
@@ -38,7 +39,7 @@ use keyfold_core::request::Op;
 use keyfold_core::tokens::{Token, TokenParams};
 
 use self::keys::Keys;
-use crate::auth::name;
+use crate::auth::{name, page};
 
 /// `jwt`, as `sys/auth` calls it.
 pub const KIND: EngineKind = EngineKind { name: "jwt", open };
@@ -138,5 +139,15 @@ impl Engine for Jwt {
 
     fn renew<'a>(&'a self, token: &'a Token) -> Future_<'a, Result<TokenParams, Error>> {
         Box::pin(login::renew(&self.view, token))
+    }
+
+    fn grants<'a>(&'a self, after: &'a str, limit: usize) -> Future_<'a, Result<Grants, Error>> {
+        let params = |of: role::Role| of.params;
+        Box::pin(page::grants(
+            &self.view,
+            (role::FOLDER, after),
+            limit,
+            params,
+        ))
     }
 }

@@ -14,13 +14,14 @@ use std::sync::Arc;
 
 use keyfold_core::barrier::View;
 use keyfold_core::error::Error;
+use keyfold_core::ports::auth::Grants;
 use keyfold_core::ports::engine::{
     Call, Dispatch, Engine, EngineKind, Future_, MountContext, Route,
 };
 use keyfold_core::request::Op;
 use keyfold_core::tokens::{Token, TokenParams};
 
-use crate::auth::name;
+use crate::auth::{name, page};
 
 /// `userpass`, as `sys/auth` calls it.
 pub const KIND: EngineKind = EngineKind {
@@ -97,5 +98,15 @@ impl Engine for Userpass {
 
     fn renew<'a>(&'a self, token: &'a Token) -> Future_<'a, Result<TokenParams, Error>> {
         Box::pin(login::renew(&self.view, token))
+    }
+
+    fn grants<'a>(&'a self, after: &'a str, limit: usize) -> Future_<'a, Result<Grants, Error>> {
+        let params = |of: user::User| of.params;
+        Box::pin(page::grants(
+            &self.view,
+            (user::FOLDER, after),
+            limit,
+            params,
+        ))
     }
 }

@@ -1,20 +1,28 @@
-//! `sys/internal/who-can`: who reaches a path. Policies that permit it, and live tokens whose
-//! policies together do.
+//! `sys/internal/who-can`: who reaches a path.
 //!
-//! All policies and then all tokens are gone through, a bounded number of records in one answer;
-//! `next` says where another call goes on. Batch tokens leave no record and are not found.
+//! ```text
+//!   policies ─► groups ─► entities ─► roles of tokens ─► roles of auth methods ─► tokens
+//! ```
+//!
+//! All of them are gone through in this order, a bounded number of records in one answer; `next`
+//! says where another call goes on. Batch tokens leave no record and are not found.
+
+mod holders;
+mod place;
+mod roles;
 
 use keyfold_api::weak;
 use serde::{Deserialize, Serialize};
 
+use self::place::{Place, Stage};
 use super::explain::{Asked, Wanted};
 use super::{Row, System};
 use crate::error::Error;
+use crate::lifecycle::Unsealed;
 use crate::policy::Acl;
 use crate::ports::engine::{Access, Call};
 use crate::reply::Reply;
 use crate::request::Op;
-use crate::tokens::Token;
 
 /// Records that one answer looks at, unless the caller asks for less.
 const LOOKED_AT: usize = 1000;
@@ -48,9 +56,34 @@ struct Reaching {
     anybody: bool,
     /// Policies that permit it by themselves.
     policies: Vec<String>,
+    /// Groups whose policies do.
+    groups: Vec<Known>,
+    /// Entities who may by their own policies and those of their groups, whatever they log in by.
+    entities: Vec<Known>,
+    /// Token roles that give policies which do.
+    token_roles: Vec<String>,
+    /// Roles and users of auth methods whose policies do.
+    auth_roles: Vec<LoginRole>,
+    /// By their own policies and their entity's.
     tokens: Vec<Holder>,
     /// Where to go on; empty when all was looked at.
     next: String,
+}
+
+/// An entity or a group.
+#[derive(Serialize)]
+struct Known {
+    id: String,
+    name: String,
+    policies: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct LoginRole {
+    /// The path of the auth method.
+    mount: String,
+    name: String,
+    policies: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -58,15 +91,22 @@ struct Holder {
     accessor: String,
     display_name: String,
     policies: Vec<String>,
+    /// Absent for a token of nobody in particular.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    entity_id: Option<String>,
     /// Absent for a token that does not end.
     #[serde(skip_serializing_if = "Option::is_none")]
     expire_time: Option<String>,
 }
 
-/// How far it went.
-enum Place {
-    Policies(String),
-    Tokens(String),
+/// A walk through those who may.
+struct Search<'a> {
+    vault: &'a Unsealed,
+    asked: &'a Asked,
+    demand: Option<Access>,
+    /// Records that may still be looked at.
+    left: usize,
+    found: Reaching,
 }
 
 impl System {
@@ -74,108 +114,64 @@ impl System {
         let (wanted, page) = call.decode_both::<Wanted, Page>()?;
         let asked = wanted.asked()?;
         let demand = self.demand(&asked);
-        let mut reaching = Reaching {
-            anybody: matches!(demand, Some(Access::Open | Access::Door)),
-            ..Reaching::default()
-        };
         let limit = page.limit.and_then(|limit| usize::try_from(limit).ok());
-        let mut left = match limit.unwrap_or(LOOKED_AT) {
-            0 => LOOKED_AT,
-            limit => limit.min(LOOKED_AT),
+        let mut search = Search {
+            vault: &self.vault,
+            asked: &asked,
+            demand,
+            left: match limit.unwrap_or(LOOKED_AT) {
+                0 => LOOKED_AT,
+                limit => limit.min(LOOKED_AT),
+            },
+            found: Reaching {
+                anybody: matches!(demand, Some(Access::Open | Access::Door)),
+                ..Reaching::default()
+            },
         };
         let mut place = Some(Place::read(&page.after.unwrap_or_default())?);
         while let Some(here) = &place
-            && left > 0
+            && search.left > 0
         {
-            place = match here {
-                Place::Policies(after) => {
-                    let search = (&asked, demand);
-                    self.policies_that(search, after, &mut left, &mut reaching)
-                        .await?
-                }
-                Place::Tokens(after) => {
-                    let search = (&asked, demand);
-                    self.tokens_that(search, after, &mut left, &mut reaching)
-                        .await?
-                }
-            };
+            place = search.go(here).await?;
         }
-        reaching.next = place.map_or_else(String::new, |place| place.write());
-        Reply::data(&reaching)
-    }
-
-    async fn policies_that(
-        &self,
-        (asked, demand): (&Asked, Option<Access>),
-        after: &str,
-        left: &mut usize,
-        reaching: &mut Reaching,
-    ) -> Result<Option<Place>, Error> {
-        if after.is_empty() {
-            reaching.policies.push("root".to_owned());
-        }
-        let (names, more) = self.vault.policies.page(after, *left).await?;
-        *left = left.saturating_sub(names.len().max(1));
-        let last = names.last().filter(|_| more).cloned();
-        for name in names {
-            let policy = self.vault.policies.parsed(std::slice::from_ref(&name));
-            let acl = Acl::new(&policy.await?, self.vault.clock.now());
-            if asked.permitted(&acl, demand).is_ok() {
-                reaching.policies.push(name);
-            }
-        }
-        Ok(Some(last.map_or_else(
-            || Place::Tokens(String::new()),
-            Place::Policies,
-        )))
-    }
-
-    async fn tokens_that(
-        &self,
-        (asked, demand): (&Asked, Option<Access>),
-        after: &str,
-        left: &mut usize,
-        reaching: &mut Reaching,
-    ) -> Result<Option<Place>, Error> {
-        let (tokens, next) = self.vault.tokens.page(after, *left).await?;
-        *left = 0;
-        for token in tokens {
-            let acl = self.vault.acl(&token).await?;
-            if asked.permitted(&acl, demand).is_ok() {
-                reaching.tokens.push(Holder::of(token));
-            }
-        }
-        Ok(next.map(Place::Tokens))
+        search.found.next = place.map_or_else(String::new, |place| place.write());
+        Reply::data(&search.found)
     }
 }
 
-impl Holder {
-    fn of(token: Token) -> Self {
-        Self {
-            accessor: token.accessor.into(),
-            display_name: token.display_name.into(),
-            policies: token.policies.into(),
-            expire_time: token.expires.map(crate::clock::Time::rfc3339),
-        }
-    }
-}
-
-impl Place {
-    fn read(text: &str) -> Result<Self, Error> {
-        if text.is_empty() {
-            return Ok(Self::Policies(String::new()));
-        }
-        match text.split_once(':') {
-            Some(("policies", name)) => Ok(Self::Policies(name.to_owned())),
-            Some(("tokens", name)) => Ok(Self::Tokens(name.to_owned())),
-            _ => Err(Error::field("after", "has to be 'next' of an answer")),
-        }
+impl Search<'_> {
+    /// Looks at records from a place on; the place to go on at.
+    async fn go(&mut self, from: &Place) -> Result<Option<Place>, Error> {
+        let after = from.after.as_str();
+        let rest = match from.stage {
+            Stage::Policies => self.policies(after).await?,
+            Stage::Groups => self.groups(after).await?,
+            Stage::Entities => self.entities(after).await?,
+            Stage::TokenRoles => self.token_roles(after).await?,
+            Stage::AuthRoles => self.auth_roles(after).await?,
+            Stage::Tokens => self.tokens(after).await?,
+        };
+        Ok(match rest {
+            Some(after) => Some(Place {
+                stage: from.stage,
+                after,
+            }),
+            None => from.stage.next().map(Place::start),
+        })
     }
 
-    fn write(&self) -> String {
-        match self {
-            Self::Policies(name) => format!("policies:{name}"),
-            Self::Tokens(name) => format!("tokens:{name}"),
-        }
+    /// Records were looked at. A look that finds none counts too, so that each has an end.
+    fn spend(&mut self, looked_at: usize) {
+        self.left = self.left.saturating_sub(looked_at.max(1));
+    }
+
+    fn permits(&self, acl: &Acl) -> bool {
+        self.asked.permitted(acl, self.demand).is_ok()
+    }
+
+    /// Whether policies that somebody has together permit it.
+    async fn together(&self, names: &[String]) -> Result<bool, Error> {
+        let policies = self.vault.policies.parsed(names).await?;
+        Ok(self.permits(&Acl::new(&policies, self.vault.clock.now())))
     }
 }
