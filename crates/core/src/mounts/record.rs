@@ -261,6 +261,8 @@ pub(super) fn builtin() -> [MountRecord; 4] {
     );
     system.seal_wrap = true;
     system.config.passthrough_request_headers = vec!["Accept".to_owned()];
+    let mut identity = of("identity/", "identity", "identity store", id::uuid());
+    identity.config.passthrough_request_headers = vec!["Authorization".to_owned()];
     [
         system,
         of(
@@ -269,7 +271,7 @@ pub(super) fn builtin() -> [MountRecord; 4] {
             "token based credentials",
             id::uuid(),
         ),
-        of("identity/", "identity", "identity store", id::uuid()),
+        identity,
         of(
             "cubbyhole/",
             "cubbyhole",

@@ -235,8 +235,8 @@ async fn take_use(
     Ok(last)
 }
 
-/// What the pipeline adds to an engine's answer: the token of a login, the mount's lease, and what
-/// the entity of a token adds to its policies.
+/// What the pipeline adds to an engine's answer: the token of a login, what the mount has to do with
+/// times, and what the entity of a token adds to its policies.
 async fn completed(
     vault: &Arc<Unsealed>,
     mount: Option<&MountRecord>,
@@ -250,6 +250,12 @@ async fn completed(
         (mut answer, Some(mount)) if answer.default_lease => {
             let limits = vault.mounts.limits(&mount.path, &vault.settings);
             answer.lease_duration = limits.default_ttl;
+            answer
+        }
+        (mut answer, Some(mount)) if answer.max_ttl.is_some() => {
+            let limits = vault.mounts.limits(&mount.path, &vault.settings);
+            let told = answer.max_ttl.and_then(|max| limits.truncates(max));
+            answer.warnings.extend(told);
             answer
         }
         (answer, _) => answer,

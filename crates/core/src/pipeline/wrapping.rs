@@ -77,7 +77,7 @@ pub(super) async fn wrapped(
         path,
         ttl,
         answer,
-        accessor: reply.auth.map(|auth| auth.accessor),
+        accessor: reply.accessor.or(reply.auth.map(|auth| auth.accessor)),
     };
     Ok(Reply::wrapped(Box::pin(vault.tokens.wrap(new)).await?))
 }

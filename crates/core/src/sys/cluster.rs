@@ -1,4 +1,4 @@
-//! What there is of a cluster: one node, no replication, the seal.
+//! What there is of a cluster: one node, no replication, the seal, no experiments.
 
 use serde::Serialize;
 
@@ -17,6 +17,19 @@ pub(super) fn rows() -> Vec<Row> {
             Box::pin(s.replication_status())
         })
         .open(),
+        Row::new(
+            Op::Write,
+            "step-down",
+            "Has another node take over.",
+            |s, _| Box::pin(s.step_down()),
+        )
+        .sudo(),
+        Row::new(
+            Op::Read,
+            "experiments",
+            "What is on trial: nothing.",
+            |s, _| Box::pin(s.experiments()),
+        ),
         Row::new(
             Op::Read,
             "internal/ui/namespaces",
@@ -87,11 +100,25 @@ impl System {
         })
     }
 
+    async fn step_down(&self) -> Result<Reply, Error> {
+        Err(Error::bad(
+            "this is the only node: there is none that could take over",
+        ))
+    }
+
     /// The root namespace is not told.
     async fn ui_namespaces(&self) -> Result<Reply, Error> {
         #[derive(Serialize)]
         struct Nothing {}
         Reply::data(&Nothing {})
+    }
+
+    async fn experiments(&self) -> Result<Reply, Error> {
+        #[derive(Serialize)]
+        struct Experiments {
+            keys: [String; 0],
+        }
+        Reply::data(&Experiments { keys: [] })
     }
 
     async fn replication_status(&self) -> Result<Reply, Error> {

@@ -36,6 +36,13 @@ pub struct Wish {
 }
 
 impl Limits {
+    /// What to tell whoever lets tokens live longer than anybody gets; in the words of the wire.
+    pub fn truncates(self, max_ttl: u64) -> Option<String> {
+        let text = "token_max_ttl is greater than the backend mount's maximum TTL value; issued \
+                    tokens' max TTL value will be truncated";
+        (max_ttl > self.max_ttl).then(|| text.to_owned())
+    }
+
     /// The time to live that a wish gets `age` seconds after creation.
     pub fn grant(self, wish: Wish, age: u64) -> Granted {
         let asked = match wish {
@@ -220,6 +227,12 @@ mod tests {
             ..wish
         };
         assert_eq!(LIMITS.grant(wish, 500).ttl, 400);
+    }
+
+    #[test]
+    fn lives_beyond_the_mounts_are_told() {
+        let max = LIMITS.max_ttl;
+        assert!(LIMITS.truncates(max).is_none() && LIMITS.truncates(max + 1).is_some());
     }
 
     #[test]

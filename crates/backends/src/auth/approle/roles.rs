@@ -89,13 +89,14 @@ impl AppRole {
             let batch = self.store.put_role(&names, old.as_ref(), &role).await?;
             self.store.view.commit(batch).await?;
             self.changed(old.as_ref(), &role);
-            Ok(remarks)
+            Ok((remarks, role))
         };
-        let warnings = self.store.view.change(&name, attempt).await?;
-        Ok(Reply {
+        let (warnings, role) = self.store.view.change(&name, attempt).await?;
+        let reply = Reply {
             warnings,
             ..Reply::none()
-        })
+        };
+        Ok(reply.granting(&role.token))
     }
 
     pub(super) async fn role_delete(&self, call: &Call<'_>) -> Result<Reply, Error> {
@@ -162,10 +163,10 @@ impl AppRole {
             let batch = self.store.put_role(&names, old.as_ref(), &role).await?;
             self.store.view.commit(batch).await?;
             self.changed(old.as_ref(), &role);
-            Ok(())
+            Ok(role)
         };
-        self.store.view.change(&name, attempt).await?;
-        Ok(Reply::none())
+        let role = self.store.view.change(&name, attempt).await?;
+        Ok(Reply::none().granting(&role.token))
     }
 
     fn changed(&self, old: Option<&(Role, Revision)>, new: &Role) {

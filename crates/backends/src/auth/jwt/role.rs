@@ -20,7 +20,7 @@ use crate::auth::former::{FormerView, GrantMembers, Shown};
 use crate::auth::name;
 use crate::auth::page;
 
-const FOLDER: &str = "role/";
+pub(super) const FOLDER: &str = "role/";
 /// The metadata of a token that says by which role it was made.
 pub(super) const ROLE: &str = "role";
 
@@ -194,14 +194,16 @@ pub(super) async fn write(view: &View, call: &Call<'_>) -> Result<Reply, Error> 
         let (own, grant) = GrantMembers::decode::<Members>(call)?;
         let role = old.changed(own, grant)?;
         store(view, &key, &role, read).await?;
-        Ok(role.rules.verbose_oidc_logging)
+        Ok(role)
     };
-    Ok(match view.change(&key, change).await? {
-        true => Reply::none().warn(
+    let role = view.change(&key, change).await?;
+    let reply = Reply::none().granting(&role.params);
+    Ok(match role.rules.verbose_oidc_logging {
+        true => reply.warn(
             "verbose_oidc_logging has been enabled for this role. It has no effect here: nothing \
              of a token is ever logged.",
         ),
-        false => Reply::none(),
+        false => reply,
     })
 }
 

@@ -14,7 +14,7 @@ use super::password::{Hash, Password};
 use crate::auth::former::{FormerView, GrantMembers, Shown};
 use crate::auth::{name, page};
 
-const FOLDER: &str = "user/";
+pub(super) const FOLDER: &str = "user/";
 
 /// What is stored of a user at `user/<name>`.
 #[derive(Clone, Serialize, Deserialize)]
@@ -176,10 +176,11 @@ pub(super) async fn write(view: &View, call: &Call<'_>) -> Result<Reply, Error> 
             user.password.clone_from(hash);
         }
         user.take_grant(GrantMembers::decode::<PasswordMembers>(call)?.1)?;
-        user.store(view, &name, revision).await
+        user.store(view, &name, revision).await?;
+        Ok(user)
     };
-    view.change(&name.key(), change).await?;
-    Ok(Reply::none())
+    let user = view.change(&name.key(), change).await?;
+    Ok(Reply::none().granting(&user.params))
 }
 
 /// `PUT users/{username}/password`.

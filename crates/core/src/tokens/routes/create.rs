@@ -275,10 +275,11 @@ fn path(made: &str, role: Option<&Role>) -> String {
 /// A token text of the caller's choice: what a header can carry, and without the dot that every
 /// minted one has.
 fn check_text(text: &str) -> Result<(), Error> {
-    if text.len() > 512 || !text.bytes().all(|b| b.is_ascii_graphic()) {
+    let printable = text.bytes().all(|b| b.is_ascii_graphic() || b == b' ');
+    if text.len() > 512 || !printable || text.trim() != text {
         return Err(Error::field(
             "id",
-            "must be at most 512 printable ASCII characters",
+            "must be at most 512 printable ASCII characters, with no space around them",
         ));
     }
     if text.contains('.') {
