@@ -139,7 +139,6 @@ fn each_shell_has_a_script_under_the_name_that_is_asked_for() {
             text.contains("vault") && text.contains("who-can"),
             "{shell}"
         );
-        assert!(!text.contains("keyfold "), "{shell}");
     }
     let other = bare(home.path()).args(["completion", "csh"]).output();
     assert_eq!(Ran::of(other.unwrap()).code, 1);
