@@ -131,8 +131,8 @@ fn bash_completes_commands_and_flags() {
 fn each_shell_has_a_script_under_the_name_that_is_asked_for() {
     let home = tempfile::tempdir().unwrap();
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
-        let made = bare(home.path()).args(["completion", shell, "-name=vault"]);
-        let made = Ran::of(made.output().unwrap());
+        let line = ["completion", shell, "-name=vault"];
+        let made = Ran::of(bare(home.path()).args(line).output().unwrap());
         assert_eq!(made.code, 0, "{shell}: {}", made.stderr);
         let text = made.text();
         assert!(
