@@ -120,9 +120,14 @@ async fn an_issuers_keys_come_over_tls_by_the_authority_that_the_configuration_n
         ("keys", "jwks_url", "jwks_ca_pem", "/keys"),
         ("found", "oidc_discovery_url", "oidc_discovery_ca_pem", ""),
     ] {
-        let made = site.put(&format!("sys/auth/{mount}"), json!({"type": "jwt"}));
+        let [place, config, role, login] = [
+            format!("sys/auth/{mount}"),
+            format!("auth/{mount}/config"),
+            format!("auth/{mount}/role/r"),
+            format!("auth/{mount}/login"),
+        ];
+        let made = site.put(&place, json!({"type": "jwt"}));
         assert_eq!(made.await.0, 204);
-        let config = format!("auth/{mount}/config");
         let url = format!("{}{path}", issuer.url);
         // Neither the system's authorities nor a stranger's vouch for it, nor ours for another name.
         let by_address = url.replace("localhost", "127.0.0.1");
@@ -140,16 +145,13 @@ async fn an_issuers_keys_come_over_tls_by_the_authority_that_the_configuration_n
         let right = json!({url_member: url, ca_member: issuer.ca, "bound_issuer": issuer.url});
         let (status, answer) = site.put(&config, right).await;
         assert_eq!(status, 204, "{mount}: {answer}");
-        let role = json!({"role_type": "jwt", "user_claim": "sub", "bound_audiences": "us"});
-        let made = site.put(&format!("auth/{mount}/role/r"), role);
-        assert_eq!(made.await.0, 204);
-        let login = |token: String| {
-            let body = json!({"role": "r", "jwt": token});
-            site.put(&format!("auth/{mount}/login"), body)
-        };
-        let (status, answer) = login(issuer.token()).await;
+        let members = json!({"role_type": "jwt", "user_claim": "sub", "bound_audiences": "us"});
+        assert_eq!(site.put(&role, members).await.0, 204);
+        let brought = |token: String| json!({"role": "r", "jwt": token});
+        let (status, answer) = site.put(&login, brought(issuer.token())).await;
         assert_eq!(status, 200, "{mount}: {answer}");
         assert_eq!(answer["auth"]["metadata"]["role"], "r");
-        assert_eq!(login(stranger.token()).await.0, 400, "{mount}");
+        let (status, _) = site.put(&login, brought(stranger.token())).await;
+        assert_eq!(status, 400, "{mount}");
     }
 }
