@@ -28,6 +28,6 @@ need wrk wrk
 need age age
 need python3 python3
 
-cargo build --release --locked -p keyfold-cli -p keyfold-ceiling
-cargo build --release --locked -p keyfold-backends --example token_memory
+cargo build --profile dist --locked -p keyfold-cli -p keyfold-ceiling
+cargo build --profile dist --locked -p keyfold-backends --example token_memory
 PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=bench exec python3 -m measure "$@"

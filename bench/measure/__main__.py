@@ -17,8 +17,8 @@ def main():
     target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")).resolve()
     base = os.environ.get("BENCH_DIR")
     folder = Path(tempfile.mkdtemp(prefix="bench-", dir=base or target))
-    programs = {name: target / "release" / name for name in ("keyfold", "keyfold-ceiling")}
-    programs["token_memory"] = target / "release" / "examples" / "token_memory"
+    programs = {name: target / "dist" / name for name in ("keyfold", "keyfold-ceiling")}
+    programs["token_memory"] = target / "dist" / "examples" / "token_memory"
     try:
         parts = [report.machine(folder)]
         if arguments.only == "lists":

@@ -78,7 +78,10 @@ impl Envelope<'_> {
     pub fn write(&self, injected: bool) -> Vec<u8> {
         let data = self.data.unwrap_or_default().trim_ascii();
         // Once, so that no half-written response is left behind in memory by a reallocation.
-        let mut out = Vec::with_capacity(2 * data.len() + 1024);
+        let told = self.auth.is_some() || self.wrap_info.is_some() || !self.warnings.is_empty();
+        let copies = if injected { 2 } else { 1 };
+        let rest = self.lease_id.len() + if told { 1024 } else { 256 };
+        let mut out = Vec::with_capacity(copies * data.len() + rest);
         out.push(b'{');
         if injected && let Some(members) = members(data) {
             out.extend_from_slice(members);

@@ -131,7 +131,7 @@ impl View {
     }
 
     fn full(&self, key: &str) -> String {
-        format!("{}{key}", self.prefix)
+        [&*self.prefix, key].concat()
     }
 }
 

@@ -73,7 +73,7 @@ impl Identity {
                 None => None,
             };
             if let Some(owner) = self.entity_aliased(mount, name).await? {
-                let mut alias = aliased(&owner.record, mount, name)?;
+                let mut alias = aliased(&owner.record, mount, name)?.clone();
                 alias.custom_metadata.clone_from(&change.custom_metadata);
                 return self.place(Found { owner, alias }, target, now).await;
             }
@@ -240,10 +240,10 @@ impl Identity {
 }
 
 /// The alias that the index found an entity by.
-pub(super) fn aliased(entity: &Entity, mount: &str, name: &str) -> Result<Alias, Error> {
+pub(super) fn aliased<'a>(entity: &'a Entity, mount: &str, name: &str) -> Result<&'a Alias, Error> {
     let folded = name.to_lowercase();
     let same = |alias: &&Alias| alias.mount == mount && alias.name.to_lowercase() == folded;
-    let found = entity.aliases.iter().find(same).cloned();
+    let found = entity.aliases.iter().find(same);
     // The index was read before the record: another request has come in between.
     found.ok_or_else(overtaken)
 }

@@ -81,7 +81,7 @@ impl Identity {
         let mut text = String::new();
         for part in parts {
             let part = part.to_lowercase();
-            text.push_str(&format!("{}:{part}", part.len()));
+            text.extend([&part.len().to_string(), ":", &part]);
         }
         self.mac.hex(text.as_bytes()).as_str().to_owned()
     }

@@ -48,7 +48,7 @@ impl Identity {
             Some(standing) => standing,
             None => {
                 let turn = self.alias_name_key(known.mount, known.name);
-                let id = self.view.change(&turn, || self.enter(known)).await?;
+                let id = Box::pin(self.view.change(&turn, || self.enter(known))).await?;
                 self.standing(&id).await?.ok_or(Error::NoToken)?
             }
         };
@@ -71,7 +71,7 @@ impl Identity {
             return Ok(Some(standing));
         };
         let alias = aliased(&standing.entity, known.mount, known.name);
-        let told = alias.is_ok_and(|alias| alias.metadata == kept(says.metadata));
+        let told = alias.is_ok_and(|alias| alias.metadata.as_ref() == kept(says.metadata));
         let mut wanted = BTreeSet::new();
         for name in says.groups {
             let key = self.group_alias_name_key(known.mount, name);
@@ -99,9 +99,9 @@ impl Identity {
         };
         let mut draft = Draft::default();
         if let Some(says) = known.says {
-            let mut alias = aliased(&new, known.mount, known.name)?;
-            if alias.metadata != kept(says.metadata) {
-                alias.metadata = kept(says.metadata);
+            let mut alias = aliased(&new, known.mount, known.name)?.clone();
+            if alias.metadata.as_ref() != kept(says.metadata) {
+                alias.metadata = kept(says.metadata).cloned();
                 alias.updated = now;
             }
             for place in new.aliases.iter_mut().filter(|place| place.id == alias.id) {
@@ -163,6 +163,6 @@ fn is_of(group: &Group, mount: &str) -> bool {
     group.kind == GroupKind::External && alias.is_some_and(|alias| alias.mount == mount)
 }
 
-fn kept(metadata: &Metadata) -> Option<Metadata> {
-    (!metadata.is_empty()).then(|| metadata.clone())
+fn kept(metadata: &Metadata) -> Option<&Metadata> {
+    (!metadata.is_empty()).then_some(metadata)
 }

@@ -22,11 +22,13 @@ pub(super) struct KeysShown {
 impl KeysShown {
     /// Those that pass all filters; `None` where there is no filter.
     pub(super) fn new(acl: Arc<Acl>, filters: Vec<Arc<KeysFilter>>, path: &str) -> Option<Self> {
-        let folder = format!("{}/", path.trim_end_matches('/'));
-        (!filters.is_empty()).then_some(Self {
+        if filters.is_empty() {
+            return None;
+        }
+        Some(Self {
             acl,
             filters,
-            folder,
+            folder: format!("{}/", path.trim_end_matches('/')),
         })
     }
 

@@ -118,10 +118,14 @@ fn fresh() -> String {
 impl Tokens {
     /// Makes a token; its text is told here and never again. A parent must be alive when the
     /// child appears, so that its revocation can't miss the child.
-    pub async fn create(&self, mut new: NewToken) -> Result<(Arc<Token>, Secret<String>), Error> {
-        if new.kind == Kind::Batch {
-            return self.carry(new);
+    pub async fn create(&self, new: NewToken) -> Result<(Arc<Token>, Secret<String>), Error> {
+        match new.kind {
+            Kind::Batch => self.carry(new),
+            Kind::Service => Box::pin(self.store(new)).await,
         }
+    }
+
+    async fn store(&self, mut new: NewToken) -> Result<(Arc<Token>, Secret<String>), Error> {
         if let Some(parent) = &new.parent {
             let parent = self.by_hash(parent).await?.ok_or(Error::NoToken)?;
             new.depth = parent.depth + 1;

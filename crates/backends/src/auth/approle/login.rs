@@ -40,12 +40,18 @@ enum Refusal {
     Told(Error),
 }
 
+#[derive(Deserialize)]
+struct Claim {
+    #[serde(default, deserialize_with = "weak::string")]
+    role_id: Option<String>,
+}
+
 /// Whose secret id a login claims to have.
 pub(super) fn attempt(call: &Call<'_>) -> Option<String> {
     if call.path != "login" {
         return None;
     }
-    call.body.decode::<Credentials>().ok()?.value.role_id
+    call.body.decode::<Claim>().ok()?.value.role_id
 }
 
 impl AppRole {

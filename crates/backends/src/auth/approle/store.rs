@@ -203,7 +203,9 @@ impl Names {
     }
 
     fn tag(&self, what: &str, parts: &[&str]) -> String {
-        let mut text = what.to_owned();
+        let len = parts.iter().map(|part| 1 + part.len()).sum::<usize>();
+        let mut text = String::with_capacity(what.len() + len);
+        text.push_str(what);
         for part in parts {
             text.push('\0');
             text.push_str(part);

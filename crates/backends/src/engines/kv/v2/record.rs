@@ -132,11 +132,11 @@ impl Secret {
 }
 
 pub(super) fn metadata_key(path: &str) -> String {
-    format!("metadata/{path}")
+    ["metadata/", path].concat()
 }
 
 pub(super) fn version_key(path: &str, version: u64) -> String {
-    format!("versions/{path}/{version}")
+    ["versions/", path, "/", &version.to_string()].concat()
 }
 
 /// Adds to a batch what a secret of version 1 becomes: a first version.
