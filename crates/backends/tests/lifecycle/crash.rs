@@ -23,9 +23,12 @@ enum Act {
     RemoveSeal,
     /// The seal has another key from now on.
     RenewSeal,
+    /// With a seal that opens together with the shares.
+    InitTogether,
+    OpenTogether,
 }
 
-const ACTS: [Act; 12] = [
+const ACTS: [Act; 14] = [
     Act::Init,
     Act::Unseal,
     Act::Rotate,
@@ -38,6 +41,8 @@ const ACTS: [Act; 12] = [
     Act::AddSeal,
     Act::RemoveSeal,
     Act::RenewSeal,
+    Act::InitTogether,
+    Act::OpenTogether,
 ];
 
 struct Stage {
@@ -78,11 +83,13 @@ async fn set(act: Act) -> Stage {
             tree: Default::default(),
         };
     }
-    if matches!(act, Act::InitSealed) {
-        let seals = Seals {
-            all: vec![Machine::new("one", 1)],
-            shares_unseal: true,
-        };
+    let one = || vec![Machine::new("one", 1)];
+    let empty = match act {
+        Act::InitSealed => Some(Seals::any(one())),
+        Act::InitTogether => Some(Seals::together(one(), 2)),
+        _ => None,
+    };
+    if let Some(seals) = empty {
         return Stage {
             world: World::with(seals).await,
             tree: Default::default(),
@@ -91,6 +98,10 @@ async fn set(act: Act) -> Stage {
     let mut world = match act {
         Act::OpenBySeal | Act::RemoveSeal | Act::RenewSeal => {
             World::begun_with(vec![Machine::new("one", 1), Machine::new("two", 2)]).await
+        }
+        Act::OpenTogether => {
+            let seals = Seals::together(one(), 2);
+            World::begun_under(seals).await.unwrap()
         }
         _ => World::begun().await,
     };
@@ -116,7 +127,7 @@ async fn set(act: Act) -> Stage {
         .unwrap();
     let leaf = token(leaf);
     match act {
-        Act::Unseal | Act::OpenBySeal => world.restart().await,
+        Act::Unseal | Act::OpenBySeal | Act::OpenTogether => world.restart().await,
         Act::AddSeal => {
             world.seals.all.push(Machine::new("one", 1));
             world.reseal().await;
@@ -140,8 +151,10 @@ async fn set(act: Act) -> Stage {
 async fn perform(act: Act, stage: &mut Stage) -> bool {
     let world = &mut stage.world;
     match act {
-        Act::Init | Act::InitSealed => world.init().await.is_ok(),
+        Act::Init | Act::InitSealed | Act::InitTogether => world.init().await.is_ok(),
         Act::Unseal => world.unseal().await.is_ok(),
+        // A crash while the shares are given may leave it sealed, and they can be given again.
+        Act::OpenTogether => world.unseal().await.is_ok() && !world.core.is_sealed(),
         Act::Rotate => world.write("sys/rotate", Value::Null).await.is_ok(),
         Act::Mount => world
             .write("sys/mounts/more", json!({"type": "shelf"}))
@@ -162,7 +175,7 @@ async fn check(act: Act, acknowledged: bool, stage: &mut Stage, n: usize, moment
     let at = format!("{act:?}, crash {moment:?} operation {n}, acknowledged {acknowledged}");
     let world = &mut stage.world;
     world.restart().await;
-    if matches!(act, Act::Init | Act::InitSealed) {
+    if matches!(act, Act::Init | Act::InitSealed | Act::InitTogether) {
         if acknowledged {
             if matches!(act, Act::InitSealed) {
                 assert!(world.core.open_by_seals().await.expect(&at), "{at}");
@@ -204,7 +217,12 @@ async fn check(act: Act, acknowledged: bool, stage: &mut Stage, n: usize, moment
         assert_eq!(kept.expect(&at), json!({"v": "kept"}), "{at}");
     }
     match act {
-        Act::Init | Act::Unseal | Act::InitSealed | Act::OpenBySeal => {}
+        Act::Init
+        | Act::Unseal
+        | Act::InitSealed
+        | Act::OpenBySeal
+        | Act::InitTogether
+        | Act::OpenTogether => {}
         // Whatever was cut off is done the next time.
         Act::AddSeal | Act::RemoveSeal | Act::RenewSeal => {
             world.core.settle().await.expect(&at);

@@ -16,6 +16,7 @@ mod life;
 mod machine;
 mod many;
 mod people;
+mod quorum;
 mod renewals;
 mod seals;
 mod shelf;

@@ -35,6 +35,7 @@ pub struct World {
 pub struct Seals {
     pub all: Vec<Machine>,
     pub shares_unseal: bool,
+    pub require: Option<u8>,
 }
 
 /// A seal that needs no people.
@@ -57,9 +58,23 @@ impl Machine {
 
 impl Seals {
     pub fn none() -> Self {
+        Self::any(Vec::new())
+    }
+
+    /// Any one of them opens, and so do the shares.
+    pub fn any(all: Vec<Machine>) -> Self {
         Self {
-            all: Vec::new(),
+            all,
             shares_unseal: true,
+            require: None,
+        }
+    }
+
+    /// So many of them and of the shares, which count as one, open together.
+    pub fn together(all: Vec<Machine>, require: u8) -> Self {
+        Self {
+            require: Some(require),
+            ..Self::any(all)
         }
     }
 
@@ -74,6 +89,7 @@ impl Seals {
         SealConfig {
             seals: self.all.iter().enumerate().map(setup).collect(),
             shares_unseal: self.shares_unseal,
+            require: self.require,
         }
     }
 }
@@ -103,17 +119,16 @@ impl World {
 
     /// Begun with those seals and 3 of 5 shares beside them, open, with a shelf at `shelf/`.
     pub async fn begun_with(machines: Vec<Machine>) -> Self {
-        let mut world = Self::with(Seals {
-            all: machines,
-            shares_unseal: true,
-        })
-        .await;
-        world.init().await.unwrap();
-        world
-            .write("sys/mounts/shelf", json!({"type": "shelf"}))
-            .await
-            .unwrap();
-        world
+        Self::begun_under(Seals::any(machines)).await.unwrap()
+    }
+
+    /// The same, with all that can be said of seals.
+    pub async fn begun_under(seals: Seals) -> Result<Self, Error> {
+        let mut world = Self::with(seals).await;
+        world.init().await?;
+        let shelf = json!({"type": "shelf"});
+        world.write("sys/mounts/shelf", shelf).await?;
+        Ok(world)
     }
 
     /// Begun with 3 of 5, open, with a shelf at `shelf/`.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use keyfold_keys::{RootKey, Share, UnsealKey};
 use keyfold_secret::Secret;
 
-use super::seals::{ShamirSeal, Wraps, prove, shares_key};
+use super::seals::{Holds, ShamirSeal, Wraps, prove, shares_key};
 use super::unsealed::{Cluster, PREFIX};
 use super::{Core, FORMAT, FORMAT_KEY, Sealed, State};
 use crate::audit::Broker;
@@ -68,13 +68,12 @@ impl Shares {
 
 impl Shares {
     /// The shares of a new unseal key, and their record in the batch that stores it.
-    fn hand_out(self, root: &RootKey, opens: bool) -> Result<(Vec<Share>, Batch), Error> {
+    fn hand_out(self, holds: Holds<'_>) -> Result<(Vec<Share>, Batch), Error> {
         let unseal = UnsealKey::generate();
         let shares = unseal
             .split(self.shares, self.threshold)
             .map_err(|_| Error::Bug("a checked split was refused"))?;
-        let root = opens.then_some(root);
-        let seal = ShamirSeal::new((&unseal, &shares), self.threshold, root)?;
+        let seal = ShamirSeal::new((&unseal, &shares), self.threshold, holds)?;
         let key = shares_key();
         let batch = Batch::new().absent(key.clone()).put(key, json(&seal)?);
         Ok((shares, batch))
@@ -104,14 +103,21 @@ impl Core {
         let now = self.clock.now();
         let root = RootKey::generate();
         let sealed_by_machine = self.seals.first().is_some();
-        let (shares, batch) = match split {
+        let opens = !sealed_by_machine || self.seals.shares_unseal;
+        let (wraps, part) = self.seals.begin(&root, split.is_some() && opens).await?;
+        let (shares, record) = match split {
             None if sealed_by_machine => (Vec::new(), Batch::new()),
             None => return Err(Error::bad("without seals a store needs shares")),
-            Some(split) => {
-                let opens = !sealed_by_machine || self.seals.shares_unseal;
-                split.hand_out(&root, opens)?
-            }
+            Some(split) => split.hand_out(match part {
+                Some((quorum, part)) => {
+                    let of = quorum.membership(&part)?;
+                    Holds::Part(part, of)
+                }
+                None if opens => Holds::Root(&root),
+                None => Holds::Nothing,
+            })?,
         };
+        let batch = wraps.and(record);
 
         let first = FirstKeys::new(&now.rfc3339());
         let system = first.view(&self.storage, PREFIX);
@@ -129,7 +135,6 @@ impl Core {
         let (_, root_token, records) = tokens.prepare(NewToken::root(root_token), records)?;
         let records = initialize::note(&self.initialize, records)?;
         let batch = batch.and(first.store(&root, system.sealed(records)?)?);
-        let batch = self.seals.begin(&root, batch).await?;
         let batch = batch.absent(FORMAT_KEY).put(FORMAT_KEY, FORMAT.to_string());
         match self.storage.commit(batch).await {
             Ok(_) => {}
@@ -157,7 +162,10 @@ impl Core {
         }
         let damaged = || Error::corrupt(KEYRING);
         let keyring = prove(&*self.storage, &root).await?.ok_or_else(damaged)?;
-        self.enter(keyring, None).await
+        // Where it takes several ways, people may be one of them: the root key stays until it is
+        // known that the seals are enough.
+        let required = self.seals.wraps().required() > 1;
+        self.enter(keyring, required.then_some(root)).await
     }
 }
 

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use keyfold_keys::{Keyring, RootKey, Share};
 
 use super::sealed::Step;
-use super::seals::{Tried, Wraps, prove};
+use super::seals::{Fetched, Tried, Wraps, prove};
 use super::unsealed::Unsealed;
-use super::{Core, State};
+use super::{Core, Sealed, State};
 use crate::barrier::{Barrier, KEYRING};
 use crate::error::Error;
 use crate::initialize;
@@ -44,6 +44,10 @@ impl Core {
         self.seals.note(wraps);
         let root = match tried? {
             Tried::Opens(root) => root,
+            Tried::Part(part) => {
+                sealed.keep(part);
+                return self.open_together(sealed).await;
+            }
             Tried::Wrong => return Err(Error::bad(WRONG_KEY)),
             Tried::Proves => {
                 return Err(Error::bad(
@@ -56,6 +60,38 @@ impl Core {
         let keyring = prove(&*self.storage, &root).await?.ok_or_else(damaged)?;
         self.enter(keyring, Some(root)).await?;
         tracing::info!("vault is unsealed");
+        Ok(())
+    }
+
+    /// Opens the vault with what people gave and what seals give, if that is enough by now. If not,
+    /// it stays sealed, and the seals are asked again by and by.
+    async fn open_together(self: &Arc<Self>, sealed: &Sealed) -> Result<(), Error> {
+        let people = sealed.part();
+        let fetched = match self.seals.fetch(&*self.storage, people.as_ref()).await {
+            Ok(fetched) => fetched,
+            Err(Error::NoSeal(why)) => {
+                tracing::warn!(why, "the shares are right, and more is needed");
+                self.seals.wake.notify_one();
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        };
+        self.enter_with(fetched).await?;
+        tracing::info!("vault is unsealed");
+        Ok(())
+    }
+
+    /// Opens the vault with what the seals gave. Where it took several of them, the root key stays
+    /// until as many are known to give it without people, and seals that join get their parts now.
+    pub(super) async fn enter_with(self: &Arc<Self>, fetched: Fetched) -> Result<(), Error> {
+        let keyring = (fetched.keyring, fetched.revision);
+        if fetched.parts.is_empty() {
+            return self.enter(keyring, None).await;
+        }
+        self.enter(keyring, Some(fetched.root)).await?;
+        if let Err(error) = self.settle_with(Some(fetched.parts)).await {
+            tracing::warn!(%error, "the seals could not be looked after");
+        }
         Ok(())
     }
 

@@ -13,6 +13,8 @@ pub struct Sealed {
     /// Somebody sealed it: no seal is to open it by itself.
     pub by_hand: bool,
     round: Mutex<Round>,
+    /// What the shares gave, where it takes more than them.
+    part: Mutex<Option<Share>>,
 }
 
 #[derive(Default)]
@@ -43,7 +45,7 @@ impl Sealed {
     pub(super) fn by_hand() -> Self {
         Self {
             by_hand: true,
-            round: Mutex::default(),
+            ..Self::default()
         }
     }
 
@@ -84,6 +86,24 @@ impl Sealed {
     /// Forgets the shares given so far.
     pub(super) fn reset(&self) {
         *self.round() = Round::default();
+        *self.kept() = None;
+    }
+
+    /// Keeps the share holders' part until the others have come.
+    pub(super) fn keep(&self, part: Share) {
+        *self.kept() = Some(part);
+    }
+
+    /// The share holders' part, once they gave their shares.
+    pub(super) fn part(&self) -> Option<Share> {
+        let kept = self.kept();
+        kept.as_ref()
+            .and_then(|part| Share::from_bytes(part.as_bytes()).ok())
+    }
+
+    fn kept(&self) -> std::sync::MutexGuard<'_, Option<Share>> {
+        // It is there or not after every operation.
+        self.part.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn round(&self) -> std::sync::MutexGuard<'_, Round> {

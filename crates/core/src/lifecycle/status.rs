@@ -35,6 +35,17 @@ pub struct SealStatus {
     /// The seals that failed last, where there are any.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     seals_failing: Vec<SealReport>,
+    /// Where several ways have to open it together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    quorum: Option<Together>,
+}
+
+/// How many ways it takes.
+#[derive(Debug, Clone, Serialize)]
+struct Together {
+    require: usize,
+    /// The share holders have done their part.
+    shares_given: bool,
 }
 
 /// A seal and whether it works, for those who watch.
@@ -144,7 +155,19 @@ impl Core {
             storage_type: self.storage.kind(),
             server: "keyfold",
             seals_failing: self.failing_seals(),
+            quorum: None,
         };
+        let require = self.seals.wraps().required();
+        if require > 1 {
+            let shares_given = match &*self.state() {
+                State::Sealed(sealed) => sealed.part().is_some(),
+                State::Uninit | State::Unsealed(_) => false,
+            };
+            status.quorum = Some(Together {
+                require,
+                shares_given,
+            });
+        }
         match &*self.state() {
             State::Uninit => status.initialized = false,
             State::Sealed(sealed) => {

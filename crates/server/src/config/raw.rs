@@ -257,6 +257,12 @@ impl Raw {
             later.seals.shares_unseal,
             warnings,
         );
+        replace(
+            "require",
+            &mut self.seals.require,
+            later.seals.require,
+            warnings,
+        );
         self.lockouts.extend(later.lockouts);
         self.initialize.extend(later.initialize);
         self.warnings.extend(later.warnings);

@@ -31,6 +31,8 @@ pub struct Config {
     pub seals: Vec<Placed<Seal>>,
     /// Whether the shares that are handed out beside them open it too.
     pub shares_unseal: bool,
+    /// Ways that have to come together; none: any one opens.
+    pub require: Option<u8>,
     /// What a new vault is told before it serves.
     pub initialize: Vec<Stanza>,
     /// How clients reach it; taken from the first TCP listener where it is none.
@@ -124,6 +126,7 @@ impl Config {
             audit_rules: ApiRules::default(),
             seals: Vec::new(),
             shares_unseal: true,
+            require: None,
             initialize: Vec::new(),
             api_addr: None,
             cluster_name: None,
@@ -184,6 +187,7 @@ impl Config {
             },
             seals: seal::resolve(raw.seals.stanzas)?,
             shares_unseal: raw.seals.shares_unseal.is_none_or(|flag| flag.value),
+            require: seal::require(raw.seals.require)?,
             initialize: raw.initialize,
             api_addr: raw.api_addr.map(|address| address.value),
             cluster_name: raw.cluster_name.map(|name| name.value),

@@ -36,6 +36,8 @@ pub struct RawSeals {
     pub stanzas: Vec<Placed<Seal>>,
     /// `shares_unseal`.
     pub shares_unseal: Option<Placed<bool>>,
+    /// `require`.
+    pub require: Option<Placed<usize>>,
 }
 
 /// Reads what one file has.
@@ -60,6 +62,7 @@ pub(super) fn read(
     for block in section.blocks("seals", 0)? {
         let mut seals = Section::new(file, "seals", block.body);
         raw.shares_unseal = seals.flag("shares_unseal")?.or(raw.shares_unseal);
+        raw.require = seals.number("require")?.or(raw.require);
         seals.finish(&[], warnings)?;
     }
     Ok(raw)
@@ -138,6 +141,18 @@ pub(super) fn from_environment(raw: &mut RawSeals, kind: &str) {
     }
 }
 
+/// How many ways have to come together; one is what there is without it.
+pub(super) fn require(written: Option<Placed<usize>>) -> Result<Option<u8>, ConfigError> {
+    let Some(placed) = written else {
+        return Ok(None);
+    };
+    match u8::try_from(placed.value) {
+        Ok(1) => Ok(None),
+        Ok(number) if number > 1 => Ok(Some(number)),
+        _ => Err(placed.wrong("\"require\" has to be a number from 1 to 255")),
+    }
+}
+
 /// Checks names; a seal without a priority comes after those before it.
 pub(super) fn resolve(mut stanzas: Vec<Placed<Seal>>) -> Result<Vec<Placed<Seal>>, ConfigError> {
     let mut last = 0;
@@ -189,7 +204,10 @@ mod tests {
             seal "transit" "north" { priority = "7" address = "http://a" disabled = "true" }
             seal "transit" { name = "south" address = "http://b" }
             seal "shamir" {}
-            seals { shares_unseal = false }
+            seals {
+              shares_unseal = false
+              require = 2
+            }
             "#,
         )
         .unwrap();
@@ -208,7 +226,7 @@ mod tests {
             ]
         );
         assert_eq!(config.seals[1].value.settings.len(), 1);
-        assert!(!config.shares_unseal);
+        assert_eq!((config.shares_unseal, config.require), (false, Some(2)));
     }
 
     #[test]
@@ -263,6 +281,7 @@ mod tests {
                 "seal \"static\" { disabled = 3 }",
                 "k.hcl:3: \"disabled\" of seal",
             ),
+            ("seals { require = 0 }", "k.hcl:3: \"require\" has to be"),
             (
                 "seals { banana = 1 }",
                 "k.hcl:3: unknown setting \"banana\" of seals",

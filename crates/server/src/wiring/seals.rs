@@ -11,6 +11,7 @@ pub fn seals(config: &Config) -> Result<SealConfig, ConfigError> {
     Ok(SealConfig {
         seals: setups(&config.seals, |name| std::env::var(name).ok())?,
         shares_unseal: config.shares_unseal,
+        require: config.require,
     })
 }
 

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::slot::Finding;
+use super::wrap::Given;
 use super::{Wraps, prove};
 use crate::error::Error;
 use crate::lifecycle::Core;
@@ -42,20 +43,22 @@ impl Core {
         for slot in self.seals.slots().iter() {
             let wrap = wraps.seals.get(&slot.name).map(|kept| &kept.record);
             let finding = slot.examine(wrap).await;
-            let (root, mut remark) = match finding {
-                Finding::Good(root) => (Some(root), None),
-                Finding::Old(root) => (
-                    Some(root),
+            let (given, mut remark) = match finding {
+                Finding::Good(given) => (Some(given), None),
+                Finding::Old(given) => (
+                    Some(given),
                     Some("its wrap is of an older key and will be made anew"),
                 ),
                 Finding::None if wrap.is_none() => (None, Some("it has no wrap yet")),
                 Finding::None | Finding::Unknown => (None, None),
             };
-            let opens = match &root {
+            let opens = match &given {
                 None => false,
-                Some(root) => prove(storage, root).await?.is_some(),
+                Some(Given::Root(root)) => prove(storage, root).await?.is_some(),
+                // A part proves itself by its number and its seal; whether it fits shows together.
+                Some(Given::Part(_)) => true,
             };
-            if root.is_some() && !opens {
+            if given.is_some() && !opens {
                 remark = Some("its wrap is of an older root key");
             }
             let failure = slot.condition().reason().filter(|_| !opens);

@@ -1,7 +1,9 @@
-//! The root key from a seal, without people.
+//! The root key from the seals; from several of them, and people, where these have to come together.
 
-use keyfold_keys::{Keyring, RootKey, Wrapped, Wraps as _};
+use keyfold_keys::{Keyring, RootKey, Share, Wrapped, Wraps as _};
 
+use super::quorum::{Quorum, copy};
+use super::wrap::Given;
 use super::{Seals, Wraps};
 use crate::barrier::KEYRING;
 use crate::error::Error;
@@ -12,46 +14,108 @@ pub(in crate::lifecycle) struct Fetched {
     pub root: RootKey,
     pub keyring: Keyring,
     pub revision: Revision,
-    /// The seal that gave it.
+    /// The ways that gave it.
     pub by: String,
+    /// The parts that opened it, where it took several.
+    pub parts: Vec<Share>,
 }
 
 impl Seals {
     /// Asks the seals in their order; the first whose root key opens the keyring counts. A seal
     /// that missed a change of the root key gives the old one: that is no use to anybody.
+    ///
+    /// Where several ways are required, `people` is the part that the share holders gave.
     pub(in crate::lifecycle) async fn fetch(
         &self,
         storage: &dyn Storage,
+        people: Option<&Share>,
     ) -> Result<Fetched, Error> {
         let wraps = Wraps::load(storage).await?;
         let mut failures = Vec::new();
+        let mut opened = Vec::new();
+        let mut parts = Vec::new();
+        if let Some(part) = people.and_then(copy) {
+            opened.push(super::shares::NAME.to_owned());
+            parts.push(part);
+        }
+        let quorum = wraps.quorum.as_ref().map(|kept| kept.record.clone());
         for slot in self.slots().iter() {
             let name = slot.name.clone();
             let Some(wrap) = wraps.seals.get(&name) else {
                 continue;
             };
-            match slot.open(&wrap.record).await {
-                Err(error) => failures.push(format!("{name} ({}): {error}", error.class())),
-                Ok(root) => match prove(storage, &root).await? {
-                    None => failures.push(format!("{name}: its wrap is of an older root key")),
-                    Some((keyring, revision)) => {
+            let went = slot.open(&wrap.record).await;
+            match (went, &quorum) {
+                (Err(error), _) => failures.push(format!("{name} ({}): {error}", error.class())),
+                (Ok(Given::Root(root)), None) => {
+                    if let Some((keyring, revision)) = prove(storage, &root).await? {
                         self.note(wraps);
                         return Ok(Fetched {
                             root,
                             keyring,
                             revision,
                             by: name,
+                            parts,
                         });
                     }
-                },
+                    failures.push(format!("{name}: its wrap is of an older root key"));
+                }
+                (Ok(Given::Part(part)), Some(quorum)) if belongs(&wrap.record.part, quorum) => {
+                    opened.push(name);
+                    parts.push(part);
+                }
+                (Ok(_), _) => failures.push(format!("{name}: its wrap is of another split")),
             }
         }
         self.note(wraps);
-        if failures.is_empty() {
-            failures.push("none has a wrap of it".to_owned());
+        match quorum {
+            Some(quorum) => together(storage, &quorum, (&opened, &parts), failures).await,
+            None => Err(none(failures)),
         }
-        Err(Error::NoSeal(failures.join("; ")))
     }
+}
+
+fn belongs(part: &Option<super::quorum::Membership>, quorum: &Quorum) -> bool {
+    part.as_ref().is_some_and(|part| part.quorum == quorum.id)
+}
+
+/// Puts the parts together.
+async fn together(
+    storage: &dyn Storage,
+    quorum: &Quorum,
+    (opened, parts): (&[String], &[Share]),
+    mut failures: Vec<String>,
+) -> Result<Fetched, Error> {
+    let by = opened.join(", ");
+    if let Some((root, parts)) = quorum.open(parts) {
+        if let Some((keyring, revision)) = prove(storage, &root).await? {
+            return Ok(Fetched {
+                root,
+                keyring,
+                revision,
+                by,
+                parts,
+            });
+        }
+        failures.push("the parts are of an older root key".to_owned());
+    } else if parts.len() >= usize::from(quorum.require) {
+        failures.push(format!("the parts of {by} do not fit together"));
+    } else {
+        let opened = if by.is_empty() { "none has" } else { &by };
+        let require = quorum.require;
+        failures.insert(
+            0,
+            format!("{require} ways have to open it together; so far: {opened}"),
+        );
+    }
+    Err(none(failures))
+}
+
+fn none(mut failures: Vec<String>) -> Error {
+    if failures.is_empty() {
+        failures.push("none has a wrap of it".to_owned());
+    }
+    Error::NoSeal(failures.join("; "))
 }
 
 /// The keyring that is stored, if this root key opens it.

@@ -5,12 +5,15 @@
 //!   core/seal/<name>   the root key under an unseal key that only that seal gives
 //! ```
 //!
+//! With `require = k` no way opens alone: each has a part, and k parts open ([`quorum`]).
+//!
 //! What is configured ([`Slot`]) and what is stored ([`Wraps`]) are two things; [`settle`] brings the
 //! second in line with the first whenever the root key is at hand, in one commit.
 
 mod check;
 mod fetch;
 mod health;
+mod quorum;
 mod settle;
 mod shares;
 mod slot;
@@ -24,9 +27,9 @@ use arc_swap::ArcSwap;
 use tokio::sync::Notify;
 
 pub use self::check::{Rehearsed, ShareTerms};
-pub(super) use self::fetch::prove;
+pub(super) use self::fetch::{Fetched, prove};
 pub use self::health::Condition;
-pub(super) use self::shares::key as shares_key;
+pub(super) use self::shares::{Holds, key as shares_key};
 pub use self::shares::{ShamirSeal, Tried};
 pub(crate) use self::slot::Slot;
 pub(crate) use self::wraps::{FOLDER, Wraps};
@@ -39,6 +42,8 @@ pub struct SealConfig {
     pub seals: Vec<SealSetup>,
     /// Whether the shares that are handed out beside them open the store too.
     pub shares_unseal: bool,
+    /// Ways that have to come together, the shares counted as one; counts when a store begins.
+    pub require: Option<u8>,
 }
 
 impl Default for SealConfig {
@@ -46,6 +51,7 @@ impl Default for SealConfig {
         Self {
             seals: Vec::new(),
             shares_unseal: true,
+            require: None,
         }
     }
 }
@@ -55,6 +61,7 @@ pub(crate) struct Seals {
     slots: ArcSwap<Vec<Arc<Slot>>>,
     wraps: ArcSwap<Wraps>,
     pub(super) shares_unseal: bool,
+    require: Option<u8>,
     clock: Arc<dyn Clock>,
     /// Held by whoever changes the wraps.
     pub(super) changing: tokio::sync::Mutex<()>,
@@ -68,6 +75,7 @@ impl Seals {
             slots: ArcSwap::from_pointee(Slot::all(config.seals, &[], &clock)),
             wraps: ArcSwap::from_pointee(wraps),
             shares_unseal: config.shares_unseal,
+            require: config.require,
             clock,
             changing: tokio::sync::Mutex::new(()),
             wake: Arc::new(Notify::new()),

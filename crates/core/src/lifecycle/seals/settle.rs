@@ -2,95 +2,100 @@
 
 use std::sync::Arc;
 
-use keyfold_keys::RootKey;
+use keyfold_keys::{RootKey, Share, UnsealKey};
 
-use super::slot::Finding;
-use super::wrap::SealWrap;
+use super::quorum::Quorum;
+use super::slot::{Finding, Slot};
+use super::wrap::{Given, SealWrap};
 use super::{FOLDER, Seals, Wraps, prove};
 use crate::barrier::{json, overtaken};
 use crate::error::Error;
 use crate::lifecycle::{Core, Unsealed};
 use crate::ports::seal::SealSetup;
-use crate::ports::storage::Batch;
+use crate::ports::storage::{Batch, Storage};
 
 /// What the examination of all seals led to.
 #[derive(Default)]
 struct Plan {
     /// The root key, where a seal gave the right one.
     root: Option<RootKey>,
-    /// Seals that open the store as it is.
+    /// Parts that seals gave.
+    parts: Vec<Share>,
+    /// Seals that open the store as it is, or do their part.
     good: usize,
-    /// Seals whose wrap is to be made.
-    wanting: Vec<usize>,
+    /// Seals whose wrap is to be made; the part that they have already.
+    wanting: Vec<(Arc<Slot>, Option<Share>)>,
 }
 
 impl Core {
     /// Examines every seal of an open vault. A seal without a wrap, or with one of an older key,
-    /// gets a new one; a wrap whose seal is gone or disabled goes: one commit. Once a seal is known
+    /// gets a new one; a wrap whose seal is gone or disabled goes: one commit. Once seals are known
     /// to give the root key, it leaves memory.
     ///
     /// Nothing happens while the root key is not at hand, and no wrap goes while there is no other
     /// way to open the store.
     pub async fn settle(&self) -> Result<(), Error> {
+        self.settle_with(None).await
+    }
+
+    /// The same with parts of what opens the root key at hand: a seal that joins is given one.
+    pub(in crate::lifecycle) async fn settle_with(
+        &self,
+        parts: Option<Vec<Share>>,
+    ) -> Result<(), Error> {
         let seals = &*self.seals;
         let _alone = seals.changing.lock().await;
         let vault = self.unsealed()?;
         let storage = &*self.storage;
         let wraps = Wraps::load(storage).await?;
-        let slots = seals.slots();
-        let mut plan = Plan::default();
-        for (at, slot) in slots
-            .iter()
-            .enumerate()
-            .filter(|(_, slot)| slot.is_active())
-        {
-            let wrap = wraps.seals.get(&slot.name).map(|kept| &kept.record);
-            let (root, renew) = match slot.examine(wrap).await {
-                Finding::Good(root) => (Some(root), false),
-                Finding::Old(root) => (Some(root), true),
-                Finding::None => (None, true),
-                Finding::Unknown => continue,
-            };
-            let right = match (&root, &plan.root) {
-                (None, _) => false,
-                (Some(root), Some(known)) => root.ct_eq(known),
-                (Some(root), None) => prove(storage, root).await?.is_some(),
-            };
-            match right && !renew {
-                true => plan.good += 1,
-                false => plan.wanting.push(at),
-            }
-            if right && plan.root.is_none() {
-                plan.root = root;
-            }
-        }
-        let held = vault.held_root();
+        let mut plan = seals.examine(storage, &wraps).await?;
         let mut batch = Batch::new();
         let mut made = 0;
-        if let Some(root) = held.as_deref().or(plan.root.as_ref()) {
-            for slot in plan.wanting.iter().filter_map(|at| slots.get(*at)) {
-                if let Ok(wrap) = slot.wrap(root).await? {
-                    batch = put(batch, &wraps, &slot.name, &wrap)?;
-                    made += 1;
+        for (slot, part) in std::mem::take(&mut plan.wanting) {
+            let wrap = match &wraps.quorum {
+                None => {
+                    let held = vault.held_root();
+                    let Some(root) = held.as_deref().or(plan.root.as_ref()) else {
+                        break;
+                    };
+                    slot.wrap(root).await?.ok()
                 }
+                Some(quorum) => {
+                    let quorum = &quorum.record;
+                    let given = parts.as_deref().unwrap_or(&plan.parts);
+                    let taken = [wraps.numbers(), plan.numbers()].concat();
+                    match part.map_or_else(|| join(quorum, given, &taken), |p| Ok(Some(p)))? {
+                        None => None,
+                        Some(part) => {
+                            let of = quorum.membership(&part)?;
+                            let wrap = slot.wrap_part(&part, of).await.ok();
+                            plan.parts.push(part);
+                            wrap
+                        }
+                    }
+                }
+            };
+            if let Some(wrap) = wrap {
+                batch = put(batch, &wraps, &slot.name, &wrap)?;
+                made += 1;
             }
         }
         let ways = plan.good + made + usize::from(wraps.shares_open());
         // What goes may have been the last machine that gives the root key.
-        let at_hand = plan.good + made > 0 || vault.hold_root().await.is_ok();
+        let at_hand = plan.good + made >= wraps.required() || vault.hold_root().await.is_ok();
         let batch = match at_hand {
             true => self.without_owners(batch, &wraps, ways),
             false => batch,
         };
-        if !batch.is_empty() {
+        if batch.is_empty() {
+            seals.note(wraps.clone());
+        } else {
             let touched: Vec<_> = batch.touched().map(str::to_owned).collect();
             storage.commit(batch).await.map_err(overtaken)?;
             tracing::info!(?touched, "the wraps of the root key were brought in line");
             seals.note(Wraps::load(storage).await?);
-        } else {
-            seals.note(wraps);
         }
-        if plan.good + made > 0 {
+        if plan.good + made >= wraps.required() {
             vault.drop_root();
         }
         Ok(())
@@ -112,7 +117,7 @@ impl Core {
         let slots = self.seals.slots();
         let active = |name: &str| slots.iter().any(|s| s.is_active() && s.name == name);
         for name in wraps.seals.keys().filter(|name| !active(name)) {
-            if ways == 0 {
+            if ways < wraps.required() {
                 tracing::error!(
                     seal = name,
                     "the seal is not configured any more, and nothing else opens the store: its \
@@ -129,13 +134,125 @@ impl Core {
     }
 }
 
+impl Plan {
+    fn numbers(&self) -> Vec<u8> {
+        self.parts.iter().filter_map(Share::number).collect()
+    }
+}
+
+impl Seals {
+    /// Asks every active seal for what its wrap holds.
+    async fn examine(&self, storage: &dyn Storage, wraps: &Wraps) -> Result<Plan, Error> {
+        let mut plan = Plan::default();
+        let quorum = wraps.quorum.as_ref().map(|kept| &kept.record);
+        for slot in self.slots().iter().filter(|slot| slot.is_active()) {
+            let wrap = wraps.seals.get(&slot.name).map(|kept| &kept.record);
+            let (given, renew) = match slot.examine(wrap).await {
+                Finding::Good(given) => (given, false),
+                Finding::Old(given) => (given, true),
+                Finding::None => {
+                    plan.wanting.push((slot.clone(), None));
+                    continue;
+                }
+                Finding::Unknown => continue,
+            };
+            match (given, quorum) {
+                (Given::Root(root), None) => {
+                    let right = match &plan.root {
+                        Some(known) => root.ct_eq(known),
+                        None => prove(storage, &root).await?.is_some(),
+                    };
+                    if right && plan.root.is_none() {
+                        plan.root = Some(root);
+                    }
+                    match right && !renew {
+                        true => plan.good += 1,
+                        false => plan.wanting.push((slot.clone(), None)),
+                    }
+                }
+                (Given::Part(part), Some(quorum)) => {
+                    let of = wrap.and_then(|wrap| wrap.part.as_ref());
+                    let right = of.is_some_and(|of| of.quorum == quorum.id);
+                    let copy = super::quorum::copy(&part).filter(|_| right);
+                    match right && !renew {
+                        true => plan.good += 1,
+                        false => plan.wanting.push((slot.clone(), copy)),
+                    }
+                    if right {
+                        plan.parts.push(part);
+                    }
+                }
+                (Given::Root(_) | Given::Part(_), _) => plan.wanting.push((slot.clone(), None)),
+            }
+        }
+        Ok(plan)
+    }
+
+    /// The wraps of a root key that is about to begin a store, in the batch that begins it, and
+    /// what is left for the shares. Of seals any one of which opens, one has to be there, and the
+    /// others get their wraps when they are; of those that have to come together, all.
+    pub(in crate::lifecycle) async fn begin(
+        &self,
+        root: &RootKey,
+        people: bool,
+    ) -> Result<(Batch, Option<(Quorum, Share)>), Error> {
+        let none = Wraps::default();
+        let active: Vec<_> = self
+            .slots()
+            .iter()
+            .filter(|s| s.is_active())
+            .cloned()
+            .collect();
+        let mut batch = Batch::new();
+        let mut failures = Vec::new();
+        if let Some(require) = self.require {
+            let ways = active.len() + usize::from(people);
+            let (quorum, mut parts) = Quorum::new(root, require, ways)?;
+            let left = if people { parts.pop() } else { None };
+            for (slot, part) in active.iter().zip(&parts) {
+                match slot.wrap_part(part, quorum.membership(part)?).await {
+                    Ok(wrap) => batch = put(batch, &none, &slot.name, &wrap)?,
+                    Err(error) => failures.push(failure(slot, &error)),
+                }
+            }
+            if !failures.is_empty() {
+                return Err(Error::NoSeal(failures.join("; ")));
+            }
+            let key = super::quorum::KEY;
+            let batch = batch.absent(key).put(key, json(&quorum)?);
+            return Ok((batch, left.map(|part| (quorum, part))));
+        }
+        let mut made = 0;
+        for slot in &active {
+            match slot.wrap(root).await? {
+                Ok(wrap) => {
+                    batch = put(batch, &none, &slot.name, &wrap)?;
+                    made += 1;
+                }
+                Err(error) => failures.push(failure(slot, &error)),
+            }
+        }
+        if made == 0 && !failures.is_empty() {
+            return Err(Error::NoSeal(failures.join("; ")));
+        }
+        Ok((batch, None))
+    }
+}
+
+fn failure(slot: &Slot, error: &crate::ports::seal::SealError) -> String {
+    format!("{} ({}): {error}", slot.name, error.class())
+}
+
+/// A part for a seal that joins, where enough others are at hand to tell it.
+fn join(quorum: &Quorum, parts: &[Share], taken: &[u8]) -> Result<Option<Share>, Error> {
+    let Some((_, parts)) = quorum.open(parts) else {
+        return Ok(None);
+    };
+    Ok(Some(UnsealKey::further_share(&parts, taken)?))
+}
+
 /// Adds a wrap in the place of what was there.
-pub(in crate::lifecycle) fn put(
-    batch: Batch,
-    wraps: &Wraps,
-    name: &str,
-    wrap: &SealWrap,
-) -> Result<Batch, Error> {
+fn put(batch: Batch, wraps: &Wraps, name: &str, wrap: &SealWrap) -> Result<Batch, Error> {
     let key = format!("{FOLDER}{name}");
     let batch = match wraps.revision(name) {
         Some(revision) => batch.unchanged(key.clone(), revision),
@@ -145,12 +262,12 @@ pub(in crate::lifecycle) fn put(
 }
 
 impl Unsealed {
-    /// The root key: from memory, or from a seal.
+    /// The root key: from memory, or from the seals.
     pub async fn root(&self) -> Result<Arc<RootKey>, Error> {
         match self.held_root() {
             Some(root) => Ok(root),
             None => {
-                let fetched = self.seals.fetch(&**self.barrier.storage()).await?;
+                let fetched = self.seals.fetch(&**self.barrier.storage(), None).await?;
                 Ok(Arc::new(fetched.root))
             }
         }
@@ -161,32 +278,5 @@ impl Unsealed {
         let root = self.root().await?;
         self.keep_root(root);
         Ok(())
-    }
-}
-
-impl Seals {
-    /// The wraps of a root key that is about to begin a store, in the batch that begins it. At
-    /// least one seal has to be there; the others get theirs when they are.
-    pub(in crate::lifecycle) async fn begin(
-        &self,
-        root: &RootKey,
-        mut batch: Batch,
-    ) -> Result<Batch, Error> {
-        let none = Wraps::default();
-        let mut failures = Vec::new();
-        let mut made = 0;
-        for slot in self.slots().iter().filter(|slot| slot.is_active()) {
-            match slot.wrap(root).await? {
-                Ok(wrap) => {
-                    batch = put(batch, &none, &slot.name, &wrap)?;
-                    made += 1;
-                }
-                Err(error) => failures.push(format!("{} ({}): {error}", slot.name, error.class())),
-            }
-        }
-        if made == 0 && !failures.is_empty() {
-            return Err(Error::NoSeal(failures.join("; ")));
-        }
-        Ok(batch)
     }
 }

@@ -8,6 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use keyfold_keys::{RootKey, Share, UnsealKey, Wrapped, Wraps, rng};
 use serde::{Deserialize, Serialize};
 
+use super::quorum::Membership;
 use super::wraps::FOLDER;
 use crate::error::Error;
 
@@ -29,6 +30,12 @@ pub struct ShamirSeal {
     /// Base64 of the wrapped root key; absent where the shares are not to open the store.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     root_key: Option<String>,
+    /// Base64 of the wrapped part, where the shares open together with seals.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    part: Option<String>,
+    /// The split that the part is of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    of: Option<Membership>,
     /// Hex: tells the right unseal key where it wraps nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     proof: Option<String>,
@@ -63,10 +70,22 @@ impl Checks {
     }
 }
 
+/// What the unseal key of shares is to hold.
+pub(crate) enum Holds<'a> {
+    /// The root key.
+    Root(&'a RootKey),
+    /// A part of what opens it.
+    Part(Share, Membership),
+    /// Nothing: the shares prove who holds them.
+    Nothing,
+}
+
 /// What an unseal key is to a [`ShamirSeal`].
 pub enum Tried {
     /// The one: it opens the root key.
     Opens(RootKey),
+    /// The one: it opens a part, which opens the root key with others.
+    Part(Share),
     /// The one, but these shares are not to open the store.
     Proves,
     /// Another one.
@@ -79,29 +98,43 @@ impl ShamirSeal {
     pub(in crate::lifecycle) fn new(
         (unseal, shares): (&UnsealKey, &[Share]),
         threshold: u8,
-        opens: Option<&RootKey>,
+        holds: Holds<'_>,
     ) -> Result<Self, Error> {
         let many = |_| Error::Bug("more shares than there can be");
         let count = u8::try_from(shares.len()).map_err(many)?;
         let context = context(count, threshold);
-        let wrapped = opens.map(|root| unseal.wrap(root, &context)).transpose()?;
-        let proof = match opens {
-            Some(_) => None,
-            None => Some(hex::encode(unseal.proof(&context)?)),
-        };
-        Ok(Self {
+        let mut seal = Self {
             kind: NAME.to_owned(),
             shares: count,
             threshold,
-            root_key: wrapped.map(|wrapped| STANDARD.encode(wrapped.as_bytes())),
-            proof,
+            root_key: None,
+            part: None,
+            of: None,
+            proof: None,
             checks: Some(Checks::of(shares)),
-        })
+        };
+        match holds {
+            Holds::Root(root) => {
+                let wrapped = unseal.wrap(root, &context)?;
+                seal.root_key = Some(STANDARD.encode(wrapped.as_bytes()));
+            }
+            Holds::Part(part, of) => {
+                let wrapped = unseal.wrap(&part, &part_context(&context, &of))?;
+                seal.part = Some(STANDARD.encode(wrapped.as_bytes()));
+                seal.of = Some(of);
+            }
+            Holds::Nothing => seal.proof = Some(hex::encode(unseal.proof(&context)?)),
+        }
+        Ok(seal)
     }
 
-    /// Whether the shares open the store.
+    /// Whether the shares open the store, alone or with others.
     pub fn opens(&self) -> bool {
-        self.root_key.is_some()
+        self.root_key.is_some() || self.part.is_some()
+    }
+
+    pub(super) fn membership(&self) -> Option<&Membership> {
+        self.of.as_ref()
     }
 
     pub(super) fn checks(&self) -> Option<&Checks> {
@@ -119,6 +152,15 @@ impl ShamirSeal {
                 Ok(root) => Ok(Tried::Opens(root)),
                 Err(keyfold_keys::Error::WrongKey) => Ok(Tried::Wrong),
                 Err(_) => Err(corrupt()),
+            };
+        }
+        if let (Some(text), Some(of)) = (&self.part, &self.of) {
+            let bytes = STANDARD.decode(text).map_err(|_| corrupt())?;
+            let wrapped = Wrapped::<Share>::from_bytes(bytes);
+            return match unseal.unwrap(&wrapped, &part_context(&context, of)) {
+                Ok(part) if part.number() == Some(of.number) => Ok(Tried::Part(part)),
+                Err(keyfold_keys::Error::WrongKey) => Ok(Tried::Wrong),
+                Ok(_) | Err(_) => Err(corrupt()),
             };
         }
         let proof = self.proof.as_ref().ok_or_else(corrupt)?;
@@ -141,6 +183,11 @@ impl ShamirSeal {
 /// Where the record is stored.
 pub(in crate::lifecycle) fn key() -> String {
     format!("{FOLDER}{NAME}")
+}
+
+fn part_context(context: &[u8], of: &Membership) -> Vec<u8> {
+    let of = format!(" part {} of {}", of.number, of.quorum);
+    [context, of.as_bytes()].concat()
 }
 
 fn context(shares: u8, threshold: u8) -> Vec<u8> {

@@ -7,7 +7,8 @@ use std::time::Duration;
 use keyfold_keys::{RootKey, Share};
 
 use super::health::{Condition, Health};
-use super::wrap::{Fresh, SealWrap};
+use super::quorum::Membership;
+use super::wrap::{Fresh, Given, SealWrap};
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::ports::seal::{Blob, Seal, SealError, SealSetup};
@@ -30,9 +31,9 @@ pub(crate) struct Slot {
 /// What an examination of a stored wrap showed.
 pub(super) enum Finding {
     /// The seal opens it, under its newest key.
-    Good(RootKey),
+    Good(Given),
     /// It opens, but by an older key or by the disabled seal: it wants to be made anew.
-    Old(RootKey),
+    Old(Given),
     /// The seal works, and the wrap is none of its, or there is none: it wants to be made anew.
     None,
     /// The seal does not work now.
@@ -85,10 +86,23 @@ impl Slot {
         self.health.read()
     }
 
-    /// The root key of its wrap.
-    pub(super) async fn open(&self, wrap: &SealWrap) -> Result<RootKey, SealError> {
+    /// What its wrap holds: the root key, or a part.
+    pub(super) async fn open(&self, wrap: &SealWrap) -> Result<Given, SealError> {
         let revealed = self.attempt(wrap).await;
-        self.noted(revealed).map(|(root, _)| root)
+        self.noted(revealed).map(|(given, _)| given)
+    }
+
+    /// Wraps a part, and proves that it comes back.
+    pub(super) async fn wrap_part(
+        &self,
+        part: &Share,
+        of: Membership,
+    ) -> Result<SealWrap, SealError> {
+        let Some(seal) = &self.current else {
+            return Err(SealError::Refused("the seal is disabled".into()));
+        };
+        let blob = self.noted(there_and_back(&**seal, part).await)?;
+        Ok(SealWrap::of_part(self.kind, &blob, of))
     }
 
     /// Wraps a root key, and proves that it opens again.
@@ -109,13 +123,13 @@ impl Slot {
             return Finding::None;
         };
         let went = match self.attempt(wrap).await {
-            Ok((root, Revealed::ByDisabled)) => return Finding::Old(root),
-            Ok((root, Revealed::ByCurrent(seal, share))) => {
+            Ok((given, Revealed::ByDisabled)) => return Finding::Old(given),
+            Ok((given, Revealed::ByCurrent(seal, share))) => {
                 match there_and_back(&*seal, &share).await {
-                    Ok(blob) if blob.key_id == wrap.key_id => Ok(Finding::Good(root)),
-                    Ok(_) => Ok(Finding::Old(root)),
+                    Ok(blob) if blob.key_id == wrap.key_id => Ok(Finding::Good(given)),
+                    Ok(_) => Ok(Finding::Old(given)),
                     // It opens, which is what counts for the store.
-                    Err(error) => Err((error, Finding::Good(root))),
+                    Err(error) => Err((error, Finding::Good(given))),
                 }
             }
             Err(error @ SealError::Foreign(_)) => Err((error, Finding::None)),
@@ -133,14 +147,14 @@ impl Slot {
         }
     }
 
-    async fn attempt(&self, wrap: &SealWrap) -> Result<(RootKey, Revealed), SealError> {
+    async fn attempt(&self, wrap: &SealWrap) -> Result<(Given, Revealed), SealError> {
         let blob = wrap.blob()?;
         let mut why = None;
         if let Some(seal) = &self.current {
             match within(seal.unwrap(&blob)).await {
                 Ok(share) => {
-                    let root = wrap.open(&self.name, &share)?;
-                    return Ok((root, Revealed::ByCurrent(seal.clone(), share)));
+                    let given = wrap.open(&self.name, &share)?;
+                    return Ok((given, Revealed::ByCurrent(seal.clone(), share)));
                 }
                 Err(error) => why = Some(error),
             }

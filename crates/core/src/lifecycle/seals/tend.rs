@@ -36,15 +36,16 @@ impl Core {
             return Ok(false);
         }
         // Before the lock: sealing, and people with shares, need not wait for a network.
-        let fetched = self.seals.fetch(&*self.storage).await?;
+        let people = sealed.part();
+        let fetched = self.seals.fetch(&*self.storage, people.as_ref()).await?;
         let _changing = self.changing.lock().await;
         match &*self.state() {
             State::Sealed(now) if Arc::ptr_eq(now, &sealed) => {}
             _ => return Ok(false),
         }
-        let keyring = (fetched.keyring, fetched.revision);
-        self.enter(keyring, None).await?;
-        tracing::info!(seal = fetched.by, "vault is unsealed by a seal");
+        let by = fetched.by.clone();
+        self.enter_with(fetched).await?;
+        tracing::info!(seals = by, "vault is unsealed by its seals");
         Ok(true)
     }
 }

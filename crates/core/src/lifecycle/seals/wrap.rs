@@ -5,12 +5,16 @@
 //!                                      │       └─ the root key, under an unseal key of this wrap's own
 //!                                      └─ that unseal key, as the seal wrapped it
 //! ```
+//!
+//! Where several ways have to come together, `share` is a part of their common unseal key, and
+//! `part` in the place of `root_key` says of which.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use keyfold_keys::{RootKey, Share, UnsealKey, Wrapped, Wraps};
 use serde::{Deserialize, Serialize};
 
+use super::quorum::{Membership, copy};
 use super::wraps::FOLDER;
 use crate::error::Error;
 use crate::ports::seal::{Blob, SealError};
@@ -26,7 +30,19 @@ pub(crate) struct SealWrap {
     /// Base64 of the seal's ciphertext.
     share: String,
     /// Base64 of the wrapped root key.
-    root_key: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    root_key: Option<String>,
+    /// The split that the share is of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part: Option<Membership>,
+}
+
+/// What a seal gave.
+pub(super) enum Given {
+    /// The root key itself.
+    Root(RootKey),
+    /// A part of what opens it.
+    Part(Share),
 }
 
 /// An unseal key for one wrap, in the form that a seal takes.
@@ -55,12 +71,24 @@ impl Fresh {
             kind: kind.to_owned(),
             key_id: blob.key_id.clone(),
             share: STANDARD.encode(&blob.bytes),
-            root_key: STANDARD.encode(wrapped.as_bytes()),
+            root_key: Some(STANDARD.encode(wrapped.as_bytes())),
+            part: None,
         })
     }
 }
 
 impl SealWrap {
+    /// The record of a part, once the seal has wrapped it.
+    pub(super) fn of_part(kind: &str, blob: &Blob, part: Membership) -> Self {
+        Self {
+            kind: kind.to_owned(),
+            key_id: blob.key_id.clone(),
+            share: STANDARD.encode(&blob.bytes),
+            root_key: None,
+            part: Some(part),
+        }
+    }
+
     /// What the seal is asked to unwrap.
     pub(super) fn blob(&self) -> Result<Blob, SealError> {
         Ok(Blob {
@@ -69,14 +97,19 @@ impl SealWrap {
         })
     }
 
-    /// The root key under the share that the seal unwrapped.
-    pub(super) fn open(&self, name: &str, share: &Share) -> Result<RootKey, SealError> {
+    /// What the share that the seal unwrapped gives: the root key under it, or itself.
+    pub(super) fn open(&self, name: &str, share: &Share) -> Result<Given, SealError> {
+        if let Some(part) = &self.part {
+            let right = share.number() == Some(part.number);
+            let copy = copy(share).filter(|_| right);
+            return copy.map(Given::Part).ok_or_else(damaged);
+        }
         let unseal = UnsealKey::from_share_of_one(share).map_err(|_| damaged())?;
-        let bytes = STANDARD.decode(&self.root_key).map_err(|_| damaged())?;
+        let text = self.root_key.as_ref().ok_or_else(damaged)?;
+        let bytes = STANDARD.decode(text).map_err(|_| damaged())?;
         let wrapped = Wrapped::<RootKey>::from_bytes(bytes);
-        unseal
-            .unwrap(&wrapped, &context(name))
-            .map_err(|_| damaged())
+        let root = unseal.unwrap(&wrapped, &context(name));
+        root.map(Given::Root).map_err(|_| damaged())
     }
 }
 

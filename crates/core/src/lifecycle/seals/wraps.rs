@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::quorum::{self, Quorum};
 use super::shares::{self, ShamirSeal};
 use super::wrap::SealWrap;
 use crate::error::Error;
@@ -26,6 +27,8 @@ pub(crate) struct Wraps {
     pub shares: Option<Stored<ShamirSeal>>,
     /// Those of seals, by name.
     pub seals: BTreeMap<String, Stored<SealWrap>>,
+    /// Says that several of them have to come together.
+    pub quorum: Option<Stored<Quorum>>,
     /// Records that are none.
     pub damaged: BTreeMap<String, Revision>,
 }
@@ -50,6 +53,12 @@ impl Wraps {
             }
             wraps.damaged.insert(name, revision);
         }
+        if let Some(entry) = storage.get(quorum::KEY).await? {
+            let damaged = || Error::corrupt(quorum::KEY);
+            let record = Quorum::parse(&entry.value).ok_or_else(damaged)?;
+            let revision = entry.revision;
+            wraps.quorum = Some(Stored { record, revision });
+        }
         if wraps.shares.is_none() && wraps.seals.is_empty() {
             return Err(Error::corrupt(match wraps.damaged.keys().next() {
                 Some(name) => format!("{FOLDER}{name}"),
@@ -65,10 +74,30 @@ impl Wraps {
         self.shares.as_ref().map_or((0, 0), numbers)
     }
 
-    /// Whether the shares open the store.
+    /// Whether the shares open the store, or are one of the ways that do together.
     pub(crate) fn shares_open(&self) -> bool {
         let opens = |kept: &Stored<ShamirSeal>| kept.record.opens();
         self.shares.as_ref().is_some_and(opens)
+    }
+
+    /// Ways that have to come together.
+    pub(crate) fn required(&self) -> usize {
+        self.quorum
+            .as_ref()
+            .map_or(1, |kept| kept.record.require.into())
+    }
+
+    /// Numbers of parts that are given away.
+    pub(super) fn numbers(&self) -> Vec<u8> {
+        let seals = self
+            .seals
+            .values()
+            .filter_map(|kept| kept.record.part.as_ref());
+        let people = self
+            .shares
+            .as_ref()
+            .and_then(|kept| kept.record.membership());
+        seals.chain(people).map(|part| part.number).collect()
     }
 
     /// The stored record of a name, whatever it is worth.

@@ -1,0 +1,155 @@
+//! `require = k`: no way opens alone.
+
+use keyfold_core::error::Error;
+use keyfold_core::ports::seal::SealError;
+use keyfold_core::request::Op;
+use serde_json::{Value, json};
+
+use crate::world::{Machine, Seals, World, data};
+
+fn down() -> Option<SealError> {
+    Some(SealError::Down("nobody answers".into()))
+}
+
+/// Begun with so many seals, and shares beside them; `require` of all open.
+async fn begun(seals: usize, require: u8) -> Result<World, Error> {
+    let names = [("one", 1), ("two", 2), ("three", 3)];
+    let all = names
+        .iter()
+        .take(seals)
+        .map(|(name, key)| Machine::new(name, *key));
+    let seals = Seals::together(all.collect(), require);
+    let world = World::begun_under(seals).await?;
+    world.write("shelf/a", json!({"v": 1})).await.unwrap();
+    Ok(world)
+}
+
+async fn by_seals(world: &mut World) -> bool {
+    world.restart().await;
+    matches!(world.core.open_by_seals().await, Ok(true))
+}
+
+async fn status(world: &World) -> Value {
+    let asked = world.anonymous(Op::Read, "sys/seal-status", Value::Null);
+    data(asked.await.unwrap())
+}
+
+#[tokio::test]
+async fn a_machine_and_people_open_together_and_neither_alone() {
+    let mut world = begun(1, 2).await.unwrap();
+    assert!(!world.core.is_sealed());
+    // The machine alone.
+    assert!(!by_seals(&mut world).await);
+    let why = world.core.open_by_seals().await;
+    let text = "2 ways have to open it together; so far: one";
+    assert!(matches!(why, Err(Error::NoSeal(why)) if why == text));
+    // People alone.
+    world.seals.all[0].seal.fail(down());
+    world.unseal().await.unwrap();
+    assert!(world.core.is_sealed());
+    let told = status(&world).await;
+    assert_eq!(told["quorum"], json!({"require": 2, "shares_given": true}));
+    // The machine comes back, and what people gave still counts.
+    world.seals.all[0].seal.fail(None);
+    assert!(world.core.open_by_seals().await.unwrap());
+    assert_eq!(world.read("shelf/a").await.unwrap(), json!({"v": 1}));
+    // No machine gives the root key alone, so it is in memory.
+    world.core.settle().await.unwrap();
+    world.write("sys/rotate", Value::Null).await.unwrap();
+    // The other way round: the last share opens.
+    world.restart().await;
+    world.unseal().await.unwrap();
+    assert!(!world.core.is_sealed());
+    // What people gave is forgotten with a reset.
+    world.restart().await;
+    world.seals.all[0].seal.fail(down());
+    world.unseal().await.unwrap();
+    world.core.reset_unseal().unwrap();
+    world.seals.all[0].seal.fail(None);
+    assert!(!matches!(world.core.open_by_seals().await, Ok(true)));
+}
+
+#[tokio::test]
+async fn enough_machines_need_no_people_and_the_root_key_leaves_memory() {
+    let mut world = begun(3, 2).await.unwrap();
+    world.core.settle().await.unwrap();
+    for away in 0..3 {
+        world.seals.all[away].seal.fail(down());
+        assert!(by_seals(&mut world).await, "without {away}");
+        world.seals.all[away].seal.fail(None);
+        world.core.settle().await.unwrap();
+    }
+    for machine in &world.seals.all[1..] {
+        machine.seal.fail(down());
+    }
+    let refused = world.write("sys/rotate", Value::Null).await;
+    assert!(matches!(refused, Err(Error::NoSeal(_))));
+    assert!(!by_seals(&mut world).await);
+    world.unseal().await.unwrap();
+    assert!(!world.core.is_sealed());
+}
+
+#[tokio::test]
+async fn a_seal_joins_with_a_part_of_its_own_and_leaves_again() {
+    let mut world = begun(1, 2).await.unwrap();
+    world.seals.all.push(Machine::new("two", 2));
+    // While running there is no second part at hand.
+    world.reseal().await;
+    world.core.settle().await.unwrap();
+    assert!(!world.dump().await.contains_key("core/seal/two"));
+    world.restart().await;
+    world.unseal().await.unwrap();
+    assert!(world.dump().await.contains_key("core/seal/two"));
+    // Two machines are enough from here on, and a third joins while running.
+    assert!(by_seals(&mut world).await);
+    world.seals.all.push(Machine::new("three", 3));
+    world.reseal().await;
+    world.core.settle().await.unwrap();
+    world.seals.all.remove(0);
+    world.reseal().await;
+    world.core.settle().await.unwrap();
+    assert!(!world.dump().await.contains_key("core/seal/one"));
+    assert!(by_seals(&mut world).await);
+    // As few as are required: none of them goes.
+    let three = world.seals.all.remove(1);
+    world.reseal().await;
+    world.core.settle().await.unwrap();
+    world.seals.all.clear();
+    world.reseal().await;
+    world.core.settle().await.unwrap();
+    world.seals.all = vec![three, Machine::new("two", 2)];
+    world.restart().await;
+    world.unseal().await.unwrap();
+    assert!(!world.core.is_sealed());
+}
+
+#[tokio::test]
+async fn a_new_key_of_a_seal_takes_the_same_part_over() {
+    let mut world = begun(2, 2).await.unwrap();
+    world.core.settle().await.unwrap();
+    let mut old = world.seals.all[0].clone();
+    old.disabled = true;
+    world.seals.all[0] = Machine::new("one", 9);
+    world.seals.all.push(old);
+    assert!(by_seals(&mut world).await);
+    world.core.settle().await.unwrap();
+    world.seals.all.pop();
+    assert!(by_seals(&mut world).await);
+    assert_eq!(world.read("shelf/a").await.unwrap(), json!({"v": 1}));
+}
+
+#[tokio::test]
+async fn what_can_not_be_required_is_refused_before_anything_is_made() {
+    for (seals, require) in [(1, 3), (3, 5), (0, 2)] {
+        let refused = begun(seals, require).await.err();
+        let Some(Error::BadRequest(text)) = refused else {
+            panic!("{seals} {require}: {refused:?}")
+        };
+        assert!(text.contains("require"), "{text}");
+    }
+    let all = vec![Machine::new("one", 1), Machine::new("two", 2)];
+    all[1].seal.fail(down());
+    let mut world = World::with(Seals::together(all, 2)).await;
+    assert!(matches!(world.init().await, Err(Error::NoSeal(_))));
+    assert!(world.dump().await.is_empty());
+}
