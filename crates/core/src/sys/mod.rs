@@ -12,6 +12,7 @@ mod keys;
 mod leases;
 mod locked_users;
 mod machine;
+mod meant;
 mod metrics;
 mod mounts;
 mod openapi;
@@ -37,8 +38,7 @@ use self::mounts::Part;
 pub(crate) use self::wrapping::not_wrapping;
 use crate::error::Error;
 use crate::lifecycle::{Core, Unsealed};
-use crate::policy::{JsonParams, Operation};
-use crate::ports::engine::{Call, Engine, Route};
+use crate::ports::engine::{Engine, Route};
 use crate::reply::Reply;
 use crate::request::Op;
 
@@ -54,24 +54,6 @@ pub struct System {
 }
 
 impl System {
-    /// Checks the path that is meant where it is not the one that was asked for: names that are
-    /// folded, slashes that are dropped. So no spelling gets around a rule.
-    async fn permit_meant(&self, call: &Call<'_>, path: &str) -> Result<(), Error> {
-        if call.full_path == path {
-            return Ok(());
-        }
-        let acl = self.vault.acl(call.caller.token()?);
-        let operation = match call.op {
-            Op::Read | Op::List | Op::Scan | Op::Help => Operation::Read,
-            Op::Write => Operation::Update,
-            Op::Patch => Operation::Patch,
-            Op::Delete => Operation::Delete,
-        };
-        let params = JsonParams(call.body.bytes());
-        let checked = acl.await?.check(path, operation, &params);
-        checked.map(|_| ()).map_err(|_| Error::Denied)
-    }
-
     async fn seal(&self) -> Result<Reply, Error> {
         self.core.seal().await?;
         Ok(Reply::none())
@@ -108,6 +90,10 @@ impl Engine for System {
             topics.into_iter().flatten().collect()
         });
         &ROUTES
+    }
+
+    fn meant(&self, path: &str) -> Option<String> {
+        meant::meant(path)
     }
 }
 

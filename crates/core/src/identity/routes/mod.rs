@@ -228,6 +228,19 @@ impl Engine for IdentityStore {
         ];
         ROUTES
     }
+
+    fn meant(&self, path: &str) -> Option<String> {
+        meant(path)
+    }
+}
+
+/// Entities and groups are found by name without regard to case: the name in lower case is meant.
+fn meant(path: &str) -> Option<String> {
+    ["entity/name/", "group/name/"].iter().find_map(|folder| {
+        let name = path.strip_prefix(folder)?;
+        let folded = name.to_lowercase();
+        (folded != name).then(|| format!("{folder}{folded}"))
+    })
 }
 
 /// Which part of a list is asked for.

@@ -126,7 +126,8 @@ impl System {
     /// The names below a prefix, all for the empty one.
     async fn policy_names(&self, prefix: &str) -> Result<Vec<String>, Error> {
         let mut names = self.vault.policies.list().await?;
-        let prefix = fold(prefix.trim_end_matches('/'));
+        let prefix = fold(prefix);
+        let prefix = prefix.strip_suffix('/').unwrap_or(&prefix);
         if !prefix.is_empty() {
             let below = format!("{prefix}/");
             names.retain(|name| name.starts_with(&below));
@@ -135,7 +136,7 @@ impl System {
     }
 
     async fn policy_read(&self, call: &Call<'_>, text: Text) -> Result<Reply, Error> {
-        let name = self.policy_name(call).await?;
+        let name = named(call)?;
         let detailed = call.decode::<shown::Asked>()?.detailed.unwrap_or(false);
         let record = self.vault.policies.read(&name).await?;
         let record = record.ok_or(Error::NotFound)?;
@@ -150,25 +151,22 @@ impl System {
     }
 
     async fn policy_delete(&self, call: &Call<'_>) -> Result<Reply, Error> {
-        let name = self.policy_name(call).await?;
+        let name = named(call)?;
         self.vault.policies.delete(&name).await?;
         Ok(Reply::none())
     }
+}
 
-    /// The policy that a call means, which the caller's own policies have to permit by that name.
-    async fn policy_name(&self, call: &Call<'_>) -> Result<String, Error> {
-        let given = call.param("name");
-        let name = fold(given);
-        if name.is_empty() {
-            return Err(Error::bad("'name' parameter not supplied or empty"));
-        }
-        if name.len() > MAX_NAME {
-            return Err(Error::bad(format!(
-                "the name is longer than {MAX_NAME} bytes"
-            )));
-        }
-        let folder = call.full_path.strip_suffix(given).unwrap_or_default();
-        self.permit_meant(call, &format!("{folder}{name}")).await?;
-        Ok(name)
+/// The policy that a call means.
+fn named(call: &Call<'_>) -> Result<String, Error> {
+    let name = fold(call.param("name"));
+    if name.is_empty() {
+        return Err(Error::bad("'name' parameter not supplied or empty"));
     }
+    if name.len() > MAX_NAME {
+        return Err(Error::bad(format!(
+            "the name is longer than {MAX_NAME} bytes"
+        )));
+    }
+    Ok(name)
 }

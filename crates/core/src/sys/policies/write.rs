@@ -49,7 +49,7 @@ struct Patched {
 
 impl System {
     pub(super) async fn policy_write(&self, call: &Call<'_>) -> Result<Reply, Error> {
-        let name = self.policy_name(call).await?;
+        let name = super::named(call)?;
         let (written, settings) = call.decode_both::<Written, Settings>()?;
         let mut warnings = Vec::new();
         let given = |text: Option<String>| text.filter(|text| !text.is_empty());
@@ -73,7 +73,7 @@ impl System {
     }
 
     pub(super) async fn policy_patch(&self, call: &Call<'_>) -> Result<Reply, Error> {
-        let name = self.policy_name(call).await?;
+        let name = super::named(call)?;
         let (patched, settings) = call.decode_both::<Patched, Settings>()?;
         if patched.policy.as_deref() == Some("") {
             return Err(no_text());
