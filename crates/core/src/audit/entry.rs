@@ -254,7 +254,11 @@ impl<'m> Entry<'m> {
                 line.push(b',');
             }
             line.extend_from_slice(b"\"data\":");
-            line.extend_from_slice(&veil.own(&data, exempt));
+            match reply.media {
+                None => line.extend_from_slice(&veil.own(&data, exempt)),
+                // A text for another program, such as a scrape of the metrics.
+                Some(_) => line.extend_from_slice(veil.object(&data, exempt).get().as_bytes()),
+            }
             line.extend_from_slice(b"},");
         }
     }
