@@ -122,3 +122,27 @@ async fn a_method_that_comes_back_to_its_place_does_not_bring_its_old_tokens() {
     let login = world.anonymous(Op::Write, "auth/ci/login", body).await;
     assert!(matches!(login, Err(Error::Unproven(_))));
 }
+
+#[tokio::test]
+async fn a_role_id_of_any_length_is_locked_after_failures() {
+    let (world, _) = ready().await;
+    let long = "r".repeat(600);
+    let body = json!({"role_id": long});
+    world.write("auth/ci/role/r/role-id", body).await.unwrap();
+    let login = |secret: &str| {
+        let body = json!({"role_id": long, "secret_id": secret});
+        world.anonymous(Op::Write, "auth/ci/login", body)
+    };
+    for _ in 0..5 {
+        assert!(matches!(login("wrong").await, Err(Error::Unproven(_))));
+    }
+    let made = world.write("auth/ci/role/r/secret-id", json!({})).await;
+    let made = data(made.unwrap());
+    let right = made["secret_id"].as_str().unwrap();
+    assert!(matches!(login(right).await, Err(Error::DeniedBecause(_))));
+    let mount = world.read("sys/auth/ci").await.unwrap();
+    let accessor = mount["accessor"].as_str().unwrap();
+    let path = format!("sys/locked-users/{accessor}/unlock/{long}");
+    world.write(&path, json!({})).await.unwrap();
+    login(right).await.unwrap();
+}

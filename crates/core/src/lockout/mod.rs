@@ -16,6 +16,7 @@ mod rules;
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use keyfold_keys::digest::Digest;
 use quick_cache::unsync::Cache;
 
 pub use self::rules::{LockoutRules, Rules};
@@ -28,7 +29,8 @@ use crate::reply::Reply;
 /// Names of a mount whose failures are remembered. Those that fail once make way for those that
 /// fail again and again, so a spray of names unlocks none.
 const NAMES: usize = 16 * 1024;
-/// Longest name that is counted, bytes; no longer one can be anybody's.
+/// Longest name that is kept as it is, bytes. A longer one is counted and listed by its hash, so
+/// that what is kept of all names stays bounded.
 const MAX_NAME: usize = 512;
 
 /// The failures of all names, by the accessor of the mount.
@@ -66,7 +68,7 @@ pub(crate) async fn guarded(
     name: Option<String>,
     work: impl Future<Output = Result<Reply, Error>>,
 ) -> Result<Reply, Error> {
-    let name = name.filter(|name| name.len() <= MAX_NAME);
+    let name = name.map(kept);
     let rules = mount.and_then(|mount| vault.settings.lockout.of(mount));
     let (Some(mount), Some(name), Some(rules)) = (mount, name, rules) else {
         return work.await;
@@ -90,8 +92,8 @@ pub(crate) async fn guarded(
 }
 
 impl Locks {
-    /// Whether a name may not log in now.
-    pub fn is_locked(&self, accessor: &str, name: &str, rules: Rules, now: Time) -> bool {
+    /// Whether a name, as it is kept, may not log in now.
+    fn is_locked(&self, accessor: &str, name: &str, rules: Rules, now: Time) -> bool {
         let mounts = self.mounts();
         let failures = mounts.get(accessor).and_then(|names| names.get(name));
         failures.is_some_and(|failures| failures.locks(rules, now))
@@ -115,10 +117,11 @@ impl Locks {
         names.insert(name, Failures { count, last: now });
     }
 
-    /// Forgets the failures of a name.
+    /// Forgets the failures of a name, which may be as the list shows it.
     pub fn forget(&self, accessor: &str, name: &str) {
+        let name = kept(name.to_owned());
         if let Some(names) = self.mounts().get_mut(accessor) {
-            names.remove(name);
+            names.remove(&name);
         }
     }
 
@@ -136,6 +139,17 @@ impl Locks {
     /// What it holds is whole after every step, so a panic elsewhere does not spoil it.
     fn mounts(&self) -> MutexGuard<'_, HashMap<String, Cache<String, Failures>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A name as it is kept.
+fn kept(name: String) -> String {
+    match name.len() {
+        ..=MAX_NAME => name,
+        _ => format!(
+            "sha256:{}",
+            hex::encode(Digest::Sha2_256.of(name.as_bytes()))
+        ),
     }
 }
 
@@ -199,6 +213,21 @@ mod tests {
         locks.forget("m", "ann");
         fail(&locks, "ann", 33);
         assert!(!locked(&locks, "ann", 33));
+    }
+
+    #[test]
+    fn a_long_name_is_kept_by_its_hash() {
+        let locks = Locks::default();
+        let names = ["x".repeat(MAX_NAME), "x".repeat(MAX_NAME + 1)].map(kept);
+        assert_eq!(names[0].len(), MAX_NAME);
+        assert_eq!(names[1].len(), "sha256:".len() + 64);
+        for secs in 0..3 {
+            fail(&locks, &names[1], secs);
+        }
+        assert!(locked(&locks, &names[1], 3) && !locked(&locks, &names[0], 3));
+        assert_eq!(locks.locked("m", RULES, at(3)), [names[1].clone()]);
+        locks.forget("m", &"x".repeat(MAX_NAME + 1));
+        assert!(!locked(&locks, &names[1], 3));
     }
 
     #[test]
