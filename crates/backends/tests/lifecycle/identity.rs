@@ -121,6 +121,29 @@ async fn a_first_login_makes_an_entity_and_the_next_finds_it() {
 }
 
 #[tokio::test]
+async fn a_refused_login_makes_no_entity() {
+    let city = City::new().await;
+    let tune = city
+        .world
+        .write("sys/auth/people/tune", json!({"token_type": "batch"}));
+    tune.await.unwrap();
+    // The first is nobody's to give; the others do not fit into a batch token.
+    for policies in ["response-wrapping", "root", &"p".repeat(9000)] {
+        let says = json!({"policies": policies});
+        let refused = city.login("ann", says).await;
+        assert!(matches!(refused, Err(Error::BadRequest(_))), "{policies}");
+    }
+    let listed = city.world.ask(
+        Some(&city.world.root),
+        Op::List,
+        "identity/entity/id",
+        Value::Null,
+    );
+    assert!(matches!(listed.await, Err(Error::NotFound)));
+    city.login("ann", json!({"policies": "a"})).await.unwrap();
+}
+
+#[tokio::test]
 async fn many_first_logins_at_once_make_one_entity() {
     let city = City::new().await;
     let logins = (0..32).map(|_| city.login("ann", json!({})));

@@ -46,9 +46,7 @@ pub(super) fn granted(given: Vec<String>) -> Result<Vec<String>, Error> {
     if names.iter().any(|name| name == "root") {
         return Err(Error::bad("policies cannot contain root"));
     }
-    if let Some(name) = names.iter().find(|name| policies::is_unassignable(name)) {
-        return Err(Error::bad(format!("cannot assign policy \"{name}\"")));
-    }
+    policies::check_assignable(&names)?;
     bound("policies", names.len(), POLICIES, "names")?;
     if names.iter().any(|name| name.len() > NAME) {
         return Err(too_many("policies", NAME, "bytes for a name"));

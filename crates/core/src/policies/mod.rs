@@ -17,8 +17,8 @@ use crate::policy::{Acl, Policy, Subject, TemplateValues, builtin};
 use crate::ports::storage::{Batch, Revision};
 
 pub use self::change::{Change, End};
+pub use self::names::{check_assignable, fold, granted, is_unassignable, names};
 pub(crate) use self::names::{decode, encode, listed};
-pub use self::names::{fold, granted, is_unassignable, names};
 
 const FOLDER: &str = "policy/";
 /// Compiled sets that are kept; tokens with the same policies share one.

@@ -2,6 +2,8 @@
 
 use std::cmp::Ordering;
 
+use crate::error::Error;
+
 /// Names as they are stored and compared: trimmed, lower case, sorted, each once.
 pub fn names(raw: Vec<String>) -> Vec<String> {
     let mut names: Vec<String> = raw
@@ -35,6 +37,14 @@ pub fn granted(names: &[String], default: bool) -> Vec<String> {
 /// Policies that the server uses itself and nobody may be given.
 pub fn is_unassignable(name: &str) -> bool {
     name == crate::policy::builtin::WRAPPING
+}
+
+/// Refuses policies that nobody may be given.
+pub fn check_assignable(names: &[String]) -> Result<(), Error> {
+    match names.iter().find(|name| is_unassignable(name)) {
+        Some(name) => Err(Error::bad(format!("cannot assign policy \"{name}\""))),
+        None => Ok(()),
+    }
 }
 
 /// A name may hold slashes; its storage key is one segment, so that a listing has all.

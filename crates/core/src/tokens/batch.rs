@@ -14,6 +14,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ipnet::IpNet;
+use keyfold_keys::aead::TAG_LEN;
 use keyfold_keys::xaes;
 use keyfold_secret::Secret;
 use serde::{Deserialize, Serialize};
@@ -34,6 +35,8 @@ pub(super) const LONGEST: usize = 8192;
 /// Where the key is stored.
 pub(super) const KEY: &str = "token/batch-key";
 const AAD: &[u8] = b"keyfold/1 batch token";
+/// As long as the id of an entity.
+const SOMEBODY: &str = "00000000-0000-0000-0000-000000000000";
 
 /// What one carries: see [`Token`] for the members.
 #[derive(Serialize, Deserialize)]
@@ -81,33 +84,41 @@ pub(super) async fn open_key(view: &View) -> Result<xaes::Key, Error> {
 impl Tokens {
     /// Makes one: nothing is written.
     pub(super) fn carry(&self, new: NewToken) -> Result<(Arc<Token>, Secret<String>), Error> {
-        check(&new)?;
-        let carried = Carried {
-            policies: new.policies,
-            path: new.path,
-            display_name: new.display_name,
-            created: self.clock.now(),
-            ttl: new.ttl,
-            meta: new.meta,
-            parent: new.parent,
-            bound_cidrs: new.bound_cidrs,
-            entity: new.entity,
-            role: new.role,
-            mount: new.mount,
-        };
+        let carried = self.carriable(&new)?;
         let mut data = json(&carried)?;
+        check_length(&data)?;
         let nonce = keyfold_keys::rng::bytes::<{ xaes::NONCE_LEN }>();
         let tag = self.batch_key.seal(&nonce, AAD, &mut data)?;
         let sealed = [&nonce[..], &data, &tag].concat();
         let text = format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(sealed));
-        if text.len() > LONGEST {
-            return Err(Error::bad(format!(
-                "a batch token carries its policies and metadata, and this one would be longer \
-                 than {LONGEST} characters"
-            )));
-        }
         let token = carried.token(self.hash(&text));
         Ok((Arc::new(token), Secret::new(text)))
+    }
+
+    /// Refuses what [`Tokens::carry`] would, before the entity that it is for is known.
+    pub(super) fn check_carriable(&self, new: &NewToken) -> Result<(), Error> {
+        let carried = Carried {
+            entity: Some(SOMEBODY.to_owned()),
+            ..self.carriable(new)?
+        };
+        check_length(&json(&carried)?)
+    }
+
+    fn carriable(&self, new: &NewToken) -> Result<Carried, Error> {
+        check(new)?;
+        Ok(Carried {
+            policies: new.policies.clone(),
+            path: new.path.clone(),
+            display_name: new.display_name.clone(),
+            created: self.clock.now(),
+            ttl: new.ttl,
+            meta: new.meta.clone(),
+            parent: new.parent.clone(),
+            bound_cidrs: new.bound_cidrs.clone(),
+            entity: new.entity.clone(),
+            role: new.role.clone(),
+            mount: new.mount.clone(),
+        })
     }
 
     /// The token that a text carries; none where we did not make it.
@@ -151,6 +162,18 @@ impl Carried {
             internal: Pairs::default(),
         }
     }
+}
+
+/// What is too much for one text is refused: by the length of the plaintext.
+fn check_length(data: &[u8]) -> Result<(), Error> {
+    let sealed = xaes::NONCE_LEN + data.len() + TAG_LEN;
+    if PREFIX.len() + (sealed * 4).div_ceil(3) > LONGEST {
+        return Err(Error::bad(format!(
+            "a batch token carries its policies and metadata, and this one would be longer than \
+             {LONGEST} characters"
+        )));
+    }
+    Ok(())
 }
 
 /// What only a record could keep is refused.

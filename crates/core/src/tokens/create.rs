@@ -126,16 +126,7 @@ impl Tokens {
     }
 
     async fn store(&self, mut new: NewToken) -> Result<(Arc<Token>, Secret<String>), Error> {
-        if let Some(parent) = &new.parent {
-            let parent = self.by_hash(parent).await?.ok_or(Error::NoToken)?;
-            new.depth = parent.depth + 1;
-            if new.depth > chain::DEEPEST {
-                return Err(Error::bad(format!(
-                    "a token may have at most {} ancestors: make an orphan",
-                    chain::DEEPEST
-                )));
-            }
-        }
+        new.depth = self.depth(&new).await?;
         let chosen = new.text.is_some();
         let (token, text, batch) = self.prepare(new, Batch::new())?;
         let key = format!("{ID}{}", token.hash.0);
@@ -149,8 +140,8 @@ impl Tokens {
                 }
                 batch = batch.unchanged(format!("{ID}{}", parent.0), revision);
             }
-            if chosen && self.is_taken(&token.hash).await? {
-                return Err(Error::bad("cannot create a token with a duplicate ID"));
+            if chosen {
+                self.check_free(&token.hash).await?;
             }
             self.view.commit(batch).await
         };
@@ -158,20 +149,43 @@ impl Tokens {
         Ok((Arc::new(token), text))
     }
 
-    /// A text of the caller's choice: there is such a token, or what hung from one is not all
-    /// cleared away and would come alive again.
-    async fn is_taken(&self, hash: &Hash) -> Result<bool, Error> {
+    /// Refuses what [`Tokens::create`] would, whoever it is for: before an entity is made for it.
+    pub(super) async fn check(&self, new: &NewToken) -> Result<(), Error> {
+        if new.kind == Kind::Batch {
+            return self.check_carriable(new);
+        }
+        self.depth(new).await?;
+        match &new.text {
+            Some(text) => self.check_free(&self.hash(text.expose())).await,
+            None => Ok(()),
+        }
+    }
+
+    /// How many generations a new token stands below an orphan.
+    async fn depth(&self, new: &NewToken) -> Result<u32, Error> {
+        let Some(parent) = &new.parent else {
+            return Ok(0);
+        };
+        let parent = self.by_hash(parent).await?.ok_or(Error::NoToken)?;
+        match parent.depth + 1 {
+            depth @ ..=chain::DEEPEST => Ok(depth),
+            _ => Err(Error::bad(format!(
+                "a token may have at most {} ancestors: make an orphan",
+                chain::DEEPEST
+            ))),
+        }
+    }
+
+    /// A text of the caller's choice is refused where there is such a token, and where what hung
+    /// from one is not all cleared away and would come alive again.
+    async fn check_free(&self, hash: &Hash) -> Result<(), Error> {
         for folder in [ID, REVOKING] {
-            if self
-                .view
-                .get(&format!("{folder}{}", hash.0))
-                .await?
-                .is_some()
-            {
-                return Ok(true);
+            let key = format!("{folder}{}", hash.0);
+            if self.view.get(&key).await?.is_some() {
+                return Err(Error::bad("cannot create a token with a duplicate ID"));
             }
         }
-        Ok(false)
+        Ok(())
     }
 
     /// The token and the batch that makes it: part of the commit that starts a vault.

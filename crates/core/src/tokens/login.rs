@@ -41,13 +41,13 @@ pub(crate) async fn grant(
     if policies.iter().any(|name| name == "root") {
         return Err(Error::bad("auth methods cannot create root tokens"));
     }
-    let entity = entity(vault, mount, &login).await?;
+    policies::check_assignable(&policies)?;
     let kind = params.kind.on(mount.config.token_type);
-    let new = NewToken {
+    let mut new = NewToken {
         policies,
         path: request.path.clone(),
         display_name: display_name(mount, &login),
-        meta: (!login.metadata.is_empty()).then_some(login.metadata.clone()),
+        meta: (!login.metadata.is_empty()).then(|| login.metadata.clone()),
         num_uses: params.num_uses,
         ttl: granted.ttl,
         explicit_max_ttl: params.explicit_max_ttl,
@@ -55,25 +55,22 @@ pub(crate) async fn grant(
         renewable: kind == Kind::Service,
         kind,
         bound_cidrs: bound(params, remote),
-        entity,
         mount: Some(mount.accessor.clone()),
-        internal: login.internal,
+        internal: login.internal.clone(),
         ..NewToken::default()
     };
+    // Nobody in particular has no entity.
+    if !login.alias.is_empty() {
+        vault.tokens.check(&new).await?;
+        new.entity = Some(entity(vault, mount, &login).await?);
+    }
     let (token, text) = vault.tokens.create(new).await?;
     answer.auth = Some(reply::auth(&token, Some(text), granted.ttl));
     Ok(answer)
 }
 
-/// Who logs in; made at the first login. Nobody in particular has no entity.
-async fn entity(
-    vault: &Unsealed,
-    mount: &MountRecord,
-    login: &Login,
-) -> Result<Option<String>, Error> {
-    if login.alias.is_empty() {
-        return Ok(None);
-    }
+/// Who logs in; made at the first login.
+async fn entity(vault: &Unsealed, mount: &MountRecord, login: &Login) -> Result<String, Error> {
     let says = Says {
         metadata: &login.alias_metadata,
         groups: &login.groups,
@@ -83,7 +80,7 @@ async fn entity(
         name: &login.alias,
         says: Some(says),
     };
-    Ok(Some(vault.identity.login(&known).await?.entity.id.clone()))
+    Ok(vault.identity.login(&known).await?.entity.id.clone())
 }
 
 /// The time to live that a renewal of a login's token gives, by what its method says now.

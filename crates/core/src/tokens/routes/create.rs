@@ -152,20 +152,8 @@ impl TokenAuth {
                 warnings.push(format!("Policy \"{name}\" does not exist"));
             }
         }
-        let entity = match (alias, call.mount) {
-            (Some(alias), Some(mount)) => {
-                let standing = self.0.identity.alias_login(&mount.accessor, &alias).await?;
-                Some(standing.entity.id.clone())
-            }
-            // A child acts for whom its parent acts for.
-            _ => parent
-                .entity
-                .as_deref()
-                .filter(|_| !orphan)
-                .map(str::to_owned),
-        };
         let renewable = asked.renewable.unwrap_or(true) && role.is_none_or(|r| r.renewable);
-        let new = NewToken {
+        let mut new = NewToken {
             text,
             policies,
             path: path(call.full_path, role),
@@ -184,10 +172,20 @@ impl TokenAuth {
             parent: (!orphan).then(|| parent.hash.clone()),
             kind,
             bound_cidrs: role.map(|r| r.bound_cidrs.clone()).unwrap_or_default(),
-            entity,
+            // A child acts for whom its parent acts for.
+            entity: parent
+                .entity
+                .as_deref()
+                .filter(|_| !orphan)
+                .map(str::to_owned),
             role: role.map(|_| name.to_owned()),
             ..NewToken::default()
         };
+        if let (Some(alias), Some(mount)) = (alias, call.mount) {
+            self.0.tokens.check(&new).await?;
+            let standing = self.0.identity.alias_login(&mount.accessor, &alias).await?;
+            new.entity = Some(standing.entity.id.clone());
+        }
         let (token, text) = self.0.tokens.create(new).await?;
         Ok(Reply {
             warnings,

@@ -20,15 +20,15 @@ impl Choice<'_> {
     /// The policies: lower case, sorted, each once.
     pub fn policies(mut self) -> Result<Vec<String>, Error> {
         self.asked = policies::names(self.asked);
-        if let Some(name) = self.asked.iter().find(|p| policies::is_unassignable(p)) {
-            return Err(Error::bad(format!("cannot assign policy \"{name}\"")));
-        }
+        policies::check_assignable(&self.asked)?;
         self.no_default |= self.role.is_some_and(|role| role.no_default_policy);
         let (no_default, parent_is_root) = (self.no_default, self.parent.is_root());
         let (mut chosen, adds_default) = match self.role.filter(|r| r.decides_policies()) {
             Some(role) => self.by_role(role)?,
             None => self.by_parent()?,
         };
+        // A role may name what nobody could ask for.
+        policies::check_assignable(&chosen)?;
         if chosen.iter().any(|p| p == "root") {
             if !parent_is_root {
                 return Err(Error::bad(
