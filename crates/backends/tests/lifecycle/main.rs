@@ -12,6 +12,7 @@ mod auths;
 mod corners;
 mod crash;
 mod identity;
+mod initialize;
 mod life;
 mod machine;
 mod many;

@@ -184,6 +184,82 @@ async fn a_crash_while_children_are_set_free_takes_none_of_them() {
 }
 
 #[tokio::test]
+async fn children_that_are_being_set_free_outlive_the_end_of_the_tree_above() {
+    for n in 0.. {
+        assert!(n < 200, "it does not end");
+        let world = begun().await;
+        let top = make(&world, &world.root, json!({"policies": "maker"})).await;
+        let middle = make(&world, &top, json!({"policies": "maker"})).await;
+        let below = make(&world, &middle, json!({})).await;
+        let start = world.store.operations();
+        world.store.fail_at(start + n);
+        let path = "auth/token/revoke-orphan";
+        let _ = world.write(path, json!({"token": middle})).await;
+        let reached = world.store.operations() > start + n;
+        world.store.fail_at(usize::MAX);
+        let free = !alive(&world, &middle).await;
+        world
+            .write("auth/token/revoke", json!({"token": top}))
+            .await
+            .unwrap();
+        assert_eq!(alive(&world, &below).await, free, "{n}");
+        settle(&world).await;
+        assert_eq!(alive(&world, &below).await, free, "{n}");
+        let left = 1 + usize::from(free);
+        assert_eq!(stored(&world, "sys/token/id/").await, left, "{n}");
+        assert_eq!(stored(&world, "sys/token/parent/").await, 0, "{n}");
+        if !reached {
+            break;
+        }
+    }
+}
+
+#[tokio::test]
+async fn nothing_of_a_dead_tree_is_set_free() {
+    let world = begun().await;
+    let short = json!({"policies": "maker", "ttl": "10s"});
+    let parent = make(&world, &world.root, short).await;
+    let child = make(&world, &parent, json!({"policies": "maker"})).await;
+    let below = make(&world, &child, json!({})).await;
+    world.clock.advance(Duration::from_secs(10));
+    for token in [&parent, &child] {
+        let asked = world.write("auth/token/revoke-orphan", json!({"token": token}));
+        assert!(matches!(asked.await, Err(Error::BadRequest(_))));
+        assert!(!alive(&world, &child).await && !alive(&world, &below).await);
+    }
+}
+
+#[tokio::test]
+async fn a_large_or_deep_cubbyhole_is_cleared_bit_by_bit() {
+    let world = begun().await;
+    let token = make(&world, &world.root, json!({})).await;
+    let keep = async |path: String| {
+        let path = format!("cubbyhole/{path}");
+        let asked = world.ask(Some(&token), Op::Write, &path, json!({"v": 1}));
+        asked.await.unwrap();
+    };
+    for n in 0..5000 {
+        keep(format!("f{}/{n}", n % 7)).await;
+    }
+    keep(format!("{}x", "d/".repeat(6000))).await;
+    keep("top".to_owned()).await;
+    let before = world.store.operations();
+    world
+        .write("auth/token/revoke", json!({"token": token}))
+        .await
+        .unwrap();
+    assert!(!alive(&world, &token).await);
+    // The answer does not wait for all of it.
+    assert!(stored(&world, "sys/cubbyhole/").await > 0);
+    let spent = world.store.operations() - before;
+    assert!(spent < 5000, "{spent}");
+    settle(&world).await;
+    for folder in ["sys/cubbyhole/", "sys/token/revoking/"] {
+        assert_eq!(stored(&world, folder).await, 0, "{folder}");
+    }
+}
+
+#[tokio::test]
 async fn leases_cost_an_unsealing_nothing() {
     let mut reads = Vec::new();
     for count in [5, 500] {

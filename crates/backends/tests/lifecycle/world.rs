@@ -7,6 +7,7 @@ use std::time::Duration;
 use keyfold_backends::storage::Memory;
 use keyfold_core::clock::{ManualClock, Time};
 use keyfold_core::error::Error;
+use keyfold_core::initialize::Stanza;
 use keyfold_core::lifecycle::{Core, CoreConfig, SealConfig, Settings};
 use keyfold_core::lockout::LockoutRules;
 use keyfold_core::mounts::Kinds;
@@ -28,6 +29,7 @@ pub struct World {
     pub shares: Vec<String>,
     pub root: String,
     pub seals: Seals,
+    stanzas: fn() -> Vec<Stanza>,
 }
 
 /// The seals that are configured.
@@ -100,12 +102,20 @@ impl World {
         Self::with(Seals::none()).await
     }
 
+    /// An empty store, and a configuration with `initialize` stanzas.
+    pub async fn told(stanzas: fn() -> Vec<Stanza>) -> Self {
+        let mut world = Self::new().await;
+        world.stanzas = stanzas;
+        world.restart().await;
+        world
+    }
+
     /// An empty store with seals.
     pub async fn with(seals: Seals) -> Self {
         let disk: Arc<dyn Storage> = Arc::new(Memory::new());
         let clock = Arc::new(ManualClock::at(Time(1_900_000_000_000_000_000)));
         let store = Arc::new(FaultyStorage::new(disk.clone()));
-        let core = open(&store, &clock, &seals).await.unwrap();
+        let core = open(&store, &clock, &seals, Vec::new()).await.unwrap();
         Self {
             disk,
             store,
@@ -114,6 +124,7 @@ impl World {
             shares: Vec::new(),
             root: String::new(),
             seals,
+            stanzas: Vec::new,
         }
     }
 
@@ -176,7 +187,8 @@ impl World {
 
     pub async fn try_restart(&mut self) -> Result<(), Error> {
         self.store = Arc::new(FaultyStorage::new(self.disk.clone()));
-        self.core = open(&self.store, &self.clock, &self.seals).await?;
+        let stanzas = (self.stanzas)();
+        self.core = open(&self.store, &self.clock, &self.seals, stanzas).await?;
         Ok(())
     }
 
@@ -263,6 +275,7 @@ async fn open(
     store: &Arc<FaultyStorage>,
     clock: &Arc<ManualClock>,
     seals: &Seals,
+    initialize: Vec<Stanza>,
 ) -> Result<Arc<Core>, Error> {
     let settings = Settings {
         default_lease_ttl: Duration::from_secs(768 * 3600),
@@ -281,7 +294,7 @@ async fn open(
             auths: &[keyfold_backends::auth::approle::KIND, crate::people::KIND],
         },
         audit: keyfold_core::audit::AuditConfig::default(),
-        initialize: Vec::new(),
+        initialize,
         seals: seals.config(),
         settings,
     };

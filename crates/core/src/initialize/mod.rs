@@ -8,7 +8,8 @@
 //!
 //! A request that fails ends the unsealing with its reason, and the vault stays sealed. The note
 //! keeps what was asked and answered so far, sealed like any record, so the next unseal goes on with
-//! that request. Only one that a crash cut off between its answer and the note is asked twice.
+//! that request. Only one that a crash cut off between its answer and the note is asked twice. What
+//! the requests made outlives the token that they were made with, after a crash too.
 
 mod value;
 
@@ -19,17 +20,20 @@ use serde_json::{Map, Value};
 
 pub use self::value::{Convert, Field, Node, Source};
 use self::value::{Done, Past};
+use crate::barrier::View;
 use crate::error::Error;
 use crate::id;
 use crate::lifecycle::{Core, Unsealed};
 use crate::pipeline;
 use crate::ports::storage::Batch;
 use crate::request::{Body, Op, Request};
-use crate::tokens::{Caller, NewToken};
+use crate::tokens::{Caller, Hash, NewToken, Tokens};
 
 /// Says that the stanzas are still to be carried out.
 const PENDING: &str = "initialize/pending";
-/// The token of the stanzas ends by itself after a crash: seconds.
+/// Whose requests they are: the name of the token.
+const TOKEN: &str = "initialize/token";
+/// How long that token lives, seconds.
 const TOKEN_TTL: u64 = 600;
 
 /// An `initialize "name"` stanza.
@@ -64,6 +68,15 @@ pub(crate) fn note(stanzas: &[Stanza], batch: Batch) -> Result<Batch, Error> {
     Ok(batch.put(PENDING, crate::barrier::json(&Past::default())?))
 }
 
+/// Ends the token of stanzas that a crash cut off. Before the first sweep, which would end what hangs
+/// from it.
+pub(crate) async fn settle(system: &View, tokens: &Tokens) -> Result<(), Error> {
+    if let Some((left, _)) = system.read::<Hash>(TOKEN).await? {
+        tokens.set_free(&left).await?;
+    }
+    Ok(())
+}
+
 /// Carries the stanzas out on a vault that is open and does not serve yet.
 pub(crate) async fn run(
     core: &Arc<Core>,
@@ -77,12 +90,15 @@ pub(crate) async fn run(
         ttl: TOKEN_TTL,
         ..NewToken::root(None)
     };
-    let (token, text) = vault.tokens.create(root).await?;
+    let (token, text, made) = vault.tokens.prepare(root, Batch::new())?;
+    let name = crate::barrier::json(&token.hash)?;
+    vault.system.commit(made.put(TOKEN, name)).await?;
     let done = steps(core, vault, stanzas, past, &text).await;
     // Tokens that the stanzas asked for live on.
-    vault.tokens.revoke_orphan(&token.hash).await?;
+    vault.tokens.set_free(&token.hash).await?;
     done?;
-    vault.system.commit(Batch::new().delete(PENDING)).await?;
+    let carried_out = Batch::new().delete(PENDING).delete(TOKEN);
+    vault.system.commit(carried_out).await?;
     tracing::info!("the initialize stanzas are carried out");
     Ok(())
 }

@@ -16,6 +16,7 @@ use crate::clock::Clock;
 use crate::cors::{self, Cors};
 use crate::error::Error;
 use crate::identity::{Identity, Standing};
+use crate::initialize;
 use crate::kept::Kept;
 use crate::lockout::Locks;
 use crate::mounts::{self, Mounts};
@@ -102,6 +103,7 @@ impl Unsealed {
         let mounts =
             Mounts::open(system.clone(), barrier.clone(), core.kinds, clock.clone()).await?;
         let tokens = Tokens::open(system.clone(), clock.clone(), mounts.shared()).await?;
+        initialize::settle(&system, &tokens).await?;
         let vault = Arc::new(Self {
             policies: Policies::new(system.clone(), clock.clone()),
             identity: Identity::open(system.clone(), clock.clone()).await?,

@@ -7,13 +7,11 @@
 use keyfold_secret::Secret;
 
 use super::record::Hash;
-use super::store::{ID, Tokens};
+use super::store::{ID, PAGE, Tokens};
 use crate::error::Error;
 use crate::ports::storage::{Batch, Page};
 
 const FOLDER: &str = "cubbyhole/";
-/// Records that one commit removes at most.
-const BATCH: usize = 256;
 
 /// Where a token keeps what it calls `path`.
 pub(super) fn place(hash: &Hash, path: &str) -> String {
@@ -56,11 +54,27 @@ impl Tokens {
         self.view.commit(batch).await.map(|_| ())
     }
 
-    /// Drops all that a token keeps, in batches of bounded size. The token is dead by then.
-    pub(super) async fn clear_cubbyhole(&self, hash: &Hash) -> Result<(), Error> {
-        let mut folders = vec![place(hash, "")];
-        while let Some(folder) = folders.last().cloned() {
-            let page = self.view.list(&folder, "", BATCH).await?;
+    /// Drops what a token keeps, a page in one commit, for a number of pages that it takes from
+    /// `pages`; nothing kept costs nothing. True when there is more. The token is dead by then.
+    ///
+    /// It goes down to the first folder that has no other and up again when that is empty: all it
+    /// remembers is where it is.
+    pub(super) async fn clear_cubbyhole(
+        &self,
+        hash: &Hash,
+        pages: &mut usize,
+    ) -> Result<bool, Error> {
+        let root = place(hash, "");
+        let mut folder = root.clone();
+        // Names that may be looked at: a deep folder takes as long as a large one.
+        let mut names = pages.saturating_mul(PAGE);
+        loop {
+            let page = self.view.list(&folder, "", PAGE).await?;
+            if page.names.is_empty() && folder == root {
+                return Ok(false);
+            }
+            names = names.saturating_sub(page.names.len().max(1));
+            *pages = names / PAGE;
             let (below, here): (Vec<_>, Vec<_>) =
                 page.names.into_iter().partition(|n| n.ends_with('/'));
             if !here.is_empty() {
@@ -70,13 +84,20 @@ impl Tokens {
                 self.view.commit(batch).await?;
             }
             match below.first() {
-                Some(name) => folders.push(format!("{folder}{name}")),
-                None if !page.more => {
-                    folders.pop();
-                }
-                None => {}
+                Some(name) => folder.push_str(name),
+                None if page.more => {}
+                None if folder == root => return Ok(false),
+                None => up(&mut folder),
+            }
+            if names == 0 {
+                return Ok(true);
             }
         }
-        Ok(())
     }
+}
+
+/// The folder that a folder lies in.
+fn up(folder: &mut String) {
+    folder.pop();
+    folder.truncate(folder.rfind('/').map_or(0, |slash| slash + 1));
 }

@@ -12,7 +12,7 @@ use crate::barrier::json;
 use crate::clock::Time;
 use crate::error::Error;
 use crate::id;
-use crate::ports::storage::{Batch, Page};
+use crate::ports::storage::{Batch, Page, Revision};
 
 /// Below this, one note for each path whose leases have to end.
 const NOTES: &str = "token/ending/";
@@ -30,7 +30,7 @@ struct Note {
 /// What a page of the order of leases holds.
 #[derive(Default)]
 struct Found {
-    tokens: Vec<Token>,
+    tokens: Vec<(Token, Revision)>,
     /// Entries whose token is gone.
     dangling: Vec<(String, Hash)>,
 }
@@ -80,9 +80,13 @@ impl Tokens {
         let mut open = vec![(below(&note.prefix), String::new())];
         let mut done = 0;
         while let Some((folder, page)) = self.next_page(&mut open).await? {
-            let found = self.found(&folder, &page.names, Some(note.at)).await?;
-            self.drop_dangling(found.dangling).await?;
-            self.end_all(found.tokens).await?;
+            let end = || async {
+                let found = self.found(&folder, &page.names, Some(note.at)).await?;
+                self.drop_dangling(found.dangling).await?;
+                self.end_all(found.tokens).await
+            };
+            let gone = self.view.change(key, end).await?;
+            self.clear(gone, BEFORE_THE_ANSWER).await?;
             done += 1;
             if done == pages && !open.is_empty() {
                 return Ok(());
@@ -120,9 +124,10 @@ impl Tokens {
         for name in names {
             let Some(hash) = named(name) else { continue };
             match self.load(&hash).await {
-                Ok(Some((token, _))) => {
+                Ok(Some((token, at))) => {
+                    // A released one goes by itself, when its children are free.
                     if !token.released && until.is_some_and(|until| token.created <= until) {
-                        found.tokens.push(token);
+                        found.tokens.push((token, at));
                     }
                 }
                 Ok(None) => found.dangling.push((format!("{folder}{name}"), hash)),
@@ -151,17 +156,19 @@ impl Tokens {
         }
     }
 
-    async fn end_all(&self, tokens: Vec<Token>) -> Result<(), Error> {
+    /// Removes tokens in one commit: as they are, or not at all.
+    async fn end_all(&self, tokens: Vec<(Token, Revision)>) -> Result<Vec<Hash>, Error> {
         let mut batch = Batch::new();
-        for token in &tokens {
-            batch = self.condemned(token, batch)?;
+        let mut gone = Vec::new();
+        for (token, revision) in tokens {
+            batch = batch.unchanged(format!("{ID}{}", token.hash.0), revision);
+            batch = self.condemned(&token, batch)?;
+            gone.push(token.hash);
         }
-        if batch.is_empty() {
-            return Ok(());
+        if !batch.is_empty() {
+            self.view.commit(batch).await?;
         }
-        self.view.commit(batch).await?;
-        let gone: Vec<_> = tokens.into_iter().map(|token| token.hash).collect();
         gone.iter().for_each(|hash| self.forget(hash));
-        self.clear(gone, BEFORE_THE_ANSWER).await
+        Ok(gone)
     }
 }

@@ -8,8 +8,8 @@
 //!   revoking/p ─► a page of p's children is removed, each leaves a note ─► … ─► no child, no note
 //! ```
 //!
-//! What a token kept in its cubbyhole goes before its note does. A crash leaves notes, which the next sweep goes on with. A small tree is cleared before the
-//! answer, a large one behind it.
+//! What a token kept in its cubbyhole goes before its note does. A crash leaves notes, which the next
+//! sweep goes on with. A small tree is cleared before the answer, a large one behind it.
 
 use std::time::Duration;
 
@@ -61,8 +61,22 @@ impl Tokens {
         Ok(())
     }
 
-    /// Revokes a token; its children live on as orphans. False when there is no such token.
+    /// Revokes a token; its children live on as orphans. False when there is no such token, or its
+    /// tree is dead: nothing of that comes alive again.
     pub async fn revoke_orphan(&self, hash: &Hash) -> Result<bool, Error> {
+        let Some((mut token, _)) = self.load(hash).await? else {
+            return Ok(false);
+        };
+        // This may be its own last request.
+        token.spent = false;
+        if !token.released && !self.lives(&token, self.clock.now()).await? {
+            return Ok(false);
+        }
+        self.set_free(hash).await
+    }
+
+    /// The same for a token that may have died by itself.
+    pub(crate) async fn set_free(&self, hash: &Hash) -> Result<bool, Error> {
         let changed = self.update(hash, |token| {
             let first = !token.released;
             (token.spent, token.released) = (true, true);
@@ -133,17 +147,15 @@ impl Tokens {
     }
 
     /// Works on notes, the youngest first, for a number of pages. What is left stays noted.
-    pub(super) async fn clear(&self, mut open: Vec<Hash>, pages: usize) -> Result<(), Error> {
+    pub(super) async fn clear(&self, mut open: Vec<Hash>, mut pages: usize) -> Result<(), Error> {
         let mut ended = Batch::new();
-        let mut done = 0;
-        while let Some(top) = open.pop() {
-            if done == pages {
-                break;
-            }
+        while pages > 0
+            && let Some(top) = open.pop()
+        {
             match self.load(&top).await? {
                 Some((token, _)) if token.released => {
-                    done += 1;
-                    if self.release(&token).await? {
+                    pages -= 1;
+                    if self.release(&token, &mut pages).await? {
                         open.push(top);
                     }
                     continue;
@@ -154,25 +166,35 @@ impl Tokens {
                 }
                 _ => {}
             }
-            self.clear_cubbyhole(&top).await?;
+            if self.clear_cubbyhole(&top, &mut pages).await? {
+                open.push(top);
+                continue;
+            }
             let page = self.view.list(&children(&top), "", PAGE).await?;
             if page.names.is_empty() {
                 ended = ended.delete(format!("{REVOKING}{}", top.0));
                 if ended.deletes.len() == PAGE {
                     self.view.commit(std::mem::take(&mut ended)).await?;
-                    done += 1;
+                    pages = pages.saturating_sub(1);
                 }
                 continue;
             }
-            done += 1;
+            pages = pages.saturating_sub(1);
             let (mut batch, gone) = self.orphans(&top, page.names).await?;
-            if page.more {
-                open.push(top);
-            } else {
+            if !page.more {
                 // All of them: since its own record went, it can have got no more.
                 batch = batch.delete(format!("{REVOKING}{}", top.0));
             }
-            self.view.commit(batch).await?;
+            match self.view.commit(batch).await {
+                Ok(_) if page.more => open.push(top),
+                Ok(_) => {}
+                // One of them was changed in between: the page is looked at anew.
+                Err(error) if error.is_conflict() => {
+                    open.push(top);
+                    continue;
+                }
+                Err(error) => return Err(error),
+            }
             gone.iter().for_each(|hash| self.forget(hash));
             open.extend(gone);
         }
@@ -189,11 +211,15 @@ impl Tokens {
         for name in names {
             let child = Hash::of(&name);
             match self.load(&child).await? {
-                Some((token, _)) if token.parent.as_ref() == Some(top) => {
+                Some((token, revision))
+                    if token.parent.as_ref() == Some(top) && !token.released =>
+                {
+                    batch = batch.unchanged(format!("{ID}{}", child.0), revision);
                     batch = self.condemned(&token, batch)?;
                     gone.push(child);
                 }
-                // It is gone, or has left this tree: only its place here is left.
+                // It is gone, has left this tree, or has a note of its own, by which its children
+                // are set free before it goes: only its place here is left.
                 _ => batch = batch.delete(format!("{}{}", children(top), child.0)),
             }
         }
@@ -201,8 +227,8 @@ impl Tokens {
     }
 
     /// Sets a page of a token's children free, and removes it with the last of them. True when
-    /// there are more.
-    async fn release(&self, parent: &Token) -> Result<bool, Error> {
+    /// there is more to do.
+    async fn release(&self, parent: &Token, pages: &mut usize) -> Result<bool, Error> {
         let folder = children(&parent.hash);
         let page = self.view.list(&folder, "", PAGE).await?;
         let mut batch = Batch::new();
@@ -217,16 +243,18 @@ impl Tokens {
             })
             .await?;
         }
-        if !page.more {
-            self.clear_cubbyhole(&parent.hash).await?;
+        let more = page.more || self.clear_cubbyhole(&parent.hash, pages).await?;
+        if !more {
             batch = batch.delete(format!("{REVOKING}{}", parent.hash.0));
             batch = self.removal(parent, batch);
         }
-        self.view.commit(batch).await?;
-        if !page.more {
+        if !batch.is_empty() {
+            self.view.commit(batch).await?;
+        }
+        if !more {
             self.forget(&parent.hash);
         }
-        Ok(page.more)
+        Ok(more)
     }
 
     /// Adds to a batch what removes one token: its record and its place in each index.
