@@ -166,10 +166,7 @@ impl Word {
     async fn heard(self) -> bool {
         match timeout(self.of.patience, self.kept.wait()).await {
             Ok(kept) => *kept,
-            Err(_) => {
-                self.of.overdue();
-                false
-            }
+            Err(_) => self.of.overdue(&self.kept),
         }
     }
 }
@@ -280,11 +277,19 @@ impl Shared {
         }
     }
 
-    /// The device took longer than anybody has to wait.
-    fn overdue(&self) {
-        if std::mem::replace(&mut self.desk().up, false) {
+    /// The device took longer than anybody has to wait, unless its word has come just now. The word
+    /// is given before the device is up again, so one that is still awaited is followed by that.
+    fn overdue(&self, kept: &SetOnce<bool>) -> bool {
+        let mut desk = self.desk();
+        if let Some(kept) = kept.get() {
+            return *kept;
+        }
+        let was_up = std::mem::replace(&mut desk.up, false);
+        drop(desk);
+        if was_up {
             tracing::error!(device = %self.name, "audit device failed: no answer in time");
         }
+        false
     }
 }
 
@@ -385,6 +390,18 @@ mod tests {
         let word = worker.offer(b"c\n").unwrap();
         assert!(Word::any(vec![word]).await);
         assert_eq!(device.text(), "a\nc\n");
+    }
+
+    #[tokio::test]
+    async fn a_word_at_the_last_moment_leaves_the_device_up() {
+        let (device, _) = Gated::new(true);
+        let worker = worker(device, LONG);
+        let word = worker.offer(b"a\n").unwrap();
+        let kept = word.kept.clone();
+        assert!(Word::any(vec![word]).await);
+        // Whoever stopped waiting at that moment says so now.
+        assert!(worker.0.overdue(&kept));
+        assert!(!worker.is_failing());
     }
 
     #[tokio::test]
