@@ -14,6 +14,9 @@ const ENTITIES: usize = 50_000;
 /// Groups that are kept.
 const GROUPS: usize = 10_000;
 
+/// How often an entity is looked at. What is worked out when the first look ends was begun after it.
+const ROUNDS: usize = 4;
+
 pub(super) struct Caches {
     standings: Cache<String, Arc<Standing>>,
     groups: Cache<String, Arc<Group>>,
@@ -34,22 +37,30 @@ impl Caches {
         self.generation.load(Ordering::Acquire)
     }
 
-    /// What stands for an entity, worked out once for all that ask at the same time.
+    /// What stands for an entity, worked out once for all that ask at the same time. It is not older
+    /// than the question: who asks after a change does not get what others were working out before.
     pub async fn standing<F>(
         &self,
         id: &str,
-        read: impl FnOnce() -> F,
+        read: impl Fn() -> F,
     ) -> Result<Option<Arc<Standing>>, Error>
     where
         F: Future<Output = Result<Option<Standing>, Error>>,
     {
-        if let Some(standing) = self.standings.get(id) {
-            if standing.generation() == self.generation() {
-                return Ok(Some(standing));
+        let asked = self.generation();
+        for _ in 0..ROUNDS {
+            if let Some(standing) = self.standings.get(id) {
+                if standing.generation() == self.generation() {
+                    return Ok(Some(standing));
+                }
+                self.standings.remove(id);
             }
-            self.standings.remove(id);
+            match once(&self.standings, id, &read).await? {
+                Some(standing) if standing.generation() < asked => {}
+                answer => return Ok(answer),
+            }
         }
-        once(&self.standings, id, read).await
+        Err(Error::Contended)
     }
 
     pub async fn group<F>(

@@ -212,3 +212,50 @@ impl Identity {
         self.cache.group(id, read).await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+    use std::task::{Context, Waker};
+
+    use tokio::sync::Notify;
+
+    use super::super::cache::Caches;
+    use super::*;
+    use crate::clock::Time;
+
+    fn standing(generation: u64) -> Standing {
+        Standing {
+            entity: Entity::new(None, Time(0)),
+            groups: Vec::new(),
+            direct: 0,
+            policies: Vec::new(),
+            generation,
+            acls: ArcSwap::default(),
+        }
+    }
+
+    #[tokio::test]
+    async fn who_asks_after_a_change_gets_nothing_from_before_it() {
+        let (caches, gate) = (Caches::new(), Notify::new());
+        let read = || async {
+            let generation = caches.generation();
+            gate.notified().await;
+            Ok(Some(standing(generation)))
+        };
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut early = pin!(caches.standing("ann", read));
+        assert!(early.as_mut().poll(&mut cx).is_pending());
+        caches.forget_group("g");
+        let changed = caches.generation();
+        // It waits for what the other began to work out.
+        let mut late = pin!(caches.standing("ann", read));
+        assert!(late.as_mut().poll(&mut cx).is_pending());
+        gate.notify_one();
+        let early = early.await.unwrap().unwrap();
+        assert!(early.generation() < changed);
+        gate.notify_one();
+        let late = late.await.unwrap().unwrap();
+        assert_eq!(late.generation(), changed);
+    }
+}
