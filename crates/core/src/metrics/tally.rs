@@ -7,9 +7,10 @@ use std::time::Duration;
 use super::family::{Family, Kind, Value};
 use crate::request::Op;
 
-const OPS: [(Op, &str); 6] = [
+const OPS: [(Op, &str); 7] = [
     (Op::Read, "read"),
     (Op::List, "list"),
+    (Op::Scan, "scan"),
     (Op::Write, "update"),
     (Op::Patch, "patch"),
     (Op::Delete, "delete"),
@@ -121,12 +122,14 @@ mod tests {
         let tally = Tally::default();
         tally.count(Op::Read, 200, Duration::from_micros(100));
         tally.count(Op::Read, 200, Duration::from_micros(101));
+        tally.count(Op::Scan, 200, Duration::from_micros(90));
         tally.count(Op::Write, 418, Duration::from_secs(5));
         let answers: Vec<_> = tally.answers().collect();
         assert_eq!(
             answers,
             [
                 ("read", "200".to_owned(), 2),
+                ("scan", "200".to_owned(), 1),
                 ("update", "other".to_owned(), 1)
             ]
         );
@@ -138,8 +141,8 @@ mod tests {
         else {
             panic!("no times");
         };
-        assert_eq!(count, 3);
-        assert_eq!(buckets.iter().map(|b| b.1).collect::<Vec<_>>()[..2], [1, 1]);
+        assert_eq!(count, 4);
+        assert_eq!(buckets.iter().map(|b| b.1).collect::<Vec<_>>()[..2], [2, 1]);
         assert!(sum > 5.0 && sum < 5.1, "{sum}");
     }
 }

@@ -106,6 +106,8 @@ impl System {
             return Err(Error::bad("X-Vault headers cannot be set"));
         }
         self.change_ui_headers(|headers| {
+            // One header, however it is spelt.
+            headers.retain(|known, _| !known.eq_ignore_ascii_case(name));
             if headers.len() >= MAX {
                 return Err(Error::bad(format!("there are {MAX} headers already")));
             }

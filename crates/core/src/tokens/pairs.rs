@@ -18,6 +18,12 @@ impl Pairs {
         found.map(|(_, text)| &**text)
     }
 
+    /// Bytes of all texts.
+    pub(super) fn bytes(&self) -> usize {
+        let pairs = self.0.iter();
+        pairs.map(|(name, text)| name.len() + text.len()).sum()
+    }
+
     /// There is none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -151,6 +151,14 @@ impl Token {
         self.expires.map_or(0, |end| end.since(now).as_secs())
     }
 
+    /// What it takes in memory, begun KiB.
+    pub(super) fn kib(&self) -> u64 {
+        let policies: usize = self.policies.iter().map(String::len).sum();
+        let pairs = self.meta.as_ref().map_or(0, Pairs::bytes) + self.internal.bytes();
+        let bytes = size_of::<Self>() + policies + pairs + self.path.len();
+        1 + (bytes / 1024) as u64
+    }
+
     /// The key of its place in the order of expiry.
     pub(super) fn expiry_key(&self) -> Option<String> {
         self.expires.map(|end| expiry_key(end, &self.hash))
@@ -171,4 +179,32 @@ pub(super) fn expiry_key(end: Time, hash: &Hash) -> String {
 pub(super) fn parse_expiry_key(key: &str) -> Option<(u64, Hash)> {
     let (secs, hash) = key.split_once('-')?;
     Some((secs.parse().ok()?, Hash::of(hash)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn token(meta: Option<Pairs>) -> Token {
+        let record = serde_json::json!({
+            "accessor": "a", "policies": ["default"], "path": "auth/token/create",
+            "display_name": "token", "meta": meta, "num_uses": 0, "created": Time(0),
+            "creation_ttl": 0, "granted_ttl": 0, "explicit_max_ttl": 0, "period": 0,
+            "renewable": true, "expires": null, "renewed": null, "parent": null,
+        });
+        serde_json::from_value(record).unwrap()
+    }
+
+    #[test]
+    fn only_a_token_with_much_to_say_takes_more_than_a_kib() {
+        let pairs = (0..64).map(|n| (format!("name {n}"), "x".repeat(512)));
+        assert_eq!(token(None).kib(), 1);
+        assert!(
+            token(Some(
+                pairs.collect::<std::collections::BTreeMap<_, _>>().into()
+            ))
+            .kib()
+                > 32
+        );
+    }
 }

@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicBool;
 use arc_swap::ArcSwap;
 use keyfold_keys::kdf::MacKey;
 use keyfold_keys::xaes;
+use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
 use super::record::{Hash, Token};
@@ -17,8 +18,8 @@ use crate::metrics::Counter;
 use crate::mounts::Table;
 use crate::ports::storage::{Batch, Revision};
 
-/// Tokens that are kept in memory at most; under 1 KiB each, place in the cache included.
-const CACHED: usize = 100_000;
+/// KiB of tokens that are kept in memory at most. One takes 1, unless it has much metadata.
+const CACHED: u32 = 100_000;
 pub(super) const ID: &str = "token/id/";
 pub(super) const ACCESSOR: &str = "token/accessor/";
 pub(super) const PARENT: &str = "token/parent/";
@@ -28,6 +29,15 @@ pub(super) const EXPIRE: &str = "expire/";
 pub(super) const PAGE: usize = 256;
 const HMAC_KEY: &str = "token/hmac-key";
 
+#[derive(Clone)]
+struct Kib;
+
+impl Weighter<Hash, Arc<Token>> for Kib {
+    fn weight(&self, _: &Hash, token: &Arc<Token>) -> u64 {
+        token.kib()
+    }
+}
+
 /// All tokens of a vault.
 pub struct Tokens {
     pub(super) view: View,
@@ -35,7 +45,7 @@ pub struct Tokens {
     pub(super) mounts: Arc<ArcSwap<Table>>,
     pub(super) batch_key: xaes::Key,
     mac: MacKey,
-    cache: Cache<Hash, Arc<Token>>,
+    cache: Cache<Hash, Arc<Token>, Kib>,
     pub(super) tidy_asked: AtomicBool,
     /// Made since the vault was opened.
     pub(crate) made: Counter,
@@ -79,7 +89,7 @@ impl Tokens {
             mounts,
             batch_key,
             mac: MacKey::new(key),
-            cache: Cache::new(CACHED),
+            cache: Cache::with_weighter(CACHED as usize, CACHED.into(), Kib),
             tidy_asked: AtomicBool::new(false),
             made: Counter::default(),
         }
