@@ -70,8 +70,9 @@ impl Issuer {
     fn token(&self) -> String {
         let part = |value: Value| URL_SAFE_NO_PAD.encode(value.to_string());
         let header = part(json!({"alg": "EdDSA", "kid": "k"}));
-        let claims =
-            part(json!({"iss": self.url, "sub": "ann", "aud": "us", "exp": 4_102_444_800_u64}));
+        let (made, end) = (1_700_000_000_u64, 4_102_444_800_u64);
+        let claims = json!({"iss": self.url, "sub": "ann", "aud": "us", "iat": made, "exp": end});
+        let claims = part(claims);
         let signed = format!("{header}.{claims}");
         let signature = self.key.sign(signed.as_bytes()).unwrap();
         format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature))
