@@ -31,14 +31,16 @@ def server(results, writes, resident, after, token):
     lines = [
         f"## Server\n\nwrk, {load.CONNECTIONS} connections, keep-alive; a token that is not root, under an ACL policy; "
         "medians of interleaved rounds. Ratio: requests/s over those of the ceiling, a bare hyper server that does "
-        "the same JSON, base64 and AES-256-GCM and nothing else.\n",
+        "the JSON, base64 and AES-256-GCM of an encryption and nothing else. What it has not, reads and logins, is "
+        "measured against its encryption in the same turn; its answer of 200 fixed bytes, without any work, stands at "
+        "the end.\n",
         "| request | server | requests/s | p99 | CPU per request | ratio | goal |",
         "|---|---|--:|--:|--:|--:|--:|",
     ]
     for row, rounds in results["ceiling"].items():
         top = load.middle(rounds)
         lines.append(figures(row, "ceiling", top, "1", ""))
-        for name in GOALS:
+        for name in (name for name in GOALS if row in results[name]):
             done = load.middle(results[name][row])
             goal = OTHER.get(row, GOALS).get(name)
             goal = f"≥ {goal:.2f}" if goal else ""

@@ -71,7 +71,7 @@ impl Issuer {
         let part = |value: Value| URL_SAFE_NO_PAD.encode(value.to_string());
         let header = part(json!({"alg": "EdDSA", "kid": "k"}));
         let (made, end) = (1_700_000_000_u64, 4_102_444_800_u64);
-        let claims = json!({"iss": self.url, "sub": "ann", "aud": "us", "iat": made, "exp": end});
+        let claims = json!({"iss": self.url, "sub": "ann", "aud": "us", "iat": made, "nbf": made, "exp": end});
         let claims = part(claims);
         let signed = format!("{header}.{claims}");
         let signature = self.key.sign(signed.as_bytes()).unwrap();

@@ -129,7 +129,7 @@ fn a_hangup_changes_the_log_level_and_a_mistake_is_told() {
 
     write("loud");
     signal(&child, "-HUP");
-    wait_for(&mut log, "log level not reloaded");
+    wait_for(&mut log, "log level and seals not reloaded");
     write("error");
     signal(&child, "-HUP");
     wait_for(&mut log, "reloading");
