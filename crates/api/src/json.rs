@@ -137,7 +137,7 @@ fn replace_lone_surrogates(json: &[u8]) -> Option<Vec<u8>> {
     Some(repaired)
 }
 
-/// The code unit of the `\uXXXX` at offset `at`.
+/// The code unit of the escape, `\u` and four hex digits, at offset `at`.
 fn unicode_escape(json: &[u8], at: usize) -> Option<u16> {
     let (prefix, hex) = json.get(at..at.checked_add(6)?)?.split_at_checked(2)?;
     if prefix != b"\\u" || !hex.iter().all(u8::is_ascii_hexdigit) {

@@ -51,18 +51,6 @@ fn a_token_wraps_and_opens() {
         eprintln!("skipped: SoftHSM2 is not installed (apt-get install softhsm2)");
         return;
     }
-    // About one of fifteen new tokens of SoftHSM2 refuses a mechanism that the others know. Why is not
-    // understood yet; what else goes wrong is no chance.
-    for _ in 0..4 {
-        match on_a_new_token() {
-            Err(log) if log.contains("MechanismInvalid") => eprintln!("another token: {log}"),
-            went => return went.unwrap(),
-        }
-    }
-    panic!("each of four tokens refused a mechanism");
-}
-
-fn on_a_new_token() -> Result<(), String> {
     let folder = tempfile::tempdir().unwrap();
     let here = folder.path();
     let tokens = here.join("tokens");
@@ -82,7 +70,9 @@ fn on_a_new_token() -> Result<(), String> {
         .concat(),
     );
     let aes = here.join("aes");
-    std::fs::write(&aes, keyfold_keys::rng::bytes::<32>()).unwrap();
+    // The import ends a key at its first zero byte.
+    let key = keyfold_keys::rng::bytes::<32>().map(|byte| byte.max(1));
+    std::fs::write(&aes, key).unwrap();
     let pair = here.join("pair.pem");
     let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256).unwrap();
     std::fs::write(&pair, key.serialize_pem()).unwrap();
@@ -106,10 +96,11 @@ fn on_a_new_token() -> Result<(), String> {
         .env("SOFTHSM2_CONF", here.join("softhsm2.conf"))
         .output()
         .unwrap();
-    match child.status.success() {
-        true => Ok(()),
-        false => Err(String::from_utf8_lossy(&child.stderr).into_owned()),
-    }
+    assert!(
+        child.status.success(),
+        "{}",
+        String::from_utf8_lossy(&child.stderr)
+    );
 }
 
 /// Does nothing unless it is the child of the other test.
@@ -155,9 +146,11 @@ async fn both_kinds_of_keys() {
             "pair:b2",
         ),
     ] {
-        let blob = seal(settings).wrap(&share()).await.unwrap();
+        let blob = seal(settings).wrap(&share()).await;
+        let blob = blob.unwrap_or_else(|e| panic!("{settings:?}: {e:?}"));
         assert_eq!(blob.key_id, name);
-        let again = seal(settings).unwrap(&blob).await.ok().unwrap();
+        let again = seal(settings).unwrap(&blob).await;
+        let again = again.unwrap_or_else(|e| panic!("{settings:?}: {e:?}"));
         assert!(again.ct_eq(&share()), "{settings:?}");
     }
 }
