@@ -70,7 +70,7 @@ impl System {
 
 impl Doors {
     pub(super) async fn share_terms(&self) -> Result<Reply, Error> {
-        Reply::bare(&self.0.share_terms().await?)
+        Reply::bare(&self.0.share_terms()?)
     }
 
     pub(super) async fn share_check(&self, call: &Call<'_>) -> Result<Reply, Error> {
@@ -81,7 +81,7 @@ impl Doors {
                 "is needed: the check of a share, in hex",
             ));
         };
-        let Some(share) = self.0.check_share(&check.to_ascii_lowercase()).await? else {
+        let Some(share) = self.0.check_share(&check.to_ascii_lowercase())? else {
             return Err(Error::bad(
                 "this is none of the shares of today: a mistyped one, one of another store, or one \
                  from before a rekey",

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::shares::Checks;
 use super::slot::Finding;
 use super::wrap::Given;
 use super::{Wraps, prove};
@@ -72,33 +73,29 @@ impl Core {
         Ok(all)
     }
 
-    /// What a share is checked with, for whoever holds one.
-    pub async fn share_terms(&self) -> Result<ShareTerms, Error> {
-        let (wraps, salt) = self.checks().await?;
+    /// What a share is checked with, for whoever holds one. From memory, as anybody may ask.
+    pub fn share_terms(&self) -> Result<ShareTerms, Error> {
+        let wraps = self.seals.wraps();
+        let salt = checks(&wraps)?.salt.clone();
         let (n, t) = wraps.split();
         Ok(ShareTerms { salt, n, t })
     }
 
     /// Which share, from 1, has the check; `None` when none of today's has. The share itself stays
     /// with its custodian.
-    pub async fn check_share(&self, check: &str) -> Result<Option<usize>, Error> {
-        let (wraps, _) = self.checks().await?;
-        let shares = wraps.shares.as_ref().and_then(|kept| kept.record.checks());
-        let found = shares.and_then(|checks| checks.find(check));
-        Ok(found.map(|at| at + 1))
+    pub fn check_share(&self, check: &str) -> Result<Option<usize>, Error> {
+        let wraps = self.seals.wraps();
+        Ok(checks(&wraps)?.find(check).map(|at| at + 1))
     }
+}
 
-    async fn checks(&self) -> Result<(Wraps, String), Error> {
-        let wraps = Wraps::load(&*self.storage).await?;
-        let Some(shares) = &wraps.shares else {
-            return Err(Error::bad("this store has no shares"));
-        };
-        let Some(checks) = shares.record.checks() else {
-            return Err(Error::bad(
-                "the shares of this store are older than the checks of shares: a rekey makes both",
-            ));
-        };
-        let salt = checks.salt.clone();
-        Ok((wraps, salt))
-    }
+fn checks(wraps: &Wraps) -> Result<&Checks, Error> {
+    let Some(shares) = &wraps.shares else {
+        return Err(Error::bad("this store has no shares"));
+    };
+    shares.record.checks().ok_or_else(|| {
+        Error::bad(
+            "the shares of this store are older than the checks of shares: a rekey makes both",
+        )
+    })
 }
