@@ -4,13 +4,10 @@
 //! its part itself; the part of the share holders is wrapped by the unseal key that their own shares
 //! give.
 
-use keyfold_secret::Secret;
-
-use crate::aead::NONCE_LEN;
 use crate::error::{Error, ShareError};
 use crate::hierarchy::{Wrapped, Wraps};
+use crate::shamir;
 use crate::unseal_key::{Share, UnsealKey};
-use crate::{rng, shamir};
 
 const FORMAT: u8 = 2;
 
@@ -49,29 +46,15 @@ impl Wraps<Share> for UnsealKey {
     type Context<'a> = &'a [u8];
 
     fn wrap(&self, child: &Share, context: &[u8]) -> Result<Wrapped<Share>, Error> {
-        let nonce = rng::bytes();
-        let mut sealed = child.as_bytes().to_vec();
-        self.cipher()?.seal(nonce, &aad(context), &mut sealed)?;
-        Ok(Wrapped::from_bytes(
-            [&[FORMAT], nonce.as_slice(), &sealed].concat(),
-        ))
+        let sealed = self.seal(FORMAT, context, child.as_bytes())?;
+        Ok(Wrapped::from_bytes(sealed))
     }
 
     fn unwrap(&self, wrapped: &Wrapped<Share>, context: &[u8]) -> Result<Share, Error> {
         let malformed = Error::Malformed("wrapped share");
-        let Some((&[FORMAT], rest)) = wrapped.as_bytes().split_first_chunk() else {
-            return Err(malformed);
-        };
-        let (nonce, sealed) = rest.split_first_chunk::<NONCE_LEN>().ok_or(malformed)?;
-        let mut sealed = Secret::new(sealed.to_vec());
-        let cipher = self.cipher()?;
-        let share = cipher.open(*nonce, &aad(context), sealed.expose_mut())?;
-        Share::from_bytes(share)
+        let share = self.reveal((FORMAT, malformed), context, wrapped.as_bytes())?;
+        Share::from_bytes(share.expose())
     }
-}
-
-fn aad(context: &[u8]) -> Vec<u8> {
-    [&[FORMAT], context].concat()
 }
 
 #[cfg(test)]

@@ -131,8 +131,38 @@ impl UnsealKey {
         Ok(Self(Protected::init_with(|key| key.copy_from_slice(bytes))))
     }
 
-    pub(crate) fn cipher(&self) -> Result<aead::Key, Error> {
+    fn cipher(&self) -> Result<aead::Key, Error> {
         aead::Key::new(Algorithm::Aes256Gcm, self.0.expose())
+    }
+
+    /// `format | nonce 12 | ciphertext | tag 16`, AES-256-GCM, AAD = format ‖ context: the one layout
+    /// of what an unseal key wraps.
+    pub(crate) fn seal(&self, format: u8, context: &[u8], child: &[u8]) -> Result<Vec<u8>, Error> {
+        let nonce = rng::bytes();
+        let mut sealed = child.to_vec();
+        let aad = [&[format], context].concat();
+        self.cipher()?.seal(nonce, &aad, &mut sealed)?;
+        Ok([&[format], nonce.as_slice(), &sealed].concat())
+    }
+
+    /// The way back; `malformed` is said of what has not even the layout.
+    pub(crate) fn reveal(
+        &self,
+        (format, malformed): (u8, Error),
+        context: &[u8],
+        wrapped: &[u8],
+    ) -> Result<Secret<Vec<u8>>, Error> {
+        let (found, rest) = wrapped.split_first().ok_or(malformed)?;
+        let (nonce, sealed) = rest.split_first_chunk::<NONCE_LEN>().ok_or(malformed)?;
+        if *found != format {
+            return Err(malformed);
+        }
+        let mut plain = Secret::new(sealed.to_vec());
+        let aad = [&[format], context].concat();
+        let cipher = self.cipher()?;
+        let len = cipher.open(*nonce, &aad, plain.expose_mut())?.len();
+        plain.expose_mut().truncate(len);
+        Ok(plain)
     }
 }
 
@@ -142,31 +172,15 @@ impl Wraps<RootKey> for UnsealKey {
     type Context<'a> = &'a [u8];
 
     fn wrap(&self, child: &RootKey, context: &[u8]) -> Result<Wrapped<RootKey>, Error> {
-        let nonce = rng::bytes();
-        let mut sealed = child.as_bytes().to_vec();
-        self.cipher()?.seal(nonce, &aad(context), &mut sealed)?;
-        Ok(Wrapped::from_bytes(
-            [&[FORMAT], nonce.as_slice(), &sealed].concat(),
-        ))
+        let sealed = self.seal(FORMAT, context, child.as_bytes())?;
+        Ok(Wrapped::from_bytes(sealed))
     }
 
     fn unwrap(&self, wrapped: &Wrapped<RootKey>, context: &[u8]) -> Result<RootKey, Error> {
-        let Some((&[FORMAT], rest)) = wrapped.as_bytes().split_first_chunk() else {
-            return Err(Error::Malformed("wrapped root key"));
-        };
-        let Some((nonce, sealed)) = rest.split_first_chunk::<NONCE_LEN>() else {
-            return Err(Error::Malformed("wrapped root key"));
-        };
-        let mut sealed = Secret::new(sealed.to_vec());
-        let key = self
-            .cipher()?
-            .open(*nonce, &aad(context), sealed.expose_mut())?;
-        RootKey::from_bytes(key)
+        let malformed = Error::Malformed("wrapped root key");
+        let key = self.reveal((FORMAT, malformed), context, wrapped.as_bytes())?;
+        RootKey::from_bytes(key.expose())
     }
-}
-
-fn aad(context: &[u8]) -> Vec<u8> {
-    [&[FORMAT], context].concat()
 }
 
 #[cfg(test)]
@@ -328,15 +342,8 @@ mod tests {
 
     #[test]
     fn a_sealed_key_of_another_length_is_malformed() {
-        let mut sealed = vec![7; 31];
-        key(1)
-            .cipher()
-            .ok()
-            .unwrap()
-            .seal([0; 12], &aad(AT), &mut sealed)
-            .unwrap();
-        let wrapped =
-            Wrapped::<RootKey>::from_bytes([&[FORMAT], [0; 12].as_slice(), &sealed].concat());
+        let sealed = key(1).seal(FORMAT, AT, &[7; 31]).unwrap();
+        let wrapped = Wrapped::<RootKey>::from_bytes(sealed);
         assert_eq!(
             key(1).unwrap(&wrapped, AT).err(),
             Some(Error::Malformed("root key"))
