@@ -21,34 +21,34 @@ const KEY_LEN: usize = 32;
 pub const KIND: SealKind = SealKind {
     name: "static",
     settings: &[
-        Setting {
-            name: "current_key",
-            variables: &[
+        Setting::new(
+            "current_key",
+            &[
                 "BAO_STATIC_SEAL_CURRENT_KEY",
                 "VAULT_STATIC_SEAL_CURRENT_KEY",
             ],
-        },
-        Setting {
-            name: "current_key_id",
-            variables: &[
+        ),
+        Setting::new(
+            "current_key_id",
+            &[
                 "BAO_STATIC_SEAL_CURRENT_KEY_ID",
                 "VAULT_STATIC_SEAL_CURRENT_KEY_ID",
             ],
-        },
-        Setting {
-            name: "previous_key",
-            variables: &[
+        ),
+        Setting::new(
+            "previous_key",
+            &[
                 "BAO_STATIC_SEAL_PREVIOUS_KEY",
                 "VAULT_STATIC_SEAL_PREVIOUS_KEY",
             ],
-        },
-        Setting {
-            name: "previous_key_id",
-            variables: &[
+        ),
+        Setting::new(
+            "previous_key_id",
+            &[
                 "BAO_STATIC_SEAL_PREVIOUS_KEY_ID",
                 "VAULT_STATIC_SEAL_PREVIOUS_KEY_ID",
             ],
-        },
+        ),
     ],
     idle: &[],
     make,

@@ -82,6 +82,13 @@ pub struct Setting {
     pub variables: &'static [&'static str],
 }
 
+impl Setting {
+    /// A setting and its variables.
+    pub const fn new(name: &'static str, variables: &'static [&'static str]) -> Self {
+        Self { name, variables }
+    }
+}
+
 /// A kind of seal that can be configured.
 pub struct SealKind {
     /// `static`, `transit`, …

@@ -27,17 +27,17 @@ use self::token::Open;
 pub const KIND: SealKind = SealKind {
     name: "pkcs11",
     settings: &[
-        setting("lib", &["BAO_HSM_LIB", "VAULT_HSM_LIB"]),
-        setting("slot", &["BAO_HSM_SLOT", "VAULT_HSM_SLOT"]),
-        setting(
+        Setting::new("lib", &["BAO_HSM_LIB", "VAULT_HSM_LIB"]),
+        Setting::new("slot", &["BAO_HSM_SLOT", "VAULT_HSM_SLOT"]),
+        Setting::new(
             "token_label",
             &["BAO_HSM_TOKEN_LABEL", "VAULT_HSM_TOKEN_LABEL"],
         ),
-        setting("pin", &["BAO_HSM_PIN", "VAULT_HSM_PIN"]),
-        setting("key_label", &["BAO_HSM_KEY_LABEL", "VAULT_HSM_KEY_LABEL"]),
-        setting("key_id", &["BAO_HSM_KEY_ID", "VAULT_HSM_KEY_ID"]),
-        setting("mechanism", &["BAO_HSM_MECHANISM", "VAULT_HSM_MECHANISM"]),
-        setting(
+        Setting::new("pin", &["BAO_HSM_PIN", "VAULT_HSM_PIN"]),
+        Setting::new("key_label", &["BAO_HSM_KEY_LABEL", "VAULT_HSM_KEY_LABEL"]),
+        Setting::new("key_id", &["BAO_HSM_KEY_ID", "VAULT_HSM_KEY_ID"]),
+        Setting::new("mechanism", &["BAO_HSM_MECHANISM", "VAULT_HSM_MECHANISM"]),
+        Setting::new(
             "rsa_oaep_hash",
             &["BAO_HSM_RSA_OAEP_HASH", "VAULT_HSM_RSA_OAEP_HASH"],
         ),
@@ -56,10 +56,6 @@ pub const KIND: SealKind = SealKind {
     ],
     make,
 };
-
-const fn setting(name: &'static str, variables: &'static [&'static str]) -> Setting {
-    Setting { name, variables }
-}
 
 /// A key of an HSM.
 struct Pkcs11 {

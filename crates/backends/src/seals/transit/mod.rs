@@ -25,50 +25,46 @@ use self::terms::Terms;
 pub const KIND: SealKind = SealKind {
     name: "transit",
     settings: &[
-        setting(
+        Setting::new(
             "address",
             &["VAULT_TRANSIT_SEAL_ADDR", "BAO_ADDR", "VAULT_ADDR"],
         ),
-        setting(
+        Setting::new(
             "token",
             &["VAULT_TRANSIT_SEAL_TOKEN", "BAO_TOKEN", "VAULT_TOKEN"],
         ),
-        setting(
+        Setting::new(
             "key_name",
             &["BAO_TRANSIT_SEAL_KEY_NAME", "VAULT_TRANSIT_SEAL_KEY_NAME"],
         ),
-        setting(
+        Setting::new(
             "mount_path",
             &[
                 "BAO_TRANSIT_SEAL_MOUNT_PATH",
                 "VAULT_TRANSIT_SEAL_MOUNT_PATH",
             ],
         ),
-        setting("namespace", &["BAO_NAMESPACE", "VAULT_NAMESPACE"]),
-        setting(
+        Setting::new("namespace", &["BAO_NAMESPACE", "VAULT_NAMESPACE"]),
+        Setting::new(
             "disable_renewal",
             &[
                 "BAO_TRANSIT_SEAL_DISABLE_RENEWAL",
                 "VAULT_TRANSIT_SEAL_DISABLE_RENEWAL",
             ],
         ),
-        setting("key_id_prefix", &[]),
-        setting("tls_ca_cert", &["BAO_CACERT", "VAULT_CACERT"]),
-        setting("tls_client_cert", &["BAO_CLIENT_CERT", "VAULT_CLIENT_CERT"]),
-        setting("tls_client_key", &["BAO_CLIENT_KEY", "VAULT_CLIENT_KEY"]),
-        setting(
+        Setting::new("key_id_prefix", &[]),
+        Setting::new("tls_ca_cert", &["BAO_CACERT", "VAULT_CACERT"]),
+        Setting::new("tls_client_cert", &["BAO_CLIENT_CERT", "VAULT_CLIENT_CERT"]),
+        Setting::new("tls_client_key", &["BAO_CLIENT_KEY", "VAULT_CLIENT_KEY"]),
+        Setting::new(
             "tls_server_name",
             &["BAO_TLS_SERVER_NAME", "VAULT_TLS_SERVER_NAME"],
         ),
-        setting("tls_skip_verify", &["BAO_SKIP_VERIFY", "VAULT_SKIP_VERIFY"]),
+        Setting::new("tls_skip_verify", &["BAO_SKIP_VERIFY", "VAULT_SKIP_VERIFY"]),
     ],
     idle: &[],
     make,
 };
-
-const fn setting(name: &'static str, variables: &'static [&'static str]) -> Setting {
-    Setting { name, variables }
-}
 
 /// A key of another server.
 struct Transit {

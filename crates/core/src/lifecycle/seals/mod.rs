@@ -111,10 +111,15 @@ impl Seals {
     /// What is configured is not what is stored: a seal waits for its wrap, or a wrap has no seal.
     pub(crate) fn is_unsettled(&self) -> bool {
         let (slots, wraps) = (self.slots(), self.wraps());
-        let active = |name: &str| slots.iter().any(|s| s.is_active() && s.name == name);
+        let waits = |slot: &Arc<Slot>| slot.is_active() && !wraps.seals.contains_key(&slot.name);
+        slots.iter().any(waits) || wraps.seals.keys().any(|name| !self.has(name))
+    }
+
+    /// An active seal stands behind the name.
+    fn has(&self, name: &str) -> bool {
+        let slots = self.slots();
         slots
             .iter()
-            .any(|s| s.is_active() && !wraps.seals.contains_key(&s.name))
-            || wraps.seals.keys().any(|name| !active(name))
+            .any(|slot| slot.is_active() && slot.name == name)
     }
 }

@@ -114,9 +114,7 @@ impl Core {
 
     /// Adds the removal of wraps that no active seal stands behind.
     fn without_owners(&self, mut batch: Batch, wraps: &Wraps, ways: usize) -> Batch {
-        let slots = self.seals.slots();
-        let active = |name: &str| slots.iter().any(|s| s.is_active() && s.name == name);
-        for name in wraps.seals.keys().filter(|name| !active(name)) {
+        for name in wraps.seals.keys().filter(|name| !self.seals.has(name)) {
             if ways < wraps.required() {
                 tracing::error!(
                     seal = name,
