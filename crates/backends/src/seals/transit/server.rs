@@ -1,5 +1,7 @@
 //! The other server, over HTTP.
 
+use std::error::Error;
+use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -125,10 +127,12 @@ impl Answer {
             404 => SealError::Refused(
                 "the other server answers 404: it has no such key, mount or namespace".into(),
             ),
-            400..=499 if code != 412 && code != 429 => SealError::Refused(format!(
-                "the other server answers {code}: {}",
-                self.reason()
-            )),
+            400..=499 if code != 412 && code != 429 => {
+                self.log();
+                SealError::Refused(format!(
+                    "the other server answers {code}: the log has its reason"
+                ))
+            }
             300..=399 => {
                 SealError::Down(format!("the other server answers {code}: ask another node"))
             }
@@ -140,25 +144,24 @@ impl Answer {
     /// The same for what was to be opened: a ciphertext that it does not take is not of its key.
     pub(super) fn opened(self) -> Result<Value, SealError> {
         match self.status {
-            StatusCode::BAD_REQUEST => Err(SealError::Foreign(format!(
-                "the other server does not open the wrap: {}",
-                self.reason()
-            ))),
+            StatusCode::BAD_REQUEST => {
+                self.log();
+                Err(SealError::Foreign(
+                    "the other server does not open the wrap: the log has its reason".into(),
+                ))
+            }
             _ => self.granted(),
         }
     }
 
-    /// Its first error, cut: it is another server's text.
-    fn reason(&self) -> String {
+    /// Its first error, cut: it is another server's text, and may name what only the log may.
+    fn log(&self) {
         let errors = self.body.get("errors").and_then(Value::as_array);
         let first = errors.and_then(|errors| errors.first()?.as_str());
         let plain = |c: &char| !c.is_control();
-        first
-            .unwrap_or("no reason given")
-            .chars()
-            .filter(plain)
-            .take(120)
-            .collect()
+        let reason = first.unwrap_or("no reason given").chars();
+        let reason: String = reason.filter(plain).take(120).collect();
+        tracing::info!(reason, "the server of a transit seal refuses");
     }
 }
 
@@ -230,15 +233,21 @@ impl Resolve for Elsewhere {
     }
 }
 
-/// The last cause says most: a refused connection, an unknown authority.
+/// The last cause says most: a refused connection, an unknown authority. As it may name hosts, it
+/// stands in the log, and its kind in the error.
 fn unreachable(error: &reqwest::Error) -> SealError {
-    let mut cause: &dyn std::error::Error = error;
+    let mut cause: &dyn Error = error;
     while let Some(deeper) = cause.source() {
         cause = deeper;
     }
-    let why = match error.is_timeout() {
-        true => "it takes too long".to_owned(),
-        false => cause.to_string(),
+    tracing::info!(%cause, "the server of a transit seal can't be reached");
+    let kind = cause.downcast_ref().map(io::Error::kind);
+    let why = match kind {
+        _ if error.is_timeout() => "it takes too long".to_owned(),
+        None | Some(ErrorKind::InvalidData | ErrorKind::Other) => {
+            "TLS or HTTP fails, and the log says why".to_owned()
+        }
+        Some(kind) => kind.to_string(),
     };
     SealError::Down(format!("the other server can't be reached: {why}"))
 }
