@@ -7,6 +7,7 @@
 //! So they cost the store nothing, and in turn can't be renewed, counted, found by an accessor or
 //! revoked alone. One dies at its end, or with its parent.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,31 +39,32 @@ const AAD: &[u8] = b"keyfold/1 batch token";
 /// As long as the id of an entity.
 const SOMEBODY: &str = "00000000-0000-0000-0000-000000000000";
 
-/// What one carries: see [`Token`] for the members.
+/// What one carries: see [`Token`] for the members. Borrowed from what is asked for, owned where it
+/// was read.
 #[derive(Serialize, Deserialize)]
-struct Carried {
+struct Carried<'a> {
     #[serde(rename = "p")]
-    policies: Vec<String>,
+    policies: Cow<'a, [String]>,
     #[serde(rename = "a")]
-    path: String,
+    path: Cow<'a, str>,
     #[serde(rename = "d")]
-    display_name: String,
+    display_name: Cow<'a, str>,
     #[serde(rename = "c")]
     created: Time,
     #[serde(rename = "t")]
     ttl: u64,
     #[serde(rename = "m", default, skip_serializing_if = "Option::is_none")]
-    meta: Option<BTreeMap<String, String>>,
+    meta: Option<Cow<'a, BTreeMap<String, String>>>,
     #[serde(rename = "u", default, skip_serializing_if = "Option::is_none")]
     parent: Option<Hash>,
-    #[serde(rename = "b", default, skip_serializing_if = "Vec::is_empty")]
-    bound_cidrs: Vec<IpNet>,
+    #[serde(rename = "b", default, skip_serializing_if = "<[IpNet]>::is_empty")]
+    bound_cidrs: Cow<'a, [IpNet]>,
     #[serde(rename = "e", default, skip_serializing_if = "Option::is_none")]
-    entity: Option<String>,
+    entity: Option<Cow<'a, str>>,
     #[serde(rename = "r", default, skip_serializing_if = "Option::is_none")]
-    role: Option<String>,
+    role: Option<Cow<'a, str>>,
     #[serde(rename = "o", default, skip_serializing_if = "Option::is_none")]
-    mount: Option<String>,
+    mount: Option<Cow<'a, str>>,
 }
 
 /// Reads the key; a store that was begun without one gets it now.
@@ -98,26 +100,26 @@ impl Tokens {
     /// Refuses what [`Tokens::carry`] would, before the entity that it is for is known.
     pub(super) fn check_carriable(&self, new: &NewToken) -> Result<(), Error> {
         let carried = Carried {
-            entity: Some(SOMEBODY.to_owned()),
+            entity: Some(SOMEBODY.into()),
             ..self.carriable(new)?
         };
         check_length(&json(&carried)?)
     }
 
-    fn carriable(&self, new: &NewToken) -> Result<Carried, Error> {
+    fn carriable<'a>(&self, new: &'a NewToken) -> Result<Carried<'a>, Error> {
         check(new)?;
         Ok(Carried {
-            policies: new.policies.clone(),
-            path: new.path.clone(),
-            display_name: new.display_name.clone(),
+            policies: (&*new.policies).into(),
+            path: (&*new.path).into(),
+            display_name: (&*new.display_name).into(),
             created: self.clock.now(),
             ttl: new.ttl,
-            meta: new.meta.clone(),
+            meta: new.meta.as_ref().map(Cow::Borrowed),
             parent: new.parent.clone(),
-            bound_cidrs: new.bound_cidrs.clone(),
-            entity: new.entity.clone(),
-            role: new.role.clone(),
-            mount: new.mount.clone(),
+            bound_cidrs: (&*new.bound_cidrs).into(),
+            entity: new.entity.as_deref().map(Cow::Borrowed),
+            role: new.role.as_deref().map(Cow::Borrowed),
+            mount: new.mount.as_deref().map(Cow::Borrowed),
         })
     }
 
@@ -127,12 +129,12 @@ impl Tokens {
         let (nonce, data) = sealed.split_first_chunk::<{ xaes::NONCE_LEN }>()?;
         let mut data = data.to_vec();
         let plain = self.batch_key.open(nonce, AAD, &mut data).ok()?;
-        let carried: Carried = serde_json::from_slice(plain).ok()?;
+        let carried: Carried<'_> = serde_json::from_slice(plain).ok()?;
         Some(Arc::new(carried.token(self.hash(text))))
     }
 }
 
-impl Carried {
+impl Carried<'_> {
     fn token(self, hash: Hash) -> Token {
         Token {
             hash,
@@ -140,7 +142,7 @@ impl Carried {
             policies: self.policies.into(),
             path: self.path.into(),
             display_name: self.display_name.into(),
-            meta: self.meta.map(Pairs::from),
+            meta: self.meta.map(|meta| Pairs::from(meta.into_owned())),
             num_uses: 0,
             spent: false,
             released: false,
