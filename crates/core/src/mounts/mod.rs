@@ -118,7 +118,7 @@ impl Mounts {
         Some((mount.clone(), rest))
     }
 
-    /// The path of the mount that serves a path.
+    /// Shows the path of the mount that serves a path, "" where none does; nothing is cloned for it.
     pub fn named<T>(&self, path: &str, see: impl FnOnce(&str) -> T) -> T {
         let table = self.table.load();
         see(table
