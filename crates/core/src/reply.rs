@@ -65,7 +65,7 @@ pub struct Reply {
     /// Remarks on the request.
     pub warnings: Vec<String>,
     /// A token that was made or renewed.
-    pub auth: Option<Auth>,
+    pub auth: Option<Box<Auth>>,
     /// Seconds that the answer may be kept, for engines that say so.
     pub lease_duration: u64,
     /// It may be kept for as long as the mount's leases last by default: the pipeline, which knows
@@ -125,7 +125,7 @@ impl Reply {
     /// 200 with a token.
     pub fn auth(auth: Auth) -> Self {
         Self {
-            auth: Some(auth),
+            auth: Some(Box::new(auth)),
             ..Self::default()
         }
     }
@@ -176,7 +176,7 @@ impl Reply {
                 data: data.as_ref().map(Json::bytes),
                 wrap_info: self.wrap.as_deref(),
                 warnings: &self.warnings,
-                auth: self.auth.as_ref(),
+                auth: self.auth.as_deref(),
                 ..Envelope::default()
             }
             .write(form == Form::Injected),

@@ -20,6 +20,8 @@ const ROUNDS: usize = 4;
 pub(super) struct Caches {
     standings: Cache<String, Arc<Standing>>,
     groups: Cache<String, Arc<Group>>,
+    /// Ids of entities by an alias that they had when it was looked for.
+    bearers: Cache<String, Arc<str>>,
     /// Grows with every change of a group: what was worked out from groups before is void.
     generation: AtomicU64,
 }
@@ -29,6 +31,7 @@ impl Caches {
         Self {
             standings: Cache::new(ENTITIES),
             groups: Cache::new(GROUPS),
+            bearers: Cache::new(ENTITIES),
             generation: AtomicU64::new(1),
         }
     }
@@ -77,6 +80,15 @@ impl Caches {
         once(&self.groups, id, read).await
     }
 
+    /// Which entity had an alias of late; whether it still has it is for the caller to see.
+    pub fn bearer(&self, alias: &str) -> Option<Arc<str>> {
+        self.bearers.get(alias)
+    }
+
+    pub fn note_bearer(&self, alias: String, id: String) {
+        self.bearers.insert(alias, id.into());
+    }
+
     pub fn forget_entity(&self, id: &str) {
         self.standings.remove(id);
     }
@@ -91,6 +103,7 @@ impl Caches {
     pub fn clear(&self) {
         self.standings.clear();
         self.groups.clear();
+        self.bearers.clear();
         self.generation.fetch_add(1, Ordering::AcqRel);
     }
 }

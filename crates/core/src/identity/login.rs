@@ -60,11 +60,7 @@ impl Identity {
 
     /// The entity where nothing is new about it, as at almost every login: nothing is written.
     async fn settled(&self, known: &Known<'_>) -> Result<Option<Arc<Standing>>, Error> {
-        let key = self.alias_name_key(known.mount, known.name);
-        let Some(id) = self.leads_to(&key).await? else {
-            return Ok(None);
-        };
-        let Some(standing) = self.standing(&id).await? else {
+        let Some(standing) = self.bearer(known).await? else {
             return Ok(None);
         };
         let Some(says) = known.says else {
@@ -83,6 +79,25 @@ impl Identity {
         // Fewer than its record names: some group is gone or has lost its alias.
         let all = standing.direct == standing.entity.groups.len();
         Ok(Some(standing).filter(|_| told && all && present == wanted))
+    }
+
+    /// The entity that bears an alias. Memory only says where to look: what counts is that the entity
+    /// has the alias now.
+    async fn bearer(&self, known: &Known<'_>) -> Result<Option<Arc<Standing>>, Error> {
+        let place = [known.mount, "\0", known.name].concat();
+        if let Some(id) = self.cache.bearer(&place)
+            && let Some(standing) = self.standing(&id).await?
+            && aliased(&standing.entity, known.mount, known.name).is_ok()
+        {
+            return Ok(Some(standing));
+        }
+        let key = self.alias_name_key(known.mount, known.name);
+        let Some(id) = self.leads_to(&key).await? else {
+            return Ok(None);
+        };
+        let standing = self.standing(&id).await?;
+        self.cache.note_bearer(place, id);
+        Ok(standing)
     }
 
     /// Finds or makes the entity, and writes what is new.

@@ -262,6 +262,7 @@ async fn completed(
     };
     if let Some(auth) = answer.auth.as_mut().filter(|a| !a.entity_id.is_empty())
         && let Some(standing) = Box::pin(vault.identity.standing(&auth.entity_id)).await?
+        && !standing.policies.is_empty()
     {
         auth.policies = standing.with(&auth.token_policies);
         auth.identity_policies.clone_from(&standing.policies);

@@ -9,6 +9,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -86,14 +87,14 @@ pub(super) async fn open_key(view: &View) -> Result<xaes::Key, Error> {
 impl Tokens {
     /// Makes one: nothing is written.
     pub(super) fn carry(&self, new: NewToken) -> Result<(Arc<Token>, Secret<String>), Error> {
-        let carried = self.carriable(&new)?;
-        let mut data = json(&carried)?;
-        check_length(&data)?;
+        let created = self.clock.now();
+        let mut data = json(&carried(&new, created)?)?;
+        check_length(data.len())?;
         let nonce = keyfold_keys::rng::bytes::<{ xaes::NONCE_LEN }>();
         let tag = self.batch_key.seal(&nonce, AAD, &mut data)?;
         let sealed = [&nonce[..], &data, &tag].concat();
         let text = format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(sealed));
-        let token = carried.token(self.hash(&text));
+        let token = token(new, created, self.hash(&text));
         Ok((Arc::new(token), Secret::new(text)))
     }
 
@@ -101,26 +102,12 @@ impl Tokens {
     pub(super) fn check_carriable(&self, new: &NewToken) -> Result<(), Error> {
         let carried = Carried {
             entity: Some(SOMEBODY.into()),
-            ..self.carriable(new)?
+            ..carried(new, self.clock.now())?
         };
-        check_length(&json(&carried)?)
-    }
-
-    fn carriable<'a>(&self, new: &'a NewToken) -> Result<Carried<'a>, Error> {
-        check(new)?;
-        Ok(Carried {
-            policies: (&*new.policies).into(),
-            path: (&*new.path).into(),
-            display_name: (&*new.display_name).into(),
-            created: self.clock.now(),
-            ttl: new.ttl,
-            meta: new.meta.as_ref().map(Cow::Borrowed),
-            parent: new.parent.clone(),
-            bound_cidrs: (&*new.bound_cidrs).into(),
-            entity: new.entity.as_deref().map(Cow::Borrowed),
-            role: new.role.as_deref().map(Cow::Borrowed),
-            mount: new.mount.as_deref().map(Cow::Borrowed),
-        })
+        let mut length = Length(0);
+        serde_json::to_writer(&mut length, &carried)
+            .map_err(|_| Error::Bug("a batch token that can't be written"))?;
+        check_length(length.0)
     }
 
     /// The token that a text carries; none where we did not make it.
@@ -130,45 +117,96 @@ impl Tokens {
         let mut data = data.to_vec();
         let plain = self.batch_key.open(nonce, AAD, &mut data).ok()?;
         let carried: Carried<'_> = serde_json::from_slice(plain).ok()?;
-        Some(Arc::new(carried.token(self.hash(text))))
+        let created = carried.created;
+        let token = token(carried.into(), created, self.hash(text));
+        Some(Arc::new(token))
     }
 }
 
-impl Carried<'_> {
-    fn token(self, hash: Hash) -> Token {
-        Token {
-            hash,
-            accessor: Box::default(),
-            policies: self.policies.into(),
-            path: self.path.into(),
-            display_name: self.display_name.into(),
-            meta: self.meta.map(|meta| Pairs::from(meta.into_owned())),
-            num_uses: 0,
-            spent: false,
-            released: false,
-            created: self.created,
-            creation_ttl: self.ttl,
-            granted_ttl: self.ttl,
-            explicit_max_ttl: 0,
-            period: 0,
-            renewable: false,
-            expires: Some(self.created.plus(Duration::from_secs(self.ttl))),
-            renewed: None,
-            parent: self.parent,
-            depth: 0,
+/// What a text has to carry; an error where only a record could keep it.
+fn carried(new: &NewToken, created: Time) -> Result<Carried<'_>, Error> {
+    check(new)?;
+    Ok(Carried {
+        policies: (&*new.policies).into(),
+        path: (&*new.path).into(),
+        display_name: (&*new.display_name).into(),
+        created,
+        ttl: new.ttl,
+        meta: new.meta.as_ref().map(Cow::Borrowed),
+        parent: new.parent.clone(),
+        bound_cidrs: (&*new.bound_cidrs).into(),
+        entity: new.entity.as_deref().map(Cow::Borrowed),
+        role: new.role.as_deref().map(Cow::Borrowed),
+        mount: new.mount.as_deref().map(Cow::Borrowed),
+    })
+}
+
+impl From<Carried<'_>> for NewToken {
+    fn from(carried: Carried<'_>) -> Self {
+        Self {
+            policies: carried.policies.into_owned(),
+            path: carried.path.into_owned(),
+            display_name: carried.display_name.into_owned(),
+            ttl: carried.ttl,
+            meta: carried.meta.map(Cow::into_owned),
+            parent: carried.parent,
             kind: Kind::Batch,
-            bound_cidrs: self.bound_cidrs.into(),
-            entity: self.entity.map(Box::from),
-            role: self.role.map(Box::from),
-            mount: self.mount.map(Box::from),
-            internal: Pairs::default(),
+            bound_cidrs: carried.bound_cidrs.into_owned(),
+            entity: carried.entity.map(Cow::into_owned),
+            role: carried.role.map(Cow::into_owned),
+            mount: carried.mount.map(Cow::into_owned),
+            ..Self::default()
         }
     }
 }
 
+fn token(new: NewToken, created: Time, hash: Hash) -> Token {
+    Token {
+        hash,
+        accessor: Box::default(),
+        policies: new.policies.into(),
+        path: new.path.into(),
+        display_name: new.display_name.into(),
+        meta: new.meta.map(Pairs::from),
+        num_uses: 0,
+        spent: false,
+        released: false,
+        created,
+        creation_ttl: new.ttl,
+        granted_ttl: new.ttl,
+        explicit_max_ttl: 0,
+        period: 0,
+        renewable: false,
+        expires: Some(created.plus(Duration::from_secs(new.ttl))),
+        renewed: None,
+        parent: new.parent,
+        depth: 0,
+        kind: Kind::Batch,
+        bound_cidrs: new.bound_cidrs.into(),
+        entity: new.entity.map(Box::from),
+        role: new.role.map(Box::from),
+        mount: new.mount.map(Box::from),
+        internal: Pairs::default(),
+    }
+}
+
+/// Counts what is written.
+struct Length(usize);
+
+impl io::Write for Length {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 /// What is too much for one text is refused: by the length of the plaintext.
-fn check_length(data: &[u8]) -> Result<(), Error> {
-    let sealed = xaes::NONCE_LEN + data.len() + TAG_LEN;
+fn check_length(plaintext: usize) -> Result<(), Error> {
+    let sealed = xaes::NONCE_LEN + plaintext + TAG_LEN;
     if PREFIX.len() + (sealed * 4).div_ceil(3) > LONGEST {
         return Err(Error::bad(format!(
             "a batch token carries its policies and metadata, and this one would be longer than \

@@ -29,6 +29,7 @@ pub(crate) async fn grant(
     let Some(login) = answer.login.take() else {
         return Ok(answer);
     };
+    let mut login = *login;
     let params = &login.params;
     let remote = request.remote.map(|remote| remote.ip().to_canonical());
     if !params.admits(remote) {
@@ -47,7 +48,7 @@ pub(crate) async fn grant(
         policies,
         path: request.path.clone(),
         display_name: display_name(mount, &login),
-        meta: (!login.metadata.is_empty()).then(|| login.metadata.clone()),
+        meta: Some(std::mem::take(&mut login.metadata)).filter(|meta| !meta.is_empty()),
         num_uses: params.num_uses,
         ttl: granted.ttl,
         explicit_max_ttl: params.explicit_max_ttl,
@@ -56,7 +57,7 @@ pub(crate) async fn grant(
         kind,
         bound_cidrs: bound(params, remote),
         mount: Some(mount.accessor.clone()),
-        internal: login.internal.clone(),
+        internal: std::mem::take(&mut login.internal),
         ..NewToken::default()
     };
     // Nobody in particular has no entity.
@@ -65,7 +66,7 @@ pub(crate) async fn grant(
         new.entity = Some(entity(vault, mount, &login).await?);
     }
     let (token, text) = vault.tokens.create(new).await?;
-    answer.auth = Some(reply::auth(&token, Some(text), granted.ttl));
+    answer.auth = Some(Box::new(reply::auth(&token, Some(text), granted.ttl)));
     Ok(answer)
 }
 

@@ -1,13 +1,15 @@
 //! Logging in, and what a renewal gives.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use ipnet::IpNet;
 use keyfold_api::weak;
 use keyfold_core::error::Error;
 use keyfold_core::ports::auth::Login;
 use keyfold_core::ports::engine::Call;
 use keyfold_core::reply::Reply;
-use keyfold_core::tokens::{Token, TokenParams};
+use keyfold_core::tokens::{Token, TokenParams, admits};
 use keyfold_secret::Secret;
 use serde::Deserialize;
 
@@ -77,7 +79,7 @@ impl AppRole {
             }
         };
         match (admitted, role) {
-            (Ok(secret), Some(role)) => Ok(Reply::login(login(&role, secret))),
+            (Ok(secret), Some(role)) => Ok(Reply::login(login(&role, secret.as_deref()))),
             (Err(Refusal::Told(error)), _) => Err(error),
             _ => {
                 self.store.idle(READS.saturating_sub(reads)).await?;
@@ -96,22 +98,22 @@ impl AppRole {
         role: &Role,
         key: &str,
         call: &Call<'_>,
-    ) -> Result<Result<Option<SecretId>, Refusal>, Error> {
-        let stored = self.store.secret(key).await?;
-        let Some((secret, _)) = stored.filter(|(secret, _)| !secret.is_over(call.now)) else {
+    ) -> Result<Result<Option<Arc<SecretId>>, Refusal>, Error> {
+        let stored = self.store.standing_secret(key).await?;
+        let Some(secret) = stored.filter(|secret| !secret.is_over(call.now)) else {
             return Ok(Err(Refusal::Silent));
         };
         if !role.admits(call.remote) || !secret.admits(call.remote) {
             return Ok(Err(Refusal::Told(far(call))));
         }
-        if !params(role, Some(&secret)).admits(call.remote) {
+        if !admits(token_cidrs(role, Some(&secret)), call.remote) {
             return Ok(Err(Refusal::Told(Error::Denied)));
         }
         if secret.num_uses == 0 {
             return Ok(Ok(Some(secret)));
         }
         let spent = self.store.spend(names, &role.uid, key, call.now).await?;
-        Ok(spent.map(Some).ok_or(Refusal::Silent))
+        Ok(spent.map(|s| Some(Arc::new(s))).ok_or(Refusal::Silent))
     }
 
     /// What a token may have when it is renewed: what its role says by now.
@@ -125,7 +127,7 @@ impl AppRole {
 }
 
 /// A role that asks for no secret id: the address is all there is to check.
-fn alone(role: &Role, call: &Call<'_>) -> Result<Option<SecretId>, Refusal> {
+fn alone(role: &Role, call: &Call<'_>) -> Result<Option<Arc<SecretId>>, Refusal> {
     match role.admits(call.remote) && role.token.admits(call.remote) {
         true => Ok(None),
         false => Err(Refusal::Silent),
@@ -140,17 +142,15 @@ fn far(call: &Call<'_>) -> Error {
     ))
 }
 
-fn params(role: &Role, secret: Option<&SecretId>) -> TokenParams {
-    let mut params = role.token.clone();
-    if let Some(secret) = secret.filter(|secret| !secret.token_bound_cidrs.is_empty()) {
-        params.bound_cidrs.clone_from(&secret.token_bound_cidrs);
-    }
-    params
+/// Addresses that may use the token: the secret id's, or else the role's.
+fn token_cidrs<'a>(role: &'a Role, secret: Option<&'a SecretId>) -> &'a [IpNet] {
+    let own = secret.map(|secret| secret.token_bound_cidrs.as_slice());
+    own.filter(|own| !own.is_empty())
+        .unwrap_or(&role.token.bound_cidrs)
 }
 
-fn login(role: &Role, secret: Option<SecretId>) -> Login {
-    let params = params(role, secret.as_ref());
-    let mut metadata = secret.map(|secret| secret.metadata).unwrap_or_default();
+fn login(role: &Role, secret: Option<&SecretId>) -> Login {
+    let mut metadata = secret.map_or_else(BTreeMap::new, |secret| secret.metadata.clone());
     metadata.insert(ROLE.to_owned(), role.name.clone());
     Login {
         alias: role.role_id.clone(),
@@ -159,6 +159,9 @@ fn login(role: &Role, secret: Option<SecretId>) -> Login {
         display_name: String::new(),
         metadata,
         internal: BTreeMap::from([(ROLE.to_owned(), role.name.clone())]),
-        params,
+        params: TokenParams {
+            bound_cidrs: token_cidrs(role, secret).to_vec(),
+            ..role.token.clone()
+        },
     }
 }

@@ -116,8 +116,10 @@ impl AppRole {
             if let Some(place) = secret.place(&role.uid, tag) {
                 batch = batch.put(place, Vec::new());
             }
-            let batch = batch.put(key, json(&secret)?);
+            let batch = batch.put(key.clone(), json(&secret)?);
             self.store.view.commit(batch).await?;
+            // One that had ended may have had the same text.
+            self.store.forget_secret(&key);
             Ok(secret)
         };
         let secret = self.store.view.change(text, attempt).await?;
@@ -221,8 +223,10 @@ impl AppRole {
             }
             Ok(())
         };
-        self.store.view.change(key, attempt).await?;
-        Ok(Reply::none())
+        let done = self.store.view.change(key, attempt).await;
+        // Also where nobody knows whether it was done.
+        self.store.forget_secret(key);
+        done.map(|()| Reply::none())
     }
 
     async fn role_of(&self, call: &Call<'_>) -> Result<(Role, Revision), Error> {

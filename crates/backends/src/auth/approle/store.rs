@@ -16,7 +16,7 @@ use super::secret::SecretId;
 
 /// The length of a role id, a secret id or an accessor at most.
 pub(super) const ID: usize = 4096;
-/// Roles in memory at most.
+/// Roles, and secret ids, in memory at most.
 const CACHED: usize = 10_000;
 const HMAC_KEY: &str = "hmac-key";
 pub(super) const ROLES: &str = "role/";
@@ -30,6 +30,8 @@ pub(super) struct Store {
     names: OnceLock<Arc<Names>>,
     /// By role id; only those that are there.
     roles: Cache<String, Arc<Role>>,
+    /// By key; only those that are there and good for any number of logins.
+    secrets: Cache<String, Arc<SecretId>>,
 }
 
 /// What an accessor stands for.
@@ -48,6 +50,7 @@ impl Store {
             clock,
             names: OnceLock::new(),
             roles: Cache::new(CACHED),
+            secrets: Cache::new(CACHED),
         }
     }
 
@@ -93,12 +96,11 @@ impl Store {
         names: &Names,
         role_id: &str,
     ) -> Result<(Option<Arc<Role>>, usize), Error> {
-        let key = names.role_id(role_id);
         let place = match self.roles.get_value_or_guard_async(role_id).await {
             Ok(role) => return Ok((Some(role), 0)),
             Err(place) => place,
         };
-        let Some((name, _)) = self.view.read::<String>(&key).await? else {
+        let Some((name, _)) = self.view.read::<String>(&names.role_id(role_id)).await? else {
             return Ok((None, 1));
         };
         // It may have got another id since.
@@ -151,8 +153,31 @@ impl Store {
         self.roles.remove(role_id);
     }
 
+    /// A secret id as logins look at it: from memory, where it is there and no login changes it.
+    pub async fn standing_secret(&self, key: &str) -> Result<Option<Arc<SecretId>>, Error> {
+        let place = match self.secrets.get_value_or_guard_async(key).await {
+            Ok(secret) => return Ok(Some(secret)),
+            Err(place) => place,
+        };
+        let Some((secret, _)) = self.secret(key).await? else {
+            return Ok(None);
+        };
+        let secret = Arc::new(secret);
+        if secret.num_uses == 0 {
+            // Refused when it was removed meanwhile.
+            let _ = place.insert(secret.clone());
+        }
+        Ok(Some(secret))
+    }
+
+    /// Drops a secret id from memory, after the commit that made or removed it.
+    pub fn forget_secret(&self, key: &str) {
+        self.secrets.remove(key);
+    }
+
     /// A key of the view changed elsewhere.
     pub fn invalidate(&self, key: &str) {
+        self.forget_secret(key);
         // Its id is not in the key.
         if let Some(name) = key.strip_prefix(ROLES) {
             self.roles.retain(|_, role| role.name != name);
@@ -162,6 +187,7 @@ impl Store {
     /// Anything may have changed.
     pub fn invalidate_all(&self) {
         self.roles.clear();
+        self.secrets.clear();
     }
 
     /// The secret id at a key of the view.
