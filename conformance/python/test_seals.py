@@ -1,13 +1,15 @@
-"""Seals on what other people built: the transit engine of OpenBao."""
+"""Seals on what other people built: the transit engine of OpenBao, the KMS of moto."""
 
 import contextlib
 import os
 import signal
 import socket
 import subprocess
+import sys
 import time
 from pathlib import Path
 
+import boto3
 import hvac
 import pytest
 
@@ -78,7 +80,57 @@ def test_transit_of_a_stock_server(tmp_path):
             assert read["data"]["data"] == {"b": "c"}
         outer.auth.token.revoke(token)
         with keyfold(tmp_path, seal) as client:
-            failing = lambda: client.sys.read_seal_status()["seals_failing"][0]["condition"] == "refused"
-            until(failing, "a dead token is told")
+            until(lambda: failing(client) == "refused", "a dead token is told")
             client.sys.submit_unseal_key(share)
             assert not client.sys.is_sealed()
+
+
+@contextlib.contextmanager
+def kms(folder: Path):
+    """A KMS in memory; yields a client of it, and its address."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    address = f"http://127.0.0.1:{port}"
+    with open(folder / "moto.log", "wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)], stdout=log, stderr=log
+        )
+    try:
+        client = boto3.client(
+            "kms", endpoint_url=address, region_name="eu-west-1", aws_access_key_id="id", aws_secret_access_key="secret"
+        )
+        until(lambda: client.list_keys() is not None, "the KMS answers")
+        yield client, address
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_kms(tmp_path):
+    with kms(tmp_path) as (outer, address):
+        key = outer.create_key()["KeyMetadata"]["KeyId"]
+        seal = (
+            f'seal "awskms" {{ region = "eu-west-1" kms_key_id = "{key}" endpoint = "{address}"\n'
+            'access_key = "id" secret_key = "secret" }'
+        )
+        with keyfold(tmp_path, seal) as client:
+            share, root = begin(client)
+            assert not client.sys.is_sealed()
+            client.token = root
+            report = client.read("sys/seal-backend-status")["data"]["backends"][0]
+            assert report["healthy"] and report["key_id"].endswith(key)
+        with keyfold(tmp_path, seal) as client:
+            until(lambda: not client.sys.is_sealed(), "the KMS opens it")
+        with keyfold(tmp_path, seal.replace(key, "00000000-0000-0000-0000-000000000000")) as client:
+            until(lambda: failing(client) == "refused", "a key that is not there is told")
+            client.sys.submit_unseal_key(share)
+            assert not client.sys.is_sealed()
+    with keyfold(tmp_path, seal) as client:
+        until(lambda: failing(client) == "down", "a KMS that is away is told")
+        client.sys.submit_unseal_key(share)
+        assert not client.sys.is_sealed()
+
+
+def failing(client):
+    return client.sys.read_seal_status()["seals_failing"][0]["condition"]

@@ -1,5 +1,6 @@
 //! Seals: what opens the store without people, a file or a folder each.
 
+mod awskms;
 mod pkcs11;
 mod settings;
 mod static_key;
@@ -8,4 +9,4 @@ mod transit;
 use keyfold_core::ports::seal::SealKind;
 
 /// All of them.
-pub static KINDS: [SealKind; 3] = [static_key::KIND, transit::KIND, pkcs11::KIND];
+pub static KINDS: [SealKind; 4] = [static_key::KIND, transit::KIND, pkcs11::KIND, awskms::KIND];
