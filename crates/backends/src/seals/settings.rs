@@ -1,8 +1,11 @@
-//! Reads the settings of a seal: needed ones, numbers, and values that lie in a file or in the
-//! environment.
+//! Reads what a seal is given: settings, needed ones, values that lie in a file or in the
+//! environment; and the words of another server.
 
 use keyfold_core::ports::seal::{SettingError, Settings};
 use keyfold_secret::Secret;
+
+/// Of another server's reason, characters.
+const LONGEST_REASON: usize = 200;
 
 /// A setting that may be absent; an empty one is.
 pub(super) fn text<'a>(settings: &'a Settings, name: &str) -> Option<&'a str> {
@@ -56,6 +59,12 @@ pub(super) struct Revealed {
     pub bytes: Secret<Vec<u8>>,
     /// Then it may be bytes that are no text.
     pub from_file: bool,
+}
+
+/// What another server says, for the log: cut, and without what steers a terminal.
+pub(super) fn plain(text: &str) -> String {
+    let visible = |c: &char| !c.is_control();
+    text.chars().filter(visible).take(LONGEST_REASON).collect()
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use reqwest::redirect::Policy;
 use reqwest::{Certificate, Client, Identity, StatusCode, Url};
 use serde_json::Value;
 
-use super::super::settings::{flag, needed, secret, text};
+use super::super::settings::{flag, needed, plain, secret, text};
 
 /// How long an answer may take, and how long the connection for it.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -158,9 +158,7 @@ impl Answer {
     fn log(&self) {
         let errors = self.body.get("errors").and_then(Value::as_array);
         let first = errors.and_then(|errors| errors.first()?.as_str());
-        let plain = |c: &char| !c.is_control();
-        let reason = first.unwrap_or("no reason given").chars();
-        let reason: String = reason.filter(plain).take(120).collect();
+        let reason = plain(first.unwrap_or("no reason given"));
         tracing::info!(reason, "the server of a transit seal refuses");
     }
 }

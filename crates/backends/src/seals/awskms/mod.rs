@@ -4,48 +4,49 @@
 //! those that are configured, else those that the SDK finds: the environment, a profile, a web
 //! identity, the instance's role.
 
+mod fault;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use aws_config::meta::region::RegionProviderChain;
 use aws_sdk_kms::Client;
 use aws_sdk_kms::config::timeout::TimeoutConfig;
 use aws_sdk_kms::config::{BehaviorVersion, Credentials, Region};
-use aws_sdk_kms::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_kms::error::SdkError;
+use aws_sdk_kms::operation::decrypt::DecryptError;
 use aws_sdk_kms::primitives::Blob as Bytes;
-use aws_smithy_http_client::tls::Provider;
-use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use keyfold_core::ports::seal::{Blob, Seal, SealError, SealKind, Setting, SettingError, Settings};
 use keyfold_keys::Share;
 use tokio::sync::OnceCell;
 
+use self::fault::DENIED;
 use super::settings::{needed, secret, text};
 
 /// How long one call may take, all its attempts together.
 const TIMEOUT: Duration = Duration::from_secs(10);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Where the key is, when nothing says it.
+const REGION: &str = "us-east-1";
 
 /// The kind, for the wiring.
 pub const KIND: SealKind = SealKind {
     name: "awskms",
     settings: &[
-        setting("region", &["AWS_REGION", "AWS_DEFAULT_REGION"]),
-        setting("access_key", &["AWS_ACCESS_KEY_ID"]),
-        setting("secret_key", &["AWS_SECRET_ACCESS_KEY"]),
-        setting("session_token", &["AWS_SESSION_TOKEN"]),
-        setting(
+        Setting::new("region", &["AWS_REGION", "AWS_DEFAULT_REGION"]),
+        Setting::new("access_key", &["AWS_ACCESS_KEY_ID"]),
+        Setting::new("secret_key", &["AWS_SECRET_ACCESS_KEY"]),
+        Setting::new("session_token", &["AWS_SESSION_TOKEN"]),
+        Setting::new(
             "kms_key_id",
             &["BAO_AWSKMS_SEAL_KEY_ID", "VAULT_AWSKMS_SEAL_KEY_ID"],
         ),
-        setting("endpoint", &["AWS_KMS_ENDPOINT"]),
+        Setting::new("endpoint", &["AWS_KMS_ENDPOINT"]),
     ],
     idle: &[],
     make,
 };
-
-const fn setting(name: &'static str, variables: &'static [&'static str]) -> Setting {
-    Setting { name, variables }
-}
 
 struct AwsKms {
     key: String,
@@ -109,20 +110,15 @@ impl AwsKms {
     }
 
     async fn connect(&self) -> Client {
-        let provider = Provider::Rustls(CryptoMode::AwsLc);
-        let http = aws_smithy_http_client::Builder::new()
-            .tls_provider(provider)
-            .build_https();
         let timeouts = TimeoutConfig::builder()
             .operation_timeout(TIMEOUT)
             .connect_timeout(CONNECT_TIMEOUT)
             .build();
-        let mut loader = aws_config::defaults(BehaviorVersion::latest())
-            .http_client(http)
-            .timeout_config(timeouts);
-        if let Some(region) = &self.region {
-            loader = loader.region(Region::new(region.clone()));
-        }
+        let mut loader = aws_config::defaults(BehaviorVersion::latest()).timeout_config(timeouts);
+        loader = match &self.region {
+            Some(region) => loader.region(Region::new(region.clone())),
+            None => loader.region(RegionProviderChain::default_provider().or_else(REGION)),
+        };
         if let Some(credentials) = &self.credentials {
             loader = loader.credentials_provider(credentials.clone());
         }
@@ -131,6 +127,25 @@ impl AwsKms {
         }
         Client::new(&loader.load().await)
     }
+
+    /// An alias may have moved on to another key since.
+    fn is_alias(&self) -> bool {
+        self.key.starts_with("alias/") || self.key.contains(":alias/")
+    }
+
+    /// A KMS that knows the wrap's key may say no more than that it is not this seal's business.
+    fn unopened(&self, error: &SdkError<DecryptError>, wrapped_by: &str) -> SealError {
+        let denied = error.as_service_error().and_then(fault::code) == Some(DENIED);
+        if denied && !self.is_alias() && id(wrapped_by) != id(&self.key) {
+            return SealError::Foreign("the wrap is of another key of the KMS".into());
+        }
+        fault::of(error)
+    }
+}
+
+/// A key's id, of the id itself or of an ARN; replicas of a key in other regions share it.
+fn id(key: &str) -> &str {
+    key.rsplit_once('/').map_or(key, |(_, id)| id)
 }
 
 #[async_trait]
@@ -138,7 +153,7 @@ impl Seal for AwsKms {
     async fn wrap(&self, share: &Share) -> Result<Blob, SealError> {
         let call = self.client().await.encrypt().key_id(&self.key);
         let answer = call.plaintext(Bytes::new(share.as_bytes())).send().await;
-        let answer = answer.map_err(|error| fault(&error))?;
+        let answer = answer.map_err(|error| fault::of(&error))?;
         let bytes = answer.ciphertext_blob().ok_or_else(odd)?;
         Ok(Blob {
             key_id: answer.key_id().unwrap_or(&self.key).to_owned(),
@@ -147,51 +162,23 @@ impl Seal for AwsKms {
     }
 
     async fn unwrap(&self, blob: &Blob) -> Result<Share, SealError> {
-        // With the key's name, so that a ciphertext of another key of the account opens nothing.
-        let call = self.client().await.decrypt().key_id(&self.key);
+        // With the key's name, so that a ciphertext of another key opens nothing. Of an alias the
+        // KMS looks which key it was.
+        let key = (!self.is_alias()).then(|| self.key.clone());
+        let call = self.client().await.decrypt().set_key_id(key);
         let answer = call
             .ciphertext_blob(Bytes::new(blob.bytes.as_slice()))
             .send()
             .await;
-        let answer = answer.map_err(|error| fault(&error))?;
+        let answer = answer.map_err(|error| self.unopened(&error, &blob.key_id))?;
         let share = answer.plaintext().ok_or_else(odd)?;
-        Share::from_bytes(share.as_ref()).map_err(|_| odd())
+        let none = |_| SealError::Foreign("what the KMS opened is no share".into());
+        Share::from_bytes(share.as_ref()).map_err(none)
     }
 }
 
 fn odd() -> SealError {
-    SealError::Refused("the KMS's answer has no data".into())
-}
-
-/// By the code that the KMS answers; its texts may name accounts.
-fn fault<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>) -> SealError {
-    let SdkError::ServiceError(service) = error else {
-        return match error {
-            SdkError::ConstructionFailure(_) => {
-                SealError::Refused("no credentials or no region for the KMS were found".into())
-            }
-            SdkError::TimeoutError(_) => SealError::Down("the KMS takes too long".into()),
-            _ => SealError::Down("the KMS can't be reached".into()),
-        };
-    };
-    let code = service.err().code().unwrap_or("no code");
-    match code {
-        "InvalidCiphertextException" | "IncorrectKeyException" => {
-            SealError::Foreign(format!("the KMS does not open the wrap: {code}"))
-        }
-        "NotFoundException" => SealError::Refused("the KMS has no such key".into()),
-        "DisabledException"
-        | "KMSInvalidStateException"
-        | "InvalidKeyUsageException"
-        | "InvalidGrantTokenException"
-        | "AccessDeniedException"
-        | "UnrecognizedClientException"
-        | "InvalidClientTokenId"
-        | "InvalidSignatureException"
-        | "ExpiredTokenException"
-        | "ValidationException" => SealError::Refused(format!("the KMS refuses: {code}")),
-        _ => SealError::Down(format!("the KMS fails: {code}")),
-    }
+    SealError::Refused("the KMS's answer is none to the question".into())
 }
 
 #[cfg(test)]
