@@ -54,37 +54,45 @@ class Tool:
 
 def one_file(tool, ram, mib, rounds):
     """Seconds for each program, and the peak memory of keyfold on a pipe."""
-    source, out = ram / "source", ram / "out"
+    source, out, sealed = ram / "source", ram / "out", ram / "sealed.kf"
     fill(source, mib)
     identity = ram / "identity"
     subprocess.run(["age-keygen", "-o", identity], check=True, capture_output=True)
     recipient = subprocess.run(["age-keygen", "-y", identity], check=True, capture_output=True, text=True)
-    sealed = ram / "sealed.kf"
-    tool.run("encrypt", "--key", "transit/payments", "-o", sealed, source)
-    commands = {
+    writing = {
         "cp": lambda: subprocess.run(["cp", source, out], check=True),
         "age": lambda: subprocess.run(
             ["age", "-r", recipient.stdout.strip(), "-o", out, source], check=True
         ),
         "keyfold encrypt": lambda: tool.run("encrypt", "--key", "transit/payments", "-o", out, source),
-        "keyfold decrypt": lambda: tool.run("decrypt", "-o", out, sealed),
     }
+    times = timed(writing, out, mib, rounds)
+    out.rename(sealed)
+    reading = {"keyfold decrypt": lambda: tool.run("decrypt", "-o", out, sealed)}
+    times |= timed(reading, out, mib, rounds)
+    if subprocess.run(["cmp", "-s", source, out]).returncode:
+        raise RuntimeError("the decrypted file differs from the source")
+    out.unlink()
+    sealed.unlink()
+    return times, pipe_peak_mib(tool, source)
+
+
+def timed(commands, out, mib, rounds):
+    """Median seconds of each command, in interleaved rounds; what the last one wrote stays."""
     times = {name: [] for name in commands}
     for turn in range(rounds):
         for name, command in commands.items():
             note(f"round {turn + 1} of {rounds}: {name}, {mib} MiB")
             # A virtual machine's host takes freed memory back after a while, and the first touch of such a page costs
-            # more than all that is to be measured: so each timed run follows an untimed one of the same program.
+            # more than all that is to be measured: so each timed run follows an untimed one of the same program, and
+            # no more lies on the RAM disk than it has to.
             out.unlink(missing_ok=True)
             command()
             out.unlink()
             start = time.perf_counter()
             command()
             times[name].append(time.perf_counter() - start)
-    if subprocess.run(["cmp", "-s", source, out]).returncode:
-        raise RuntimeError("the decrypted file differs from the source")
-    out.unlink()
-    return {name: median(list_) for name, list_ in times.items()}, pipe_peak_mib(tool, source)
+    return {name: median(list_) for name, list_ in times.items()}
 
 
 def pipe_peak_mib(tool, source):
