@@ -93,6 +93,18 @@ impl UnsealKey {
             .collect()
     }
 
+    /// The key that the shares give, of which `threshold` are enough.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`UnsealKey::from_shares`] and [`UnsealKey::from_share_of_one`].
+    pub fn of(shares: &[Share], threshold: u8) -> Result<Self, Error> {
+        match (threshold, shares) {
+            (1, [only]) => Self::from_share_of_one(only),
+            (_, shares) => Self::from_shares(shares),
+        }
+    }
+
     /// The key that two or more shares give: a wrong one, without notice, when they are too few,
     /// changed, or of different sets.
     ///

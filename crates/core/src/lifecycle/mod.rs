@@ -9,6 +9,7 @@
 //! [`Sealed`] has no barrier, [`Unsealed`] has no shares. A request holds the state it began with;
 //! sealing swaps the state and waits until the last request has let go, which wipes the keys.
 
+mod ceremony;
 mod dev;
 mod init;
 mod open;
@@ -22,10 +23,11 @@ use std::time::Duration;
 
 use arc_swap::{ArcSwap, Guard};
 
+pub(crate) use self::ceremony::{Cover, Insider, RootTokenStatus, uncover};
 pub use self::dev::DevVault;
 pub use self::init::{Initialized, Shares};
 pub use self::sealed::{Progress, Sealed};
-pub(crate) use self::seals::Seals;
+pub(crate) use self::seals::{FOREIGN, Seals};
 use self::seals::Wraps;
 pub use self::seals::{Condition, Rehearsed, SealConfig, ShamirSeal, ShareTerms, Tried};
 pub use self::status::{SealReport, SealStatus};

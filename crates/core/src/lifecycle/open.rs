@@ -14,7 +14,7 @@ use crate::initialize;
 use crate::ports::storage::Revision;
 
 /// What clients know a wrong unseal key by.
-const WRONG_KEY: &str = "unable to retrieve stored keys: invalid key: failed to decrypt keys from \
+pub(super) const WRONG_KEY: &str = "unable to retrieve stored keys: invalid key: failed to decrypt keys from \
                          storage: cipher: message authentication failed";
 
 impl Core {

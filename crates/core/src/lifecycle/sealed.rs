@@ -73,11 +73,7 @@ impl Sealed {
             return Ok(Step::More);
         }
         let shares = std::mem::take(&mut *round).shares;
-        let key = match (threshold, shares.as_slice()) {
-            (1, [only]) => UnsealKey::from_share_of_one(only),
-            (_, shares) => UnsealKey::from_shares(shares),
-        };
-        let key = key.map_err(|_| {
+        let key = UnsealKey::of(&shares, threshold).map_err(|_| {
             Error::bad("the given shares do not fit together; all of them have to be given again")
         })?;
         Ok(Step::Enough(key))

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 
+use super::ceremony::Ceremonies;
 use super::{Core, Seals, Settings};
 use crate::audit::Broker;
 use crate::barrier::{Barrier, Rotated, SYSTEM, View};
@@ -65,6 +66,8 @@ pub struct Unsealed {
     /// Who we are.
     pub cluster: Cluster,
     pub(super) seals: Arc<Seals>,
+    /// What share holders are at.
+    pub(super) ceremonies: Ceremonies,
     /// While no seal is known to give it without people.
     root: Mutex<Option<Arc<RootKey>>>,
     stopping: AtomicBool,
@@ -120,6 +123,7 @@ impl Unsealed {
             clock,
             cluster,
             seals: core.seals.clone(),
+            ceremonies: Ceremonies::default(),
             root: Mutex::new(root.map(Arc::new)),
             stopping: AtomicBool::new(false),
         });

@@ -247,7 +247,7 @@ fn decode<T: serde::de::DeserializeOwned>(call: &Call<'_>) -> Result<T, Error> {
 }
 
 /// A share as hex or base64.
-fn share(text: &str) -> Result<Share, Error> {
+pub(super) fn share(text: &str) -> Result<Share, Error> {
     let not_a_share = || Error::bad("'key' must be a valid hex or base64 string");
     let fits = |bytes: &Secret<Vec<u8>>| bytes.expose().len() >= SHARE_MIN;
     let hexed = hex::decode(text).ok().map(Secret::new).filter(fits);

@@ -7,7 +7,9 @@ mod cors;
 mod counters;
 mod doors;
 mod explain;
+mod generate_root;
 mod health;
+mod insider;
 mod keys;
 mod leases;
 mod locked_users;
@@ -80,6 +82,7 @@ impl Engine for System {
                 openapi::rows(),
                 cluster::rows(),
                 rehearsal::rows(),
+                generate_root::rows(),
                 counters::rows(),
                 machine::rows(),
                 plugins::rows(),

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Doors, Row, System};
 use crate::error::Error;
-use crate::lifecycle::Rehearsed;
+use crate::lifecycle::{FOREIGN, Rehearsed};
 use crate::ports::engine::Call;
 use crate::reply::Reply;
 use crate::request::Op;
@@ -82,10 +82,7 @@ impl Doors {
             ));
         };
         let Some(share) = self.0.check_share(&check.to_ascii_lowercase())? else {
-            return Err(Error::bad(
-                "this is none of the shares of today: a mistyped one, one of another store, or one \
-                 from before a rekey",
-            ));
+            return Err(Error::bad(FOREIGN));
         };
         let (n, t) = self.0.shares();
         Reply::bare(&Share { share, n, t })

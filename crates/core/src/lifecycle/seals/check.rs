@@ -9,6 +9,10 @@ use super::{Wraps, prove};
 use crate::error::Error;
 use crate::lifecycle::Core;
 
+/// What is said of a share that is none.
+pub(crate) const FOREIGN: &str = "this is none of the shares of today: a mistyped one, one of \
+                                  another store, or one from before a rekey";
+
 /// What the rehearsal of one seal showed.
 #[derive(Debug, Clone, Serialize)]
 pub struct Rehearsed {

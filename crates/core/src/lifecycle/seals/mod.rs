@@ -26,6 +26,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use tokio::sync::Notify;
 
+pub(crate) use self::check::FOREIGN;
 pub use self::check::{Rehearsed, ShareTerms};
 pub(super) use self::fetch::{Fetched, prove};
 pub use self::health::Condition;

@@ -133,6 +133,14 @@ impl ShamirSeal {
         self.root_key.is_some() || self.part.is_some()
     }
 
+    /// Whether it is one of these shares, as far as its check tells: `None` where the shares are
+    /// older than the checks of shares.
+    pub(in crate::lifecycle) fn knows(&self, share: &Share) -> Option<bool> {
+        let checks = self.checks.as_ref()?;
+        let salt = hex::decode(&checks.salt).ok()?;
+        Some(checks.find(&hex::encode(share.check(&salt))).is_some())
+    }
+
     pub(super) fn membership(&self) -> Option<&Membership> {
         self.of.as_ref()
     }

@@ -1,0 +1,40 @@
+//! What people do together on an open vault: shares, given one after another, for one purpose.
+//!
+//! A ceremony is known in memory only: sealing, or the end of the process, ends it and changes
+//! nothing. There is one of a kind at a time, and it holds no more shares than its threshold.
+
+mod gathering;
+mod root_token;
+
+use tokio::sync::Mutex;
+
+pub(crate) use self::root_token::{Cover, RootTokenStatus, uncover};
+
+/// The ceremonies of an open vault.
+#[derive(Default)]
+pub(crate) struct Ceremonies {
+    root_token: Mutex<Option<root_token::Attempt>>,
+}
+
+/// What an outsider does not have: whoever is to end, or to begin anew, what others are at shows it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Insider<'a> {
+    /// A token that may.
+    Token,
+    /// The nonce, as given.
+    Nonce(Option<&'a str>),
+}
+
+/// What an outsider is told.
+const NOT_YOURS: &str = "shares were given already: to end this takes its nonce, or a token that may";
+
+impl Insider<'_> {
+    /// Whether a ceremony may be ended: one that no share was given to yet by anybody, as nothing is
+    /// lost with it.
+    fn may_end(self, nonce: &str, shares: usize) -> bool {
+        match self {
+            Self::Token => true,
+            Self::Nonce(given) => shares == 0 || given == Some(nonce),
+        }
+    }
+}
