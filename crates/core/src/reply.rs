@@ -1,11 +1,14 @@
 //! What a handler answers.
 
+use std::future::Future;
+
 use keyfold_api::Seconds;
 use keyfold_api::envelope::{Auth, Envelope, WrapInfo};
 use serde::Serialize;
 
 use crate::error::Error;
 use crate::ports::auth::Login;
+use crate::ports::engine::Future_;
 use crate::tokens::TokenParams;
 
 /// The bytes of a JSON value that was serialised once and is carried through as it is.
@@ -53,6 +56,24 @@ pub enum Form {
     Exact,
 }
 
+/// What waits for an answer to be on its way.
+pub struct After(Box<dyn FnOnce() -> Future_<'static, ()> + Send + Sync>);
+
+impl After {
+    /// It is run at most once.
+    pub fn new<F>(work: impl FnOnce() -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        Self(Box::new(|| Box::pin(work())))
+    }
+
+    /// Does it: the answer has been handed to the network.
+    pub async fn run(self) {
+        (self.0)().await;
+    }
+}
+
 /// An answer. Without data, auth and warnings it is a 204.
 #[derive(Default)]
 pub struct Reply {
@@ -80,6 +101,8 @@ pub struct Reply {
     pub max_ttl: Option<u64>,
     /// Where the answer is kept instead.
     pub wrap: Option<Box<WrapInfo>>,
+    /// What is done once the answer was written out; nothing where it could not be.
+    pub after: Option<After>,
     /// Who has logged in: the pipeline makes the token and puts it into `auth`.
     pub login: Option<Box<Login>>,
 }

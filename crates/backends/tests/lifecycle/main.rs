@@ -18,6 +18,7 @@ mod machine;
 mod many;
 mod people;
 mod quorum;
+mod rekey;
 mod renewals;
 mod seals;
 mod shelf;

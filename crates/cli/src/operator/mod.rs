@@ -1,7 +1,10 @@
 //! `keyfold operator`: the seal and the keys below it.
 
+mod ceremony;
+mod generate_root;
 mod init;
 mod key_status;
+mod rekey;
 mod rotate;
 mod seal;
 mod share;
@@ -24,6 +27,12 @@ pub(crate) enum Operator {
     Seal(seal::SealArgs),
     /// Check a share
     Share(share::ShareArgs),
+    /// Make a new root token, by giving shares
+    GenerateRoot(generate_root::GenerateRootArgs),
+    /// Make new shares in the place of the old ones, by giving these
+    Rekey(rekey::RekeyArgs),
+    /// The same with a token besides; of a store that only shares open, a new root key is made too
+    RotateKeys(rekey::RekeyArgs),
     /// Put a new KEK in place, under which all mount keys are wrapped anew
     Rotate,
     /// Show the KEK's term, its age and its use
@@ -37,6 +46,9 @@ pub(crate) fn run(session: &Session, operator: Operator) -> Result<Exit, CliErro
         Operator::Unseal(args) => unseal::run(session, args),
         Operator::Seal(args) => return seal::run(session, &args),
         Operator::Share(args) => share::run(session, args),
+        Operator::GenerateRoot(args) => generate_root::run(session, args),
+        Operator::Rekey(args) => rekey::run(session, args, rekey::Family::Rekey),
+        Operator::RotateKeys(args) => rekey::run(session, args, rekey::Family::Rotate),
         Operator::Rotate => rotate::run(session),
         Operator::KeyStatus => key_status::run(session),
     };

@@ -40,7 +40,7 @@ pub struct Barrier {
 /// The keyring, and the commit that stored it. What wraps a dek demands that it still is the stored
 /// one: a dek under a term that somebody else has retired would never open again.
 struct Held {
-    keyring: Keyring,
+    keyring: Arc<Keyring>,
     revision: Revision,
 }
 
@@ -71,7 +71,10 @@ impl Barrier {
         }
         Ok(Self {
             storage,
-            keyring: ArcSwap::from_pointee(Held { keyring, revision }),
+            keyring: ArcSwap::from_pointee(Held {
+                keyring: Arc::new(keyring),
+                revision,
+            }),
             deks: Mutex::new(deks),
         })
     }
@@ -160,10 +163,26 @@ impl Barrier {
         let revision = self.storage.commit(batch).await.map_err(overtaken)?;
         let term = new.active().term;
         self.keyring.store(Arc::new(Held {
-            keyring: new,
+            keyring: Arc::new(new),
             revision,
         }));
         Ok(Rotated { term, deks: count })
+    }
+
+    /// The same keyring under another root key, in the commit that does the rest of `batch`: the
+    /// wraps of that root key.
+    ///
+    /// The caller holds the lock that also covers creating and removing mounts.
+    pub(crate) async fn rewrap(&self, root: &RootKey, batch: Batch) -> Result<(), Error> {
+        let old = self.keyring.load_full();
+        let wrapped = root.wrap(&old.keyring, KEYRING.as_bytes())?;
+        let batch = batch
+            .unchanged(KEYRING, old.revision)
+            .put(KEYRING, wrapped.into_bytes());
+        let revision = self.storage.commit(batch).await.map_err(overtaken)?;
+        let keyring = old.keyring.clone();
+        self.keyring.store(Arc::new(Held { keyring, revision }));
+        Ok(())
     }
 
     /// The store below.

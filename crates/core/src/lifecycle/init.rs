@@ -42,7 +42,7 @@ impl Shares {
         }
     }
 
-    fn checked(of: &str, shares: i64, threshold: i64) -> Result<Self, Error> {
+    pub(super) fn checked(of: &str, shares: i64, threshold: i64) -> Result<Self, Error> {
         let wrong = |what: &str| Err(Error::bad(format!("invalid {of} configuration: {what}")));
         if shares < 1 {
             return wrong("shares must be at least one");

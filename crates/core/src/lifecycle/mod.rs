@@ -23,12 +23,15 @@ use std::time::Duration;
 
 use arc_swap::{ArcSwap, Guard};
 
-pub(crate) use self::ceremony::{Cover, Insider, RootTokenStatus, uncover};
+pub(crate) use self::ceremony::{
+    Cover, Family, Insider, NewShares, RekeyStatus, Rekeyed, RootTokenStatus, Terms, Verification,
+    Verified, uncover,
+};
 pub use self::dev::DevVault;
 pub use self::init::{Initialized, Shares};
 pub use self::sealed::{Progress, Sealed};
 pub(crate) use self::seals::{FOREIGN, Seals};
-use self::seals::Wraps;
+use self::seals::{Set, Wraps};
 pub use self::seals::{Condition, Rehearsed, SealConfig, ShamirSeal, ShareTerms, Tried};
 pub use self::status::{SealReport, SealStatus};
 pub use self::unsealed::Unsealed;
@@ -119,6 +122,12 @@ impl Core {
             None => (State::Uninit, Wraps::default()),
             Some(_) => {
                 let wraps = Wraps::load(&*config.storage).await?;
+                if wraps.set(Set::Next).is_some() {
+                    tracing::warn!(
+                        "two sets of shares open this store, as it is not known that the answer of \
+                         a rekey was received: the first that is used stays"
+                    );
+                }
                 (State::Sealed(Arc::default()), wraps)
             }
         };

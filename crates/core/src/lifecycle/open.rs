@@ -5,7 +5,7 @@ use std::sync::Arc;
 use keyfold_keys::{Keyring, RootKey, Share};
 
 use super::sealed::Step;
-use super::seals::{Fetched, Tried, Wraps, prove};
+use super::seals::{Fetched, Set, Tried, Wraps, prove};
 use super::unsealed::Unsealed;
 use super::{Core, Sealed, State};
 use crate::barrier::{Barrier, KEYRING};
@@ -28,24 +28,28 @@ impl Core {
             State::Unsealed(_) => return Ok(()),
             State::Sealed(sealed) => sealed,
         };
-        let Some(shares) = self.seals.wraps().shares.clone() else {
+        let known = self.seals.wraps();
+        // A foreign share is tried with the others, as one of today's.
+        let set = known.set_of(&share).unwrap_or(Set::Today);
+        let Some(shares) = known.set(set) else {
             return Err(Error::bad(
                 "this store has no shares: its seals open it, or nothing does",
             ));
         };
-        let Step::Enough(unseal) = sealed.give(share, shares.record.threshold)? else {
+        let Step::Enough(unseal) = sealed.give(share, set, shares.record.threshold)? else {
             return Ok(());
         };
         // What is stored counts, not what was read when the server started.
         let wraps = Wraps::load(&*self.storage).await?;
-        let stored = wraps.shares.as_ref().map_or(&shares.record, |s| &s.record);
-        let tried = stored.attempt(&unseal);
+        let stored = wraps.set(set).or(wraps.shares.as_ref()).unwrap_or(shares);
+        let tried = stored.record.attempt(&unseal);
         drop(unseal);
         self.seals.note(wraps);
         let root = match tried? {
             Tried::Opens(root) => root,
             Tried::Part(part) => {
                 sealed.keep(part);
+                self.shares_used(set).await;
                 return self.open_together(sealed).await;
             }
             Tried::Wrong => return Err(Error::bad(WRONG_KEY)),
@@ -59,8 +63,17 @@ impl Core {
         let damaged = || Error::corrupt(KEYRING);
         let keyring = prove(&*self.storage, &root).await?.ok_or_else(damaged)?;
         self.enter(keyring, Some(root)).await?;
+        self.shares_used(set).await;
         tracing::info!("vault is unsealed");
         Ok(())
+    }
+
+    /// Where there are two sets of shares, the one that was used stays. If that can't be stored now,
+    /// both open it as before.
+    async fn shares_used(&self, set: Set) {
+        if let Err(error) = self.seals.settle_shares(&*self.storage, set, None).await {
+            tracing::warn!(%error, "two sets of shares open the store still");
+        }
     }
 
     /// Opens the vault with what people gave and what seals give, if that is enough by now. If not,

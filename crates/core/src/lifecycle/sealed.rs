@@ -4,6 +4,7 @@ use std::sync::{Mutex, PoisonError};
 
 use keyfold_keys::{Share, UnsealKey};
 
+use super::seals::Set;
 use crate::error::Error;
 use crate::id;
 
@@ -20,7 +21,14 @@ pub struct Sealed {
 #[derive(Default)]
 struct Round {
     nonce: String,
-    shares: Vec<Share>,
+    shares: Vec<(Set, Share)>,
+}
+
+impl Round {
+    /// Shares of one set.
+    fn of(&self, set: Set) -> usize {
+        self.shares.iter().filter(|(of, _)| *of == set).count()
+    }
 }
 
 /// How far a round of shares is.
@@ -28,6 +36,8 @@ struct Round {
 pub struct Progress {
     /// Different shares given.
     pub given: usize,
+    /// They are of the second of two sets.
+    pub of_next: bool,
     /// Names the round, while one is under way.
     pub nonce: String,
 }
@@ -52,27 +62,31 @@ impl Sealed {
     /// How far the round is.
     pub fn progress(&self) -> Progress {
         let round = self.round();
+        let [today, next] = [Set::Today, Set::Next].map(|set| round.of(set));
         Progress {
-            given: round.shares.len(),
+            given: today.max(next),
+            of_next: next > today,
             nonce: round.nonce.clone(),
         }
     }
 
-    /// Takes a share; the same one twice counts once. With the last one the round is over,
+    /// Takes a share; the same one twice counts once. With the last one of a set the round is over,
     /// whatever comes of it, and the shares are wiped.
-    pub(super) fn give(&self, share: Share, threshold: u8) -> Result<Step, Error> {
+    pub(super) fn give(&self, share: Share, set: Set, threshold: u8) -> Result<Step, Error> {
         let mut round = self.round();
-        if round.shares.iter().any(|known| known.ct_eq(&share)) {
+        if round.shares.iter().any(|(_, known)| known.ct_eq(&share)) {
             return Ok(Step::More);
         }
         if round.shares.is_empty() {
             round.nonce = id::uuid();
         }
-        round.shares.push(share);
-        if round.shares.len() < usize::from(threshold) {
+        round.shares.push((set, share));
+        if round.of(set) < usize::from(threshold) {
             return Ok(Step::More);
         }
-        let shares = std::mem::take(&mut *round).shares;
+        let given = std::mem::take(&mut *round).shares;
+        let of_set = given.into_iter().filter(|(of, _)| *of == set);
+        let shares: Vec<_> = of_set.map(|(_, share)| share).collect();
         let key = UnsealKey::of(&shares, threshold).map_err(|_| {
             Error::bad("the given shares do not fit together; all of them have to be given again")
         })?;

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::seals::{Condition, Slot, Wraps};
+use super::seals::{Condition, Set, Slot, Wraps};
 use super::{Core, Progress, State};
 use crate::error::Error;
 
@@ -38,6 +38,16 @@ pub struct SealStatus {
     /// Where several ways have to open it together.
     #[serde(skip_serializing_if = "Option::is_none")]
     quorum: Option<Together>,
+    /// A second set of shares opens it too, until one of the two is used.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shares_next: Option<Split>,
+}
+
+/// Shares that are enough, and shares that there are.
+#[derive(Debug, Clone, Serialize)]
+struct Split {
+    t: u8,
+    n: u8,
 }
 
 /// How many ways it takes.
@@ -156,7 +166,14 @@ impl Core {
             server: "keyfold",
             seals_failing: self.failing_seals(),
             quorum: None,
+            shares_next: None,
         };
+        let wraps = self.seals.wraps();
+        let next = wraps.set(Set::Next).map(|kept| &kept.record);
+        status.shares_next = next.map(|next| Split {
+            t: next.threshold,
+            n: next.shares,
+        });
         let require = self.seals.wraps().required();
         if require > 1 {
             let shares_given = match &*self.state() {
@@ -171,8 +188,15 @@ impl Core {
         match &*self.state() {
             State::Uninit => status.initialized = false,
             State::Sealed(sealed) => {
-                let Progress { given, nonce } = sealed.progress();
+                let Progress {
+                    given,
+                    of_next,
+                    nonce,
+                } = sealed.progress();
                 (status.progress, status.nonce) = (given, nonce);
+                if let Some(next) = next.filter(|_| of_next) {
+                    (status.t, status.n) = (next.threshold, next.shares);
+                }
             }
             State::Unsealed(vault) => {
                 status.sealed = false;

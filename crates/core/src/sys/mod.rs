@@ -24,6 +24,7 @@ mod policies;
 mod process;
 mod quotas;
 mod rehearsal;
+mod rekey;
 mod remount;
 mod resultant;
 mod tools;
@@ -83,6 +84,7 @@ impl Engine for System {
                 cluster::rows(),
                 rehearsal::rows(),
                 generate_root::rows(),
+                rekey::rows(),
                 counters::rows(),
                 machine::rows(),
                 plugins::rows(),

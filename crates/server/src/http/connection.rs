@@ -14,6 +14,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 
+use super::outgoing::{Telling, Written};
 use super::service::{self, Site};
 use super::unreadable::Unreadable;
 
@@ -57,15 +58,18 @@ pub async fn serve<I>(
 {
     let activity = Arc::new(Activity::default());
     let idle_timeout = site.limits.idle_timeout;
+    let written = Written::new(protocol);
+    let io = Telling::new(io, Arc::clone(&written));
     let service = service_fn({
         let activity = Arc::clone(&activity);
         move |request| {
             let (site, activity) = (Arc::clone(&site), Arc::clone(&activity));
+            let written = Arc::clone(&written);
             async move {
                 activity.begun.fetch_add(1, Ordering::Relaxed);
                 let answer = service::answer(&site, remote, request).await;
                 activity.ended.fetch_add(1, Ordering::Relaxed);
-                Ok::<_, Infallible>(answer)
+                Ok::<_, Infallible>(answer.map(|body| body.on(&written)))
             }
         }
     });

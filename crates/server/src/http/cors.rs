@@ -2,19 +2,18 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use http::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
     ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_METHOD,
     CACHE_CONTROL, ORIGIN, VARY,
 };
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
-use http_body_util::Full;
 use keyfold_core::Core;
 use keyfold_core::cors::{Cors, Origin};
 
 use super::encode::Answer;
 use super::failure::Failure;
+use super::outgoing::Outgoing;
 
 const METHODS: [&str; 7] = ["DELETE", "GET", "OPTIONS", "POST", "PUT", "LIST", "SCAN"];
 /// Seconds for which a browser need not ask again.
@@ -50,7 +49,7 @@ impl Page {
         if request.method() != Method::OPTIONS {
             return None;
         }
-        let mut answer = Response::new(Full::new(Bytes::new()));
+        let mut answer = Response::new(Outgoing::default());
         let headers = answer.headers_mut();
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if !METHODS.iter().any(|known| method == known) {

@@ -1,20 +1,19 @@
 //! Answers as bytes.
 
-use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, STRICT_TRANSPORT_SECURITY};
 use http::{HeaderValue, Response, StatusCode};
-use http_body_util::Full;
 use keyfold_api::error;
 use keyfold_core::Reply;
 
 use super::failure::{Failure, FailureBody};
+use super::outgoing::Outgoing;
 use crate::config::listener::ExtraHeader;
 
 /// An answer as hyper takes it.
-pub type Answer = Response<Full<Bytes>>;
+pub type Answer = Response<Outgoing>;
 
 /// A reply of core.
-pub fn reply(request_id: &str, reply: &Reply) -> Answer {
+pub fn reply(request_id: &str, reply: Reply) -> Answer {
     let usual = if reply.is_empty() {
         StatusCode::NO_CONTENT
     } else {
@@ -29,7 +28,7 @@ pub fn reply(request_id: &str, reply: &Reply) -> Answer {
         let headers = answer.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(media));
     }
-    answer
+    answer.map(|body| body.before(reply.after))
 }
 
 /// An error.
@@ -53,11 +52,11 @@ pub fn add_headers(answer: &mut Answer, headers: &[ExtraHeader]) {
 
 /// The same answer without its body, for HEAD.
 pub fn without_body(answer: Answer) -> Answer {
-    answer.map(|_| Full::default())
+    answer.map(|_| Outgoing::default())
 }
 
 fn answer(status: StatusCode, body: Vec<u8>) -> Answer {
-    let mut answer = Response::new(Full::new(Bytes::from(body)));
+    let mut answer = Response::new(Outgoing::new(body));
     *answer.status_mut() = status;
     let headers = answer.headers_mut();
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -88,14 +87,14 @@ mod tests {
 
     #[tokio::test]
     async fn forms_of_an_answer() {
-        let nothing = reply("id", &Reply::none());
+        let nothing = reply("id", Reply::none());
         assert_eq!(nothing.headers()["cache-control"], "no-store");
         assert_eq!(nothing.headers()["content-type"], "application/json");
         assert_eq!(text(nothing).await, (204, String::new()));
 
         let enveloped = text(reply(
             "id",
-            &Reply {
+            Reply {
                 data: data(),
                 ..Reply::default()
             },
@@ -114,7 +113,7 @@ mod tests {
             ..Reply::default()
         };
         assert!(
-            text(reply("id", &injected))
+            text(reply("id", injected))
                 .await
                 .1
                 .starts_with(r#"{"k":1,"request_id":"id","#)
@@ -127,11 +126,11 @@ mod tests {
             ..Reply::default()
         };
         assert_eq!(
-            text(reply("id", &bare)).await,
+            text(reply("id", bare)).await,
             (503, "{\"k\":1}\n".to_owned())
         );
 
-        let warned = text(reply("id", &Reply::none().warn("w"))).await;
+        let warned = text(reply("id", Reply::none().warn("w"))).await;
         assert_eq!(warned.0, 200);
         assert!(
             warned
@@ -139,7 +138,7 @@ mod tests {
                 .contains(r#""data":null,"wrap_info":null,"warnings":["w"]"#)
         );
 
-        let bare_status = text(reply("id", &Reply::none().with_status(404))).await;
+        let bare_status = text(reply("id", Reply::none().with_status(404))).await;
         assert_eq!(bare_status, (404, String::new()));
     }
 

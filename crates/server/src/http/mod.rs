@@ -13,6 +13,7 @@ mod detached;
 mod encode;
 mod failure;
 pub mod listener;
+mod outgoing;
 mod path;
 mod query;
 mod rate;

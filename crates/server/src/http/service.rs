@@ -93,7 +93,7 @@ async fn serve(
     let head = decode::head(&parts)?;
     if site.limits.open_metrics && head.path == METRICS && head.op == Op::Read {
         let reply = site.core.report(head.members.query("format"));
-        return Ok(encode::reply(id, &reply.map_err(|e| Failure::of(e, id))?));
+        return Ok(encode::reply(id, reply.map_err(|e| Failure::of(e, id))?));
     }
     site.core
         .serves(&head.path)
@@ -142,7 +142,7 @@ async fn run(site: &Arc<Site>, id: &str, request: keyfold_core::Request) -> Answ
     // The site goes along, so that a server that stops waits for this too.
     let (site, after) = (Arc::clone(site), Arc::clone(site));
     match Detached::new(async move { site.core.handle(request).await }).await {
-        Ok(reply) => encode::reply(id, &reply),
+        Ok(reply) => encode::reply(id, reply),
         Err(error) => failed(&after, id, error),
     }
 }

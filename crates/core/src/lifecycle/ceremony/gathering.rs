@@ -6,11 +6,16 @@
 use keyfold_keys::{Share, UnsealKey};
 
 use crate::error::Error;
-use crate::lifecycle::seals::{FOREIGN, ShamirSeal, Wraps};
+use crate::lifecycle::open::WRONG_KEY;
+use crate::lifecycle::seals::{FOREIGN, Set, ShamirSeal, Tried, Wraps};
+use crate::ports::storage::Revision;
 
-/// The shares given so far.
+/// The shares given so far, all of one set.
 #[derive(Default)]
-pub(super) struct Gathering(Vec<Share>);
+pub(super) struct Gathering {
+    set: Option<Set>,
+    shares: Vec<Share>,
+}
 
 /// What a share led to.
 pub(super) enum Given {
@@ -18,34 +23,67 @@ pub(super) enum Given {
     More,
     /// It had been given before, and counts once.
     Again,
-    /// Enough: what they combine to. The gathering is empty again.
-    All(UnsealKey),
+    /// Enough: the gathering is empty again.
+    All(Shown),
+}
+
+/// What enough shares of a set showed.
+pub(super) struct Shown {
+    /// Which they are.
+    pub set: Set,
+    /// The commit that stored them.
+    pub revision: Revision,
+    /// What they combine to.
+    pub unseal: UnsealKey,
+    /// What that opens: never [`Tried::Wrong`].
+    pub tried: Tried,
 }
 
 impl Gathering {
     /// How many there are.
     pub(super) fn count(&self) -> usize {
-        self.0.len()
+        self.shares.len()
+    }
+
+    /// How many are needed.
+    pub(super) fn required(&self, wraps: &Wraps) -> u8 {
+        let set = self.set.unwrap_or(Set::Today);
+        wraps.set(set).map_or(0, |kept| kept.record.threshold)
     }
 
     /// Takes a share.
     pub(super) fn give(&mut self, share: Share, wraps: &Wraps) -> Result<Given, Error> {
-        let seal = shares_of(wraps)?;
-        // The shares of an old store have no checks: what they give is tried together.
-        if seal.knows(&share) == Some(false) {
-            return Err(Error::bad(FOREIGN));
+        shares_of(wraps)?;
+        let set = wraps.set_of(&share).ok_or_else(|| Error::bad(FOREIGN))?;
+        if self.set.is_some_and(|known| known != set) {
+            return Err(Error::bad(
+                "this share is of the other of the two sets that open the store: those that were \
+                 given before it are not",
+            ));
         }
-        if self.0.iter().any(|known| known.ct_eq(&share)) {
+        if self.shares.iter().any(|known| known.ct_eq(&share)) {
             return Ok(Given::Again);
         }
-        self.0.push(share);
-        if self.0.len() < usize::from(seal.threshold) {
+        let kept = wraps.set(set).ok_or(Error::Bug("a set of no shares"))?;
+        self.set = Some(set);
+        self.shares.push(share);
+        if self.shares.len() < usize::from(kept.record.threshold) {
             return Ok(Given::More);
         }
-        let shares = std::mem::take(&mut self.0);
-        UnsealKey::of(&shares, seal.threshold)
-            .map(Given::All)
-            .map_err(|_| Error::bad("the given shares do not fit together"))
+        let shares = std::mem::take(self).shares;
+        let unseal = UnsealKey::of(&shares, kept.record.threshold)
+            .map_err(|_| Error::bad("the given shares do not fit together"))?;
+        match kept.record.attempt(&unseal)? {
+            Tried::Wrong => Err(Error::bad(format!(
+                "the given shares do not open the store: {WRONG_KEY}"
+            ))),
+            tried => Ok(Given::All(Shown {
+                set,
+                revision: kept.revision,
+                unseal,
+                tried,
+            })),
+        }
     }
 }
 

@@ -4,16 +4,21 @@
 //! nothing. There is one of a kind at a time, and it holds no more shares than its threshold.
 
 mod gathering;
+mod rekey;
 mod root_token;
 
 use tokio::sync::Mutex;
 
+pub(crate) use self::rekey::{
+    Family, NewShares, RekeyStatus, Rekeyed, Terms, Verification, Verified,
+};
 pub(crate) use self::root_token::{Cover, RootTokenStatus, uncover};
 
 /// The ceremonies of an open vault.
 #[derive(Default)]
 pub(crate) struct Ceremonies {
     root_token: Mutex<Option<root_token::Attempt>>,
+    rekey: Mutex<Option<rekey::Attempt>>,
 }
 
 /// What an outsider does not have: whoever is to end, or to begin anew, what others are at shows it.

@@ -12,8 +12,6 @@ use super::Insider;
 use super::gathering::{Gathering, Given, shares_of};
 use crate::error::Error;
 use crate::id;
-use crate::lifecycle::open::WRONG_KEY;
-use crate::lifecycle::seals::Tried;
 use crate::lifecycle::unsealed::Unsealed;
 use crate::tokens::NewToken;
 
@@ -97,11 +95,11 @@ impl Attempt {
 impl Unsealed {
     /// How far the attempt is, if there is one.
     pub(crate) async fn root_token_status(&self) -> RootTokenStatus {
-        let (_, required) = self.seals.wraps().split();
+        let wraps = self.seals.wraps();
         match &*self.ceremonies.root_token.lock().await {
-            Some(attempt) => attempt.status(required),
+            Some(attempt) => attempt.status(attempt.given.required(&wraps)),
             None => RootTokenStatus {
-                required,
+                required: wraps.split().1,
                 pad_length: USUAL,
                 ..RootTokenStatus::default()
             },
@@ -142,24 +140,18 @@ impl Unsealed {
             ));
         }
         let wraps = self.seals.wraps();
-        let seal = shares_of(&wraps)?;
-        let Given::All(unseal) = attempt.given.give(share, &wraps)? else {
-            return Ok(attempt.status(seal.threshold));
+        let Given::All(shown) = attempt.given.give(share, &wraps)? else {
+            return Ok(attempt.status(attempt.given.required(&wraps)));
         };
-        match seal.attempt(&unseal)? {
-            Tried::Opens(_) | Tried::Part(_) | Tried::Proves => {}
-            Tried::Wrong => {
-                return Err(Error::bad(format!(
-                    "root generation aborted: unable to authenticate: {WRONG_KEY}"
-                )));
-            }
-        }
+        let needed = wraps.set(shown.set).map_or(0, |kept| kept.record.threshold);
+        let storage = &**self.barrier.storage();
+        self.seals.settle_shares(storage, shown.set, None).await?;
         let (token, encoded) = attempt.cover.token()?;
         self.tokens.create(NewToken::root(Some(token))).await?;
         let status = RootTokenStatus {
-            progress: usize::from(seal.threshold),
+            progress: usize::from(needed),
             encoded: Some(encoded),
-            ..attempt.status(seal.threshold)
+            ..attempt.status(needed)
         };
         *place = None;
         tracing::warn!(nonce = status.nonce, "a root token was made by shares");

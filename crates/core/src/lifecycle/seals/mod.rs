@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!   core/seal/shamir   the root key under the unseal key that the shares give
+//!   core/shares-next   the same under other shares, while it is not known that these were told
 //!   core/seal/<name>   the root key under an unseal key that only that seal gives
 //! ```
 //!
@@ -10,6 +11,7 @@
 //! What is configured ([`Slot`]) and what is stored ([`Wraps`]) are two things; [`settle`] brings the
 //! second in line with the first whenever the root key is at hand, in one commit.
 
+mod anew;
 mod check;
 mod fetch;
 mod health;
@@ -30,12 +32,16 @@ pub(crate) use self::check::FOREIGN;
 pub use self::check::{Rehearsed, ShareTerms};
 pub(super) use self::fetch::{Fetched, prove};
 pub use self::health::Condition;
-pub(super) use self::shares::{Holds, key as shares_key};
+pub(super) use self::quorum::{Quorum, copy};
+pub(super) use self::shares::{Holds, NEXT, key as shares_key};
 pub use self::shares::{ShamirSeal, Tried};
 pub(crate) use self::slot::Slot;
-pub(crate) use self::wraps::{FOLDER, Wraps};
+pub(crate) use self::wraps::{FOLDER, Set, Wraps};
+use crate::barrier::{json, overtaken};
 use crate::clock::Clock;
+use crate::error::Error;
 use crate::ports::seal::SealSetup;
+use crate::ports::storage::{Batch, Revision, Storage};
 
 /// The seals that the operator configured.
 pub struct SealConfig {
@@ -100,6 +106,38 @@ impl Seals {
 
     pub(super) fn note(&self, wraps: Wraps) {
         self.wraps.store(Arc::new(wraps));
+    }
+
+    /// The shares that were used are the shares from here on: those of the other set, where there are
+    /// two, open nothing any more. With `only`, if the second set is still the one that this commit
+    /// stored.
+    pub(super) async fn settle_shares(
+        &self,
+        storage: &dyn Storage,
+        used: Set,
+        only: Option<Revision>,
+    ) -> Result<(), Error> {
+        let _alone = self.changing.lock().await;
+        let wraps = Wraps::load(storage).await?;
+        let (Some(today), Some(next)) = (&wraps.shares, &wraps.next) else {
+            return Ok(());
+        };
+        if only.is_some_and(|only| only != next.revision) {
+            return Ok(());
+        }
+        let stays = match used {
+            Set::Today => &today.record,
+            Set::Next => &next.record,
+        };
+        let batch = Batch::new()
+            .unchanged(shares_key(), today.revision)
+            .put(shares_key(), json(stays)?)
+            .unchanged(NEXT, next.revision)
+            .delete(NEXT);
+        storage.commit(batch).await.map_err(overtaken)?;
+        tracing::warn!(?used, "one set of shares opens the store again");
+        self.note(Wraps::load(storage).await?);
+        Ok(())
     }
 
     /// Takes up another configuration.

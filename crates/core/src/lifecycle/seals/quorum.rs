@@ -109,7 +109,7 @@ impl Quorum {
 }
 
 /// A part has one owner; so has the copy.
-pub(super) fn copy(part: &Share) -> Option<Share> {
+pub(in crate::lifecycle) fn copy(part: &Share) -> Option<Share> {
     Share::from_bytes(part.as_bytes()).ok()
 }
 

@@ -185,60 +185,6 @@ impl Seals {
         }
         Ok(plan)
     }
-
-    /// The wraps of a root key that is about to begin a store, in the batch that begins it, and
-    /// what is left for the shares. Of seals any one of which opens, one has to be there, and the
-    /// others get their wraps when they are; of those that have to come together, all.
-    pub(in crate::lifecycle) async fn begin(
-        &self,
-        root: &RootKey,
-        people: bool,
-    ) -> Result<(Batch, Option<(Quorum, Share)>), Error> {
-        let none = Wraps::default();
-        let active: Vec<_> = self
-            .slots()
-            .iter()
-            .filter(|s| s.is_active())
-            .cloned()
-            .collect();
-        let mut batch = Batch::new();
-        let mut failures = Vec::new();
-        if let Some(require) = self.require {
-            let ways = active.len() + usize::from(people);
-            let (quorum, mut parts) = Quorum::new(root, require, ways)?;
-            let left = if people { parts.pop() } else { None };
-            for (slot, part) in active.iter().zip(&parts) {
-                match slot.wrap_part(part, quorum.membership(part)?).await {
-                    Ok(wrap) => batch = put(batch, &none, &slot.name, &wrap)?,
-                    Err(error) => failures.push(failure(slot, &error)),
-                }
-            }
-            if !failures.is_empty() {
-                return Err(Error::NoSeal(failures.join("; ")));
-            }
-            let key = super::quorum::KEY;
-            let batch = batch.absent(key).put(key, json(&quorum)?);
-            return Ok((batch, left.map(|part| (quorum, part))));
-        }
-        let mut made = 0;
-        for slot in &active {
-            match slot.wrap(root).await? {
-                Ok(wrap) => {
-                    batch = put(batch, &none, &slot.name, &wrap)?;
-                    made += 1;
-                }
-                Err(error) => failures.push(failure(slot, &error)),
-            }
-        }
-        if made == 0 && !failures.is_empty() {
-            return Err(Error::NoSeal(failures.join("; ")));
-        }
-        Ok((batch, None))
-    }
-}
-
-fn failure(slot: &Slot, error: &crate::ports::seal::SealError) -> String {
-    format!("{} ({}): {error}", slot.name, error.class())
 }
 
 /// A part for a seal that joins, where enough others are at hand to tell it.
@@ -250,7 +196,7 @@ fn join(quorum: &Quorum, parts: &[Share], taken: &[u8]) -> Result<Option<Share>,
 }
 
 /// Adds a wrap in the place of what was there.
-fn put(batch: Batch, wraps: &Wraps, name: &str, wrap: &SealWrap) -> Result<Batch, Error> {
+pub(super) fn put(batch: Batch, wraps: &Wraps, name: &str, wrap: &SealWrap) -> Result<Batch, Error> {
     let key = format!("{FOLDER}{name}");
     let batch = match wraps.revision(name) {
         Some(revision) => batch.unchanged(key.clone(), revision),

@@ -17,6 +17,9 @@ const SALT_LEN: usize = 16;
 /// The name of the record below [`FOLDER`].
 pub const NAME: &str = "shamir";
 
+/// Where a second set of shares lies, as long as it is not known that it was told: the same record.
+pub(in crate::lifecycle) const NEXT: &str = "core/shares-next";
+
 /// A seal that people open.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct ShamirSeal {
@@ -102,8 +105,7 @@ impl ShamirSeal {
     ) -> Result<Self, Error> {
         let many = |_| Error::Bug("more shares than there can be");
         let count = u8::try_from(shares.len()).map_err(many)?;
-        let context = context(count, threshold);
-        let mut seal = Self {
+        let bare = Self {
             kind: NAME.to_owned(),
             shares: count,
             threshold,
@@ -112,6 +114,23 @@ impl ShamirSeal {
             of: None,
             proof: None,
             checks: Some(Checks::of(shares)),
+        };
+        bare.holding(unseal, holds)
+    }
+
+    /// The same shares, whose unseal key holds something else.
+    pub(in crate::lifecycle) fn holding(
+        &self,
+        unseal: &UnsealKey,
+        holds: Holds<'_>,
+    ) -> Result<Self, Error> {
+        let context = context(self.shares, self.threshold);
+        let mut seal = Self {
+            root_key: None,
+            part: None,
+            of: None,
+            proof: None,
+            ..self.clone()
         };
         match holds {
             Holds::Root(root) => {

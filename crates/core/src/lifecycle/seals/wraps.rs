@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use keyfold_keys::Share;
+
 use super::quorum::{self, Quorum};
 use super::shares::{self, ShamirSeal};
 use super::wrap::SealWrap;
@@ -20,11 +22,22 @@ pub(crate) struct Stored<T> {
     pub revision: Revision,
 }
 
+/// Which shares are meant, while there are two sets of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Set {
+    /// Those that there always are.
+    Today,
+    /// Those of a rekey whose answer may not have reached anybody.
+    Next,
+}
+
 /// Every wrap.
 #[derive(Clone, Default)]
 pub(crate) struct Wraps {
     /// That of the shares, where there are any.
     pub shares: Option<Stored<ShamirSeal>>,
+    /// That of the shares of a rekey whose answer may not have reached anybody: they open too.
+    pub next: Option<Stored<ShamirSeal>>,
     /// Those of seals, by name.
     pub seals: BTreeMap<String, Stored<SealWrap>>,
     /// Says that several of them have to come together.
@@ -53,6 +66,13 @@ impl Wraps {
             }
             wraps.damaged.insert(name, revision);
         }
+        // One that is damaged opens nothing; the other set does.
+        if let Some(entry) = storage.get(shares::NEXT).await?
+            && let Some(record) = ShamirSeal::parse(&entry.value)
+        {
+            let revision = entry.revision;
+            wraps.next = Some(Stored { record, revision });
+        }
         if let Some(entry) = storage.get(quorum::KEY).await? {
             let damaged = || Error::corrupt(quorum::KEY);
             let record = Quorum::parse(&entry.value).ok_or_else(damaged)?;
@@ -66,6 +86,25 @@ impl Wraps {
             }));
         }
         Ok(wraps)
+    }
+
+    /// A set of shares.
+    pub(crate) fn set(&self, set: Set) -> Option<&Stored<ShamirSeal>> {
+        match set {
+            Set::Today => self.shares.as_ref(),
+            Set::Next => self.next.as_ref(),
+        }
+    }
+
+    /// The set that a share is of, as far as its check tells; `None` for a foreign one. The shares
+    /// of an old store have no checks: what they give is tried together.
+    pub(crate) fn set_of(&self, share: &Share) -> Option<Set> {
+        let of = |set: Set| self.set(set).and_then(|kept| kept.record.knows(share));
+        match (of(Set::Next), of(Set::Today)) {
+            (Some(true), _) => Some(Set::Next),
+            (_, Some(false)) => None,
+            (_, Some(true) | None) => Some(Set::Today),
+        }
     }
 
     /// Shares handed out and shares that open, where there are any.

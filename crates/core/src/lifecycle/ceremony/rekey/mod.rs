@@ -1,0 +1,264 @@
+//! New shares, by those who hold today's.
+//!
+//! ```text
+//!   begin ── share … share ──┬─ new shares are told; both sets open; the answer was written out:
+//!                            │  the old ones are gone
+//!                            └─ with verification: new shares are told; the old ones open;
+//!                               new share … new share: the new ones are in their place
+//! ```
+//!
+//! What is stored changes in one commit ([`renew`]), or not at all.
+
+mod renew;
+mod terms;
+mod verify;
+
+use keyfold_keys::{Share, UnsealKey};
+use keyfold_secret::Secret;
+
+use self::renew::{Held, Renewal};
+pub(crate) use self::terms::{Family, Terms};
+use self::verify::Verifying;
+pub(crate) use self::verify::{Verification, Verified};
+use super::Insider;
+use super::gathering::{Gathering, Given, Shown};
+use crate::error::Error;
+use crate::id;
+use crate::lifecycle::seals::{Holds, Set, ShamirSeal};
+use crate::lifecycle::unsealed::Unsealed;
+use crate::ports::storage::Revision;
+use crate::reply::After;
+
+/// A rekey that is under way.
+pub(in crate::lifecycle) struct Attempt {
+    nonce: String,
+    terms: Terms,
+    given: Gathering,
+    /// The new shares are told, and wait to be shown.
+    verifying: Option<Verifying>,
+}
+
+/// How far it is.
+#[derive(Clone, Default)]
+pub(crate) struct RekeyStatus {
+    /// Names it; empty while there is none.
+    pub nonce: String,
+    /// Shares that there will be, and that will be needed.
+    pub split: (u8, u8),
+    /// Shares given.
+    pub progress: usize,
+    /// Shares that are needed.
+    pub required: u8,
+    /// The new shares have to be shown before they count.
+    pub verify: bool,
+    /// Names the showing, once it has begun.
+    pub verification_nonce: Option<String>,
+}
+
+/// What a share led to.
+pub(crate) enum Rekeyed {
+    /// More are needed.
+    More(RekeyStatus),
+    /// These are the new ones.
+    Done(NewShares),
+}
+
+/// New shares, told once.
+pub(crate) struct NewShares {
+    /// Of the rekey.
+    pub nonce: String,
+    /// In the order in which they are to be handed out.
+    pub shares: Vec<Secret<Vec<u8>>>,
+    /// Names the showing, where they have to be shown.
+    pub verification_nonce: Option<String>,
+    /// The old ones open too until it is known that this was told.
+    pub unsettled: Option<Revision>,
+}
+
+/// A new unseal key, its shares, and a record by which they show themselves.
+struct Fresh {
+    unseal: UnsealKey,
+    shares: Vec<Share>,
+    record: ShamirSeal,
+}
+
+impl Attempt {
+    fn status(&self, required: u8) -> RekeyStatus {
+        RekeyStatus {
+            nonce: self.nonce.clone(),
+            split: (self.terms.split.shares, self.terms.split.threshold),
+            progress: self.given.count(),
+            required,
+            verify: self.terms.verify,
+            verification_nonce: self.verifying.as_ref().map(|v| v.nonce().to_owned()),
+        }
+    }
+
+    /// It takes an insider to end it from the first share on.
+    fn may_end(&self, insider: Insider<'_>) -> bool {
+        let begun = self.given.count() + usize::from(self.verifying.is_some());
+        insider.may_end(&self.nonce, begun)
+    }
+}
+
+impl Fresh {
+    fn new(terms: &Terms) -> Result<Self, Error> {
+        let split = terms.split;
+        let unseal = UnsealKey::generate();
+        let shares = unseal.split(split.shares, split.threshold)?;
+        let record = ShamirSeal::new((&unseal, &shares), split.threshold, Holds::Nothing)?;
+        Ok(Self {
+            unseal,
+            shares,
+            record,
+        })
+    }
+
+    fn told(&self) -> Vec<Secret<Vec<u8>>> {
+        let copy = |share: &Share| Secret::new(share.as_bytes().to_vec());
+        self.shares.iter().map(copy).collect()
+    }
+}
+
+impl Unsealed {
+    /// How far the rekey is, if there is one.
+    pub(crate) async fn rekey_status(&self) -> RekeyStatus {
+        let wraps = self.seals.wraps();
+        match &*self.ceremonies.rekey.lock().await {
+            Some(attempt) => attempt.status(attempt.given.required(&wraps)),
+            None => RekeyStatus {
+                required: wraps.split().1,
+                ..RekeyStatus::default()
+            },
+        }
+    }
+
+    /// Begins a rekey. There is one at a time. A store without shares gets its first ones at once.
+    pub(crate) async fn rekey_begin(&self, terms: Terms) -> Result<Rekeyed, Error> {
+        let wraps = self.seals.wraps();
+        terms.check(&wraps)?;
+        let mut place = self.ceremonies.rekey.lock().await;
+        if place.is_some() {
+            return Err(Error::bad(terms.family.says("already in progress")));
+        }
+        let attempt = place.insert(Attempt {
+            nonce: id::uuid(),
+            terms,
+            given: Gathering::default(),
+            verifying: None,
+        });
+        tracing::info!(nonce = attempt.nonce, "new shares are asked for");
+        let (_, required) = wraps.split();
+        if required > 0 {
+            return Ok(Rekeyed::More(attempt.status(required)));
+        }
+        let made = self.new_shares(attempt, None).await;
+        if !attempt_goes_on(&made) {
+            *place = None;
+        }
+        made.map(Rekeyed::Done)
+    }
+
+    /// Takes a share; with the last one the new shares are made.
+    pub(crate) async fn rekey_give(
+        &self,
+        family: Family,
+        share: Share,
+        nonce: &str,
+    ) -> Result<Rekeyed, Error> {
+        let mut place = self.ceremonies.rekey.lock().await;
+        let attempt = place
+            .as_mut()
+            .ok_or_else(|| Error::bad(family.says_none()))?;
+        if attempt.nonce != nonce {
+            return Err(Error::bad(family.wrong_nonce()));
+        }
+        if attempt.verifying.is_some() {
+            return Err(Error::bad(
+                "the new shares are told already, and wait for their verification",
+            ));
+        }
+        let wraps = self.seals.wraps();
+        match attempt.given.give(share, &wraps)? {
+            Given::More => {
+                let required = attempt.given.required(&wraps);
+                Ok(Rekeyed::More(attempt.status(required)))
+            }
+            Given::Again => Err(Error::bad(family.again())),
+            Given::All(shown) => {
+                let done = self.new_shares(attempt, Some(shown)).await?;
+                if done.verification_nonce.is_none() {
+                    *place = None;
+                }
+                Ok(Rekeyed::Done(done))
+            }
+        }
+    }
+
+    /// What is done once the answer with new shares was written out: they are the shares then.
+    pub(crate) fn once_told(&self, stored: Revision) -> After {
+        let (seals, storage) = (self.seals.clone(), self.barrier.storage().clone());
+        After::new(move || async move {
+            let settled = seals.settle_shares(&*storage, Set::Next, Some(stored));
+            if let Err(error) = settled.await {
+                tracing::warn!(%error, "two sets of shares open the store still");
+            }
+        })
+    }
+
+    /// Ends it; none is no error.
+    pub(crate) async fn rekey_cancel(&self, insider: Insider<'_>) -> Result<(), Error> {
+        let mut place = self.ceremonies.rekey.lock().await;
+        if place.as_ref().is_some_and(|a| !a.may_end(insider)) {
+            return Err(Error::bad(super::NOT_YOURS));
+        }
+        *place = None;
+        Ok(())
+    }
+
+    /// Makes new shares, and what is stored of them; `None` where there were none before.
+    async fn new_shares(
+        &self,
+        attempt: &mut Attempt,
+        shown: Option<Shown>,
+    ) -> Result<NewShares, Error> {
+        let fresh = Fresh::new(&attempt.terms)?;
+        let (held, root, old) = match shown {
+            Some(shown) => {
+                let (held, root) = Held::of(shown.tried);
+                (held, root, Some((shown.set, shown.revision, shown.unseal)))
+            }
+            None if self.seals.shares_unseal => (Held::Root, None, None),
+            None => (Held::Nothing, None, None),
+        };
+        let replaces = old.as_ref().map(|(_, revision, _)| *revision);
+        let mut done = NewShares {
+            nonce: attempt.nonce.clone(),
+            shares: fresh.told(),
+            verification_nonce: None,
+            unsettled: None,
+        };
+        if attempt.terms.verify {
+            let verifying = Verifying::new(held, replaces, fresh.record);
+            done.verification_nonce = Some(verifying.nonce().to_owned());
+            attempt.verifying = Some(verifying);
+            return Ok(done);
+        }
+        let renewal = Renewal {
+            held: &held,
+            root,
+            replaces,
+            beside: old.as_ref().map(|(set, _, unseal)| (*set, unseal)),
+            new: (&fresh.unseal, &fresh.record),
+            new_root: attempt.terms.family.is_root(),
+        };
+        done.unsettled = self.renew(renewal).await?;
+        Ok(done)
+    }
+}
+
+/// It is to be shown that the new shares arrived.
+fn attempt_goes_on(made: &Result<NewShares, Error>) -> bool {
+    made.as_ref()
+        .is_ok_and(|made| made.verification_nonce.is_some())
+}

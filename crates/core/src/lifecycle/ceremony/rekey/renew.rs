@@ -1,0 +1,189 @@
+//! The one commit of a rekey, and of a rotation of the root key.
+
+use std::sync::Arc;
+
+use keyfold_keys::{RootKey, Share, UnsealKey};
+
+use crate::barrier::{json, overtaken};
+use crate::error::Error;
+use crate::lifecycle::seals::{
+    Holds, NEXT, Quorum, Set, ShamirSeal, Tried, Wraps, copy, prove, shares_key,
+};
+use crate::lifecycle::unsealed::Unsealed;
+use crate::ports::storage::{Batch, Revision};
+
+/// What the unseal key of the shares holds.
+pub(super) enum Held {
+    /// The root key.
+    Root,
+    /// A part of what opens it.
+    Part(Share),
+    /// Nothing: the shares show who holds them.
+    Nothing,
+}
+
+/// New shares in the place of the old ones, or beside them.
+pub(super) struct Renewal<'a> {
+    pub held: &'a Held,
+    /// The root key, where the shares gave it just now.
+    pub root: Option<RootKey>,
+    /// The commit that stored the shares that were shown.
+    pub replaces: Option<Revision>,
+    /// Those shares stay beside the new ones, with their unseal key.
+    pub beside: Option<(Set, &'a UnsealKey)>,
+    /// The new unseal key, and the record of its shares.
+    pub new: (&'a UnsealKey, &'a ShamirSeal),
+    /// With a new root key.
+    pub new_root: bool,
+}
+
+/// What a record of shares is to hold from now on.
+struct Content<'a> {
+    held: &'a Held,
+    root: Option<&'a RootKey>,
+    /// The new split and the share holders' part of it.
+    split: Option<&'a (Quorum, Share)>,
+    wraps: &'a Wraps,
+}
+
+impl Held {
+    pub(super) fn of(tried: Tried) -> (Self, Option<RootKey>) {
+        match tried {
+            Tried::Opens(root) => (Self::Root, Some(root)),
+            Tried::Part(part) => (Self::Part(part), None),
+            Tried::Proves | Tried::Wrong => (Self::Nothing, None),
+        }
+    }
+}
+
+impl Content<'_> {
+    fn holds(&self) -> Result<Holds<'_>, Error> {
+        let lost = || Error::Bug("a part is none");
+        match (self.held, self.split, self.root) {
+            (Held::Nothing, ..) => Ok(Holds::Nothing),
+            (Held::Part(_), Some((quorum, part)), _) => {
+                let of = quorum.membership(part)?;
+                Ok(Holds::Part(copy(part).ok_or_else(lost)?, of))
+            }
+            (Held::Part(part), None, _) => {
+                let quorum = self.wraps.quorum.as_ref().ok_or_else(lost)?;
+                let of = quorum.record.membership(part)?;
+                Ok(Holds::Part(copy(part).ok_or_else(lost)?, of))
+            }
+            (Held::Root, _, Some(root)) => Ok(Holds::Root(root)),
+            (Held::Root, _, None) => Err(Error::Bug("the root key is not at hand")),
+        }
+    }
+}
+
+impl Unsealed {
+    /// Stores new shares: one commit. Where the old ones stay beside them, the commit that stored
+    /// the new ones, for [`Seals::settle_shares`](crate::lifecycle::seals::Seals::settle_shares).
+    pub(super) async fn renew(&self, mut renewal: Renewal<'_>) -> Result<Option<Revision>, Error> {
+        let storage = &**self.barrier.storage();
+        let root = match (renewal.new_root, renewal.root.take(), renewal.held) {
+            (true, ..) => Some(Arc::new(RootKey::generate())),
+            (false, Some(root), _) => Some(Arc::new(root)),
+            (false, None, Held::Root) => Some(self.root().await?),
+            (false, None, _) => None,
+        };
+        let _alone = self.seals.changing.lock().await;
+        let wraps = Wraps::load(storage).await?;
+        let known = [Set::Today, Set::Next].map(|set| wraps.set(set).map(|kept| kept.revision));
+        if renewal.replaces.is_some() && !known.contains(&renewal.replaces)
+            || renewal.replaces.is_none() && wraps.shares.is_some()
+        {
+            return Err(Error::Contended);
+        }
+        let (batch, split) = match root.as_deref().filter(|_| renewal.new_root) {
+            Some(root) => {
+                let people = matches!(renewal.held, Held::Part(_));
+                self.seals.wrap_anew(root, people, &wraps).await?
+            }
+            None => (Batch::new(), None),
+        };
+        if let Some(root) = root.as_deref().filter(|_| !renewal.new_root)
+            && prove(storage, root).await?.is_none()
+        {
+            return Err(Error::corrupt(shares_key()));
+        }
+        let content = Content {
+            held: renewal.held,
+            root: root.as_deref(),
+            split: split.as_ref(),
+            wraps: &wraps,
+        };
+        let batch = shares(batch, &renewal, &content)?;
+        match root.filter(|_| renewal.new_root) {
+            Some(root) => self.change_root(root, batch).await?,
+            None => drop(storage.commit(batch).await.map_err(overtaken)?),
+        }
+        let wraps = Wraps::load(storage).await?;
+        let next = wraps.set(Set::Next).map(|kept| kept.revision);
+        self.seals.note(wraps);
+        match next {
+            Some(_) => tracing::warn!(
+                "new shares were made: both sets open the store until the answer with the new ones \
+                 was written out, or one of them is used"
+            ),
+            None => tracing::warn!("the shares were replaced: the old ones open nothing"),
+        }
+        Ok(next)
+    }
+
+    /// The keyring under another root key, in the commit that stores the wraps of that.
+    async fn change_root(&self, root: Arc<RootKey>, batch: Batch) -> Result<(), Error> {
+        let _held = self.mounts.hold().await;
+        self.barrier.rewrap(&root, batch).await?;
+        match self.held_root() {
+            Some(_) => self.keep_root(root),
+            None => drop(root),
+        }
+        tracing::warn!("the root key was rotated");
+        Ok(())
+    }
+
+    /// A new root key, where no people are needed for its wraps: shares that open the store can't be
+    /// given a new one without them, as their unseal key is kept nowhere.
+    pub(crate) async fn rotate_root(&self) -> Result<(), Error> {
+        let root = Arc::new(RootKey::generate());
+        let storage = &**self.barrier.storage();
+        let _alone = self.seals.changing.lock().await;
+        let wraps = Wraps::load(storage).await?;
+        if wraps.shares_open() {
+            return Err(Error::bad(
+                "the shares open this store, and their wrap of the root key can't be made anew \
+                 without their holders: `sys/rotate/root/init` rotates it with them",
+            ));
+        }
+        let (batch, _) = self.seals.wrap_anew(&root, false, &wraps).await?;
+        self.change_root(root, batch).await?;
+        self.seals.note(Wraps::load(storage).await?);
+        Ok(())
+    }
+}
+
+/// Adds the records of the shares.
+fn shares(batch: Batch, renewal: &Renewal<'_>, content: &Content<'_>) -> Result<Batch, Error> {
+    let wraps = content.wraps;
+    let key = shares_key();
+    let batch = match &wraps.shares {
+        Some(kept) => batch.unchanged(key.clone(), kept.revision),
+        None => batch.absent(key.clone()),
+    };
+    let (unseal, record) = renewal.new;
+    let new = json(&record.holding(unseal, content.holds()?)?)?;
+    let Some((set, old_unseal)) = renewal.beside else {
+        let batch = batch.put(key, new);
+        return Ok(match wraps.next {
+            Some(_) => batch.delete(NEXT),
+            None => batch,
+        });
+    };
+    let old = wraps.set(set).ok_or(Error::Contended)?;
+    let old = match renewal.new_root {
+        true => old.record.holding(old_unseal, content.holds()?)?,
+        false => old.record.clone(),
+    };
+    Ok(batch.put(key, json(&old)?).put(NEXT, new))
+}
