@@ -1,5 +1,6 @@
 //! The process dies at each storage operation of each key operation, before and after it.
 
+use keyfold_core::reply::Reply;
 use keyfold_core::request::Op;
 use keyfold_core::testing::Moment;
 use serde_json::{Value, json};
@@ -26,9 +27,24 @@ enum Act {
     /// With a seal that opens together with the shares.
     InitTogether,
     OpenTogether,
+    /// New shares; the old ones open too until the answer was written out.
+    Rekey,
+    /// It was: the old ones go.
+    SettleRekey,
+    /// New shares that are shown before they count.
+    RekeyVerified,
+    /// With two sets of shares, by the old ones.
+    UnsealOfTwo,
+    /// New shares and a new root key, for seals too.
+    RotateRoot,
+    /// A new root key by the seals alone.
+    RotateRootAlone,
+    /// The same where several ways have to come together.
+    RotateRootTogether,
+    RootToken,
 }
 
-const ACTS: [Act; 14] = [
+const ACTS: [Act; 22] = [
     Act::Init,
     Act::Unseal,
     Act::Rotate,
@@ -43,12 +59,22 @@ const ACTS: [Act; 14] = [
     Act::RenewSeal,
     Act::InitTogether,
     Act::OpenTogether,
+    Act::Rekey,
+    Act::SettleRekey,
+    Act::RekeyVerified,
+    Act::UnsealOfTwo,
+    Act::RotateRoot,
+    Act::RotateRootAlone,
+    Act::RotateRootTogether,
+    Act::RootToken,
 ];
 
 struct Stage {
     world: World,
     /// Top of a tree of tokens, and its leaf.
     tree: [String; 2],
+    /// The answer to a rekey, and the shares in it.
+    told: Option<(Reply, Vec<String>)>,
 }
 
 #[tokio::test]
@@ -81,6 +107,7 @@ async fn set(act: Act) -> Stage {
         return Stage {
             world: World::new().await,
             tree: Default::default(),
+            told: None,
         };
     }
     let one = || vec![Machine::new("one", 1)];
@@ -93,14 +120,27 @@ async fn set(act: Act) -> Stage {
         return Stage {
             world: World::with(seals).await,
             tree: Default::default(),
+            told: None,
         };
     }
     let mut world = match act {
         Act::OpenBySeal | Act::RemoveSeal | Act::RenewSeal => {
             World::begun_with(vec![Machine::new("one", 1), Machine::new("two", 2)]).await
         }
-        Act::OpenTogether => {
+        Act::OpenTogether | Act::RotateRootTogether => {
             let seals = Seals::together(one(), 2);
+            let world = World::begun_under(seals).await.unwrap();
+            if world.core.is_sealed() {
+                world.unseal().await.unwrap();
+            }
+            world
+        }
+        Act::RotateRoot => World::begun_with(one()).await,
+        Act::RotateRootAlone => {
+            let seals = Seals {
+                shares_unseal: false,
+                ..Seals::any(one())
+            };
             World::begun_under(seals).await.unwrap()
         }
         _ => World::begun().await,
@@ -141,9 +181,20 @@ async fn set(act: Act) -> Stage {
         }
         _ => {}
     }
+    let told = match act {
+        Act::SettleRekey | Act::UnsealOfTwo => {
+            Some(world.rekeyed("sys/rekey", false).await.unwrap())
+        }
+        Act::RekeyVerified => Some(world.rekeyed("sys/rekey", true).await.unwrap()),
+        _ => None,
+    };
+    if matches!(act, Act::UnsealOfTwo) {
+        world.restart().await;
+    }
     Stage {
         world,
         tree: [top, leaf],
+        told,
     }
 }
 
@@ -164,6 +215,38 @@ async fn perform(act: Act, stage: &mut Stage) -> bool {
         Act::Write => world.write("shelf/new", json!({"v": "new"})).await.is_ok(),
         Act::OpenBySeal => world.core.open_by_seals().await.is_ok(),
         Act::AddSeal | Act::RemoveSeal | Act::RenewSeal => world.core.settle().await.is_ok(),
+        Act::Rekey | Act::RotateRoot | Act::RotateRootTogether => {
+            let base = match act {
+                Act::Rekey => "sys/rekey",
+                _ => "sys/rotate/root",
+            };
+            stage.told = world.rekeyed(base, false).await.ok();
+            stage.told.is_some()
+        }
+        Act::SettleRekey => {
+            let (reply, _) = stage.told.as_mut().unwrap();
+            let after = reply.after.take().unwrap();
+            after.run().await;
+            world.status().await.get("shares_next").is_none()
+        }
+        Act::RekeyVerified => {
+            let (reply, new) = stage.told.as_mut().unwrap();
+            let reply = std::mem::take(reply);
+            let nonce = crate::world::data(reply)["verification_nonce"].clone();
+            world.verify("sys/rekey", &nonce, new).await.is_ok()
+        }
+        Act::UnsealOfTwo => world.unseal().await.is_ok(),
+        Act::RotateRootAlone => world.write("sys/rotate/root", Value::Null).await.is_ok(),
+        Act::RootToken => {
+            let shares = world.shares.clone();
+            match world.root_token(&shares).await {
+                Ok(token) => {
+                    stage.tree[0] = token;
+                    true
+                }
+                Err(_) => false,
+            }
+        }
         Act::RevokeTree => world
             .write("auth/token/revoke", json!({"token": stage.tree[0]}))
             .await
@@ -188,6 +271,9 @@ async fn check(act: Act, acknowledged: bool, stage: &mut Stage, n: usize, moment
         let begun = world.dump().await.contains_key("core/keyring");
         assert_eq!(world.init().await.is_ok(), !begun, "{at}");
         return;
+    }
+    if rekeys(act) {
+        return check_shares(act, acknowledged, stage, &at).await;
     }
     // By every way that there is.
     let wraps = world.dump().await;
@@ -222,7 +308,22 @@ async fn check(act: Act, acknowledged: bool, stage: &mut Stage, n: usize, moment
         | Act::InitSealed
         | Act::OpenBySeal
         | Act::InitTogether
-        | Act::OpenTogether => {}
+        | Act::OpenTogether
+        | Act::Rekey
+        | Act::SettleRekey
+        | Act::RekeyVerified
+        | Act::UnsealOfTwo
+        | Act::RotateRoot
+        | Act::RotateRootAlone
+        | Act::RotateRootTogether => {}
+        Act::RootToken => {
+            let self_ = "auth/token/lookup-self";
+            let token = Some(stage.tree[0].as_str()).filter(|_| acknowledged);
+            if let Some(token) = token {
+                let seen = world.ask(Some(token), Op::Read, self_, Value::Null).await;
+                assert!(seen.is_ok(), "{at}");
+            }
+        }
         // Whatever was cut off is done the next time.
         Act::AddSeal | Act::RemoveSeal | Act::RenewSeal => {
             world.core.settle().await.expect(&at);
@@ -269,4 +370,53 @@ async fn check(act: Act, acknowledged: bool, stage: &mut Stage, n: usize, moment
             assert!(!(alive[0] && acknowledged), "{at}");
         }
     }
+}
+
+/// Acts after which other shares than before may open the store, or another root key is wrapped.
+fn rekeys(act: Act) -> bool {
+    matches!(
+        act,
+        Act::Rekey
+            | Act::SettleRekey
+            | Act::RekeyVerified
+            | Act::UnsealOfTwo
+            | Act::RotateRoot
+            | Act::RotateRootAlone
+            | Act::RotateRootTogether
+    )
+}
+
+/// Those who hold shares that count open the store: the old ones, or new ones that were told.
+async fn check_shares(act: Act, acknowledged: bool, stage: &mut Stage, at: &str) {
+    let world = &mut stage.world;
+    let kept = json!({"v": "kept"});
+    if matches!(act, Act::RotateRoot | Act::RotateRootAlone) {
+        assert!(world.core.open_by_seals().await.expect(at), "{at}");
+        assert_eq!(world.read("shelf/kept").await.expect(at), kept, "{at}");
+        if matches!(act, Act::RotateRootAlone) {
+            world.write("sys/rotate", Value::Null).await.expect(at);
+            return;
+        }
+    }
+    let old = world.shares.clone();
+    let new = stage.told.take().map(|(_, shares)| shares);
+    let old_opens = world.opens_with(&old).await;
+    // By then the old ones were used, so the new ones count where these did not.
+    let new_opens = match &new {
+        Some(new) => world.opens_with(new).await,
+        None => false,
+    };
+    match act {
+        Act::Rekey | Act::RotateRoot | Act::RotateRootTogether | Act::UnsealOfTwo => {
+            assert!(old_opens && !new_opens, "{at}");
+        }
+        Act::SettleRekey | Act::RekeyVerified if acknowledged => {
+            assert!(!old_opens && new_opens, "{at}");
+        }
+        _ => assert!(old_opens != new_opens, "{at}"),
+    }
+    assert!(world.opens_with(if old_opens { &old } else { new.as_ref().unwrap() }).await);
+    assert_eq!(world.read("shelf/kept").await.expect(at), kept, "{at}");
+    // The root key that is wrapped is that of the keyring.
+    world.write("sys/rotate", Value::Null).await.expect(at);
 }

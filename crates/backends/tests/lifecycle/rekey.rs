@@ -71,7 +71,7 @@ impl World {
         went.is_ok() && !self.core.is_sealed()
     }
 
-    async fn status(&self) -> Value {
+    pub async fn status(&self) -> Value {
         data(self.anonymous(Op::Read, "sys/seal-status", Value::Null).await.unwrap())
     }
 }

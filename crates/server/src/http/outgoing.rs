@@ -214,3 +214,90 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for Telling<I> {
         Pin::new(&mut self.io).poll_shutdown(context)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use http_body_util::BodyExt as _;
+    use tokio::io::AsyncWriteExt as _;
+    use tokio::sync::mpsc;
+
+    use super::*;
+
+    /// An answer that a word is waited for, and where that arrives.
+    fn answer(protocol: Protocol) -> (Outgoing, Arc<Written>, mpsc::UnboundedReceiver<()>) {
+        let (said, heard) = mpsc::unbounded_channel();
+        let after = After::new(move || async move { drop(said.send(())) });
+        let written = Written::new(protocol);
+        let body = Outgoing::new(b"body".to_vec()).before(Some(after));
+        (body.on(&written), written, heard)
+    }
+
+    /// Whether the word comes. That it does not is only known after a while.
+    async fn comes(heard: &mut mpsc::UnboundedReceiver<()>) -> bool {
+        let word = tokio::time::timeout(Duration::from_millis(200), heard.recv()).await;
+        matches!(word, Ok(Some(())))
+    }
+
+    #[tokio::test]
+    async fn nothing_is_done_before_the_flush() {
+        let (mut body, written, mut heard) = answer(Protocol::Http1);
+        let mut io = Telling::new(tokio::io::sink(), written);
+        let data = body.frame().await.unwrap().unwrap().into_data().unwrap();
+        assert!(body.is_end_stream());
+        drop(body);
+        io.write_all(&data).await.unwrap();
+        assert!(heard.try_recv().is_err());
+        io.flush().await.unwrap();
+        assert!(comes(&mut heard).await);
+    }
+
+    #[tokio::test]
+    async fn a_body_that_nobody_took_was_not_told() {
+        for protocol in [Protocol::Http1, Protocol::Http2] {
+            let (body, written, mut heard) = answer(protocol);
+            let mut io = Telling::new(tokio::io::sink(), written);
+            drop(body);
+            io.write_all(b"other").await.unwrap();
+            io.flush().await.unwrap();
+            assert!(!comes(&mut heard).await);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_breaks_told_nothing() {
+        let (mut body, written, mut heard) = answer(Protocol::Http1);
+        let (near, far) = tokio::io::duplex(1);
+        let mut io = Telling::new(near, written);
+        let data = body.frame().await.unwrap().unwrap().into_data().unwrap();
+        drop((body, far));
+        assert!(io.write_all(&data).await.is_err());
+        drop(io);
+        assert!(!comes(&mut heard).await);
+    }
+
+    #[tokio::test]
+    async fn http_2_is_asked_again_once_there_is_room() {
+        let (mut body, written, mut heard) = answer(Protocol::Http2);
+        let mut io = Telling::new(tokio::io::sink(), written.clone());
+        assert!(body.frame().await.unwrap().is_ok());
+        assert!(!body.is_end_stream());
+        // No room: the stream ends here.
+        drop(body);
+        io.write_all(b"x").await.unwrap();
+        io.flush().await.unwrap();
+        assert!(heard.try_recv().is_err());
+        let (mut body, written, mut heard) = answer(Protocol::Http2);
+        let mut io = Telling::new(tokio::io::sink(), written);
+        assert!(body.frame().await.unwrap().is_ok());
+        assert!(body.frame().await.is_none() && body.is_end_stream());
+        drop(body);
+        // A flush of what was written before says nothing.
+        io.flush().await.unwrap();
+        assert!(heard.try_recv().is_err());
+        io.write_all(b"end").await.unwrap();
+        io.flush().await.unwrap();
+        assert!(comes(&mut heard).await);
+    }
+}
