@@ -96,7 +96,7 @@ pub(super) fn uncover(encoded: &str, pad: &str) -> Result<Secret<String>, CliErr
     // Servers leave out the padding.
     let encoded = encoded.trim_end_matches('=');
     let padded = format!("{encoded}{}", "=".repeat(encoded.len().wrapping_neg() % 4));
-    let bytes = base64::decode(&padded)(|_| wrong("the encoded token is not base64"))?;
+    let bytes = base64::decode(&padded).map_err(|_| wrong("the encoded token is not base64"))?;
     if bytes.len() != pad.len() {
         return Err(wrong("the pad is not as long as the token"));
     }

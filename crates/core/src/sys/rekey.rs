@@ -232,7 +232,7 @@ fn showing(family: Family, verification: &Verification) -> Result<Reply, Error> 
 impl System {
     async fn rekey_read(&self, call: &Call<'_>, family: Family) -> Result<Reply, Error> {
         family.check(&self.core.seals)?;
-        let mut told = self.vault.rekey_status().await;
+        let mut told = self.vault.rekey_status(family).await;
         if !self.is_insider(call, family).await? {
             told.nonce.clear();
             told.verification_nonce = None;
@@ -284,7 +284,7 @@ impl System {
     async fn rekey_cancel(&self, call: &Call<'_>, family: Family) -> Result<Reply, Error> {
         let asked = call.decode::<Cancel>()?;
         let insider = self.insider(call, family, asked.nonce.as_deref()).await?;
-        self.vault.rekey_cancel(insider).await?;
+        self.vault.rekey_cancel(family, insider).await?;
         Ok(Reply::none())
     }
 

@@ -68,8 +68,6 @@ pub const LISTENER: &[&str] = &[
     "cors_allowed_headers",
     "cors_allowed_origins",
     "cors_enabled",
-    "disable_unauthed_generate_root_endpoints",
-    "disable_unauthed_rekey_endpoints",
     "http_read_header_timeout",
     "http_write_timeout",
     "inflight_requests_logging",

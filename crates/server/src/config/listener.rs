@@ -6,7 +6,7 @@ use std::time::Duration;
 use http::{HeaderName, HeaderValue};
 
 use super::place::{ConfigError, Placed};
-use super::raw::{RawHeader, RawListener};
+use super::raw::{CLOSED_GENERATE_ROOT, CLOSED_REKEY, RawHeader, RawListener};
 
 /// A place to listen.
 pub enum Listener {
@@ -83,6 +83,25 @@ pub struct Limits {
     pub idle_timeout: Duration,
     /// `sys/metrics` is answered without a token.
     pub open_metrics: bool,
+    /// New shares are asked for with a token only.
+    pub closed_rekey: bool,
+    /// A new root token too.
+    pub closed_generate_root: bool,
+}
+
+impl Limits {
+    /// Whether a path that needs no token is not answered here.
+    pub fn close(&self, path: &str) -> bool {
+        let Some(below) = path.strip_prefix("sys/") else {
+            return false;
+        };
+        match below.split_once('/') {
+            Some(("rekey", call)) => self.closed_rekey && !call.ends_with("backup"),
+            Some(("rekey-recovery-key", _)) => self.closed_rekey,
+            Some(("generate-root", _)) => self.closed_generate_root,
+            _ => false,
+        }
+    }
 }
 
 /// A header for the answers of one status, or one class of them.
@@ -117,6 +136,8 @@ impl Default for Limits {
             read_timeout: Duration::from_secs(30),
             idle_timeout: Duration::from_secs(300),
             open_metrics: false,
+            closed_rekey: false,
+            closed_generate_root: false,
         }
     }
 }
@@ -283,6 +304,9 @@ fn limits(raw: &RawListener) -> Result<Limits, ConfigError> {
         }
     }
     limits.open_metrics = raw.open_metrics;
+    let is_set = |key| raw.flags.get(key).is_some_and(|flag| flag.value);
+    limits.closed_rekey = is_set(CLOSED_REKEY);
+    limits.closed_generate_root = is_set(CLOSED_GENERATE_ROOT);
     Ok(limits)
 }
 

@@ -116,7 +116,13 @@ const LISTENER_TEXTS: [&str; 9] = [
     "tls_max_version",
 ];
 
-const LISTENER_FLAGS: [&str; 3] = [
+/// No calls for shares without a token: new shares.
+pub const CLOSED_REKEY: &str = "disable_unauthed_rekey_endpoints";
+/// The same of a new root token.
+pub const CLOSED_GENERATE_ROOT: &str = "disable_unauthed_generate_root_endpoints";
+const LISTENER_FLAGS: [&str; 5] = [
+    CLOSED_REKEY,
+    CLOSED_GENERATE_ROOT,
     "tls_disable",
     "tls_disable_client_certs",
     "tls_require_and_verify_client_cert",

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use http::{Method, Request};
 use hyper::body::Incoming;
+use keyfold_core::error::UnsupportedReason;
 use keyfold_core::{Core, Error, Op, id};
 use tokio::sync::mpsc;
 
@@ -94,6 +95,10 @@ async fn serve(
     if site.limits.open_metrics && head.path == METRICS && head.op == Op::Read {
         let reply = site.core.report(head.members.query("format"));
         return Ok(encode::reply(id, reply.map_err(|e| Failure::of(e, id))?));
+    }
+    if site.limits.close(&head.path) {
+        let error = Error::Unsupported(UnsupportedReason::OpenOperation);
+        return Err(Failure::of(error, id));
     }
     site.core
         .serves(&head.path)

@@ -18,7 +18,19 @@ pub(crate) use self::root_token::{Cover, RootTokenStatus, uncover};
 #[derive(Default)]
 pub(crate) struct Ceremonies {
     root_token: Mutex<Option<root_token::Attempt>>,
-    rekey: Mutex<Option<rekey::Attempt>>,
+    /// Of the shares of a store that nothing else opens, or with a new root key.
+    shares: Mutex<Option<rekey::Attempt>>,
+    /// Of the shares beside seals.
+    recovery: Mutex<Option<rekey::Attempt>>,
+}
+
+impl Ceremonies {
+    fn rekey(&self, family: Family) -> &Mutex<Option<rekey::Attempt>> {
+        match family {
+            Family::Rekey | Family::RotateRoot => &self.shares,
+            Family::RekeyRecovery | Family::RotateRecovery => &self.recovery,
+        }
+    }
 }
 
 /// What an outsider does not have: whoever is to end, or to begin anew, what others are at shows it.

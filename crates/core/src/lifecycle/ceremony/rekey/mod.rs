@@ -122,9 +122,9 @@ impl Fresh {
 
 impl Unsealed {
     /// How far the rekey is, if there is one.
-    pub(crate) async fn rekey_status(&self) -> RekeyStatus {
+    pub(crate) async fn rekey_status(&self, family: Family) -> RekeyStatus {
         let wraps = self.seals.wraps();
-        match &*self.ceremonies.rekey.lock().await {
+        match &*self.ceremonies.rekey(family).lock().await {
             Some(attempt) => attempt.status(attempt.given.required(&wraps)),
             None => RekeyStatus {
                 required: wraps.split().1,
@@ -137,9 +137,10 @@ impl Unsealed {
     pub(crate) async fn rekey_begin(&self, terms: Terms) -> Result<Rekeyed, Error> {
         let wraps = self.seals.wraps();
         terms.check(&wraps)?;
-        let mut place = self.ceremonies.rekey.lock().await;
+        let family = terms.family;
+        let mut place = self.ceremonies.rekey(family).lock().await;
         if place.is_some() {
-            return Err(Error::bad(terms.family.says("already in progress")));
+            return Err(Error::bad(family.says("already in progress")));
         }
         let attempt = place.insert(Attempt {
             nonce: id::uuid(),
@@ -166,7 +167,7 @@ impl Unsealed {
         share: Share,
         nonce: &str,
     ) -> Result<Rekeyed, Error> {
-        let mut place = self.ceremonies.rekey.lock().await;
+        let mut place = self.ceremonies.rekey(family).lock().await;
         let attempt = place
             .as_mut()
             .ok_or_else(|| Error::bad(family.says_none()))?;
@@ -207,8 +208,12 @@ impl Unsealed {
     }
 
     /// Ends it; none is no error.
-    pub(crate) async fn rekey_cancel(&self, insider: Insider<'_>) -> Result<(), Error> {
-        let mut place = self.ceremonies.rekey.lock().await;
+    pub(crate) async fn rekey_cancel(
+        &self,
+        family: Family,
+        insider: Insider<'_>,
+    ) -> Result<(), Error> {
+        let mut place = self.ceremonies.rekey(family).lock().await;
         if place.as_ref().is_some_and(|a| !a.may_end(insider)) {
             return Err(Error::bad(super::NOT_YOURS));
         }

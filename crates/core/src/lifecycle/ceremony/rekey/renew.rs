@@ -97,7 +97,7 @@ impl Unsealed {
         }
         let (batch, split) = match root.as_deref().filter(|_| renewal.new_root) {
             Some(root) => {
-                let people = matches!(renewal.held, Held::Part(_));
+                let people = !matches!(renewal.held, Held::Nothing);
                 self.seals.wrap_anew(root, people, &wraps).await?
             }
             None => (Batch::new(), None),

@@ -98,7 +98,7 @@ impl Verifying {
 impl Unsealed {
     /// How far the showing is.
     pub(crate) async fn verify_status(&self, family: Family) -> Result<Verification, Error> {
-        let place = self.ceremonies.rekey.lock().await;
+        let place = self.ceremonies.rekey(family).lock().await;
         let none = || Error::bad(format!("no {} configuration found", family.word()));
         let attempt = place.as_ref().ok_or_else(none)?;
         let verifying = attempt.verifying.as_ref();
@@ -112,7 +112,7 @@ impl Unsealed {
         share: Share,
         nonce: &str,
     ) -> Result<Verified, Error> {
-        let mut place = self.ceremonies.rekey.lock().await;
+        let mut place = self.ceremonies.rekey(family).lock().await;
         let attempt = place
             .as_mut()
             .ok_or_else(|| Error::bad(family.says_none()))?;
@@ -147,7 +147,7 @@ impl Unsealed {
         family: Family,
         insider: Insider<'_>,
     ) -> Result<Verification, Error> {
-        let mut place = self.ceremonies.rekey.lock().await;
+        let mut place = self.ceremonies.rekey(family).lock().await;
         let none = || Error::bad(format!("no {} configuration found", family.word()));
         let attempt = place.as_mut().ok_or_else(none)?;
         let verifying = attempt.verifying.as_mut();
