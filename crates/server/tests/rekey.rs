@@ -38,6 +38,7 @@ async fn rekeyed(site: &mut Site) -> (String, Value) {
 }
 
 async fn only_the_new_one_opens(site: &mut Site) {
+    assert_eq!(site.server.addresses().len(), 1);
     let (old, made) = rekeyed(site).await;
     assert!(settled(site).await);
     site.put("sys/seal", json!({})).await;

@@ -415,7 +415,15 @@ async fn check_shares(act: Act, acknowledged: bool, stage: &mut Stage, at: &str)
         }
         _ => assert!(old_opens != new_opens, "{at}"),
     }
-    assert!(world.opens_with(if old_opens { &old } else { new.as_ref().unwrap() }).await);
+    assert!(
+        world
+            .opens_with(if old_opens {
+                &old
+            } else {
+                new.as_ref().unwrap()
+            })
+            .await
+    );
     assert_eq!(world.read("shelf/kept").await.expect(at), kept, "{at}");
     // The root key that is wrapped is that of the keyring.
     world.write("sys/rotate", Value::Null).await.expect(at);

@@ -54,7 +54,12 @@ impl World {
     }
 
     /// Shows new shares.
-    pub async fn verify(&self, base: &str, nonce: &Value, shares: &[String]) -> Result<Value, Error> {
+    pub async fn verify(
+        &self,
+        base: &str,
+        nonce: &Value,
+        shares: &[String],
+    ) -> Result<Value, Error> {
         let mut last = Value::Null;
         for share in shares.iter().take(3) {
             let body = json!({"key": share, "nonce": nonce});
@@ -72,7 +77,11 @@ impl World {
     }
 
     pub async fn status(&self) -> Value {
-        data(self.anonymous(Op::Read, "sys/seal-status", Value::Null).await.unwrap())
+        data(
+            self.anonymous(Op::Read, "sys/seal-status", Value::Null)
+                .await
+                .unwrap(),
+        )
     }
 }
 
@@ -121,7 +130,8 @@ async fn shares_of_both_sets_do_not_mix() {
     let world = World::begun().await;
     let (_lost, new) = world.rekeyed("sys/rekey", false).await.unwrap();
     let nonce = data(world.write("sys/rekey/init", terms(false)).await.unwrap())["nonce"].clone();
-    let give = |share: String| world.write("sys/rekey/update", json!({"key": share, "nonce": nonce}));
+    let give =
+        |share: String| world.write("sys/rekey/update", json!({"key": share, "nonce": nonce}));
     give(new[0].clone()).await.unwrap();
     let said = text(give(world.shares[0].clone()).await);
     assert!(said.contains("the other of the two sets"), "{said}");
@@ -158,16 +168,26 @@ async fn an_outsider_ends_nothing_that_has_begun() {
         world.anonymous(Op::Write, "sys/rekey/update", body)
     };
     let cancel = |body| world.anonymous(Op::Delete, "sys/rekey/init", body);
-    let begun = world.anonymous(Op::Write, "sys/rekey/init", terms(false)).await;
+    let begun = world
+        .anonymous(Op::Write, "sys/rekey/init", terms(false))
+        .await;
     let nonce = data(begun.unwrap())["nonce"].clone();
     // Nothing is lost yet.
     cancel(Value::Null).await.unwrap();
     assert!(text(give(&world.shares[0], &nonce).await).contains("no rekey in progress"));
-    let begun = world.anonymous(Op::Write, "sys/rekey/init", terms(false)).await;
+    let begun = world
+        .anonymous(Op::Write, "sys/rekey/init", terms(false))
+        .await;
     let nonce = data(begun.unwrap())["nonce"].clone();
     give(&world.shares[0], &nonce).await.unwrap();
-    let shown = world.anonymous(Op::Read, "sys/rekey/init", Value::Null).await;
-    assert_eq!(data(shown.unwrap())["nonce"], json!(""), "it is no outsider's");
+    let shown = world
+        .anonymous(Op::Read, "sys/rekey/init", Value::Null)
+        .await;
+    assert_eq!(
+        data(shown.unwrap())["nonce"],
+        json!(""),
+        "it is no outsider's"
+    );
     assert!(text(cancel(Value::Null).await).contains("takes its nonce"));
     assert!(cancel(json!({"nonce": "x"})).await.is_err());
     // What is no share takes nothing from the others.
@@ -199,7 +219,12 @@ async fn the_root_key_is_rotated_with_the_shares() {
     assert!(text(world.write("sys/rotate/root", Value::Null).await).contains("their holders"));
     let (told, new) = world.rekeyed("sys/rotate/root", false).await.unwrap();
     let after = world.dump().await;
-    for key in ["core/keyring", "core/seal/one", "core/seal/two", "core/seal/shamir"] {
+    for key in [
+        "core/keyring",
+        "core/seal/one",
+        "core/seal/two",
+        "core/seal/shamir",
+    ] {
         assert_ne!(before[key], after[key], "{key}");
     }
     told.after.unwrap().run().await;
@@ -221,7 +246,9 @@ async fn without_shares_that_open_the_seals_rotate_the_root_key_alone() {
     };
     let mut world = World::begun_under(seals).await.unwrap();
     let before = world.dump().await;
-    world.seals.all[0].seal.fail(Some(SealError::Down("away".into())));
+    world.seals.all[0]
+        .seal
+        .fail(Some(SealError::Down("away".into())));
     assert!(world.write("sys/rotate/root", Value::Null).await.is_err());
     world.seals.all[0].seal.fail(None);
     assert_eq!(world.dump().await["core/keyring"], before["core/keyring"]);
@@ -291,11 +318,15 @@ async fn a_root_token_by_shares() {
     let token = world.root_token(&shares).await.unwrap();
     let reply = world.ask(Some(&token), Op::Read, "sys/mounts", Value::Null);
     assert!(reply.await.is_ok());
-    let begun = world.anonymous(Op::Write, "sys/generate-root/attempt", json!({})).await;
+    let begun = world
+        .anonymous(Op::Write, "sys/generate-root/attempt", json!({}))
+        .await;
     let nonce = data(begun.unwrap())["nonce"].clone();
     for _ in 0..3 {
         let body = json!({"key": shares[0], "nonce": nonce});
-        let given = world.anonymous(Op::Write, "sys/generate-root/update", body).await;
+        let given = world
+            .anonymous(Op::Write, "sys/generate-root/update", body)
+            .await;
         assert_eq!(data(given.unwrap())["progress"], json!(1), "it counts once");
     }
 }
@@ -308,7 +339,9 @@ impl World {
         let mut last = Value::Null;
         for share in shares.iter().take(3) {
             let body = json!({"key": share, "nonce": begun["nonce"]});
-            let given = self.anonymous(Op::Write, "sys/generate-root/update", body).await;
+            let given = self
+                .anonymous(Op::Write, "sys/generate-root/update", body)
+                .await;
             if given.is_err() {
                 self.delete(path).await?;
             }

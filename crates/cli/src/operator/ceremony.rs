@@ -111,7 +111,10 @@ mod tests {
 
     #[test]
     fn a_pad_comes_off() {
-        let token = uncover("O3p7A2wrXSsjZAFdEyY9Ox8tVQsJPCohCz4", "HT9FTsjXS2h1jRUVHh6qPhbeAk");
+        let token = uncover(
+            "O3p7A2wrXSsjZAFdEyY9Ox8tVQsJPCohCz4",
+            "HT9FTsjXS2h1jRUVHh6qPhbeAk",
+        );
         assert_eq!(token.ok().unwrap().expose(), "s.BE8X7spVilythmWEczYTHDJU");
         assert!(uncover("O3p7", "x").is_err());
         assert!(uncover("!", "x").is_err());

@@ -78,7 +78,9 @@ pub(crate) fn run(session: &Session, args: GenerateRootArgs) -> Result<(), CliEr
 
 fn show(session: &Session, request: &Request) -> Result<(), CliError> {
     let status: Value = session.call(request)?.json()?;
-    session.output.result(&status, || table(&status).to_string())
+    session
+        .output
+        .result(&status, || table(&status).to_string())
 }
 
 fn table(status: &Value) -> Table {
@@ -110,7 +112,9 @@ fn pad(session: &Session) -> Result<(), CliError> {
     let pad = ceremony::base62(length.min(PAD * 4));
     session
         .output
-        .result(&json!({"otp": pad, "otp_length": pad.len()}), || format!("{pad}\n"))
+        .result(&json!({"otp": pad, "otp_length": pad.len()}), || {
+            format!("{pad}\n")
+        })
 }
 
 /// The server need not see both halves of a token, so it is put together here.
@@ -120,6 +124,8 @@ fn decode(session: &Session, encoded: String, pad: Option<String>) -> Result<(),
     let token = ceremony::uncover(encoded.expose(), pad.expose())?;
     match session.output.is_table() {
         true => line(token.expose()),
-        false => session.output.result(&json!({"token": token.expose()}), String::new),
+        false => session
+            .output
+            .result(&json!({"token": token.expose()}), String::new),
     }
 }

@@ -114,12 +114,18 @@ pub(crate) fn run(session: &Session, args: RekeyArgs, family: Family) -> Result<
     }
     if args.backup_delete {
         session.call(&Request::delete(backup))?;
-        return session.output.done("Success! The kept shares were removed.");
+        return session
+            .output
+            .done("Success! The kept shares were removed.");
     }
     let nonce = ceremony::nonce(session, at, args.nonce)?;
     let share = crate::prompt::secret(args.share, "share")?;
     let body = json!({"key": share.expose(), "nonce": nonce});
-    let to = if args.verify { verify } else { format!("{base}/update") };
+    let to = if args.verify {
+        verify
+    } else {
+        format!("{base}/update")
+    };
     show(session, &Request::write(&to, &body)?)
 }
 
@@ -181,7 +187,11 @@ fn table(status: &Value) -> Table {
 fn new_shares(status: &Value) -> String {
     let list = |name: &str| {
         let values = status.get(name).and_then(Value::as_array);
-        values.into_iter().flatten().map(text_of).collect::<Vec<_>>()
+        values
+            .into_iter()
+            .flatten()
+            .map(text_of)
+            .collect::<Vec<_>>()
     };
     let names = list("pgp_fingerprints");
     let mut text = String::new();

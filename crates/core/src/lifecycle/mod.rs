@@ -30,9 +30,9 @@ pub(crate) use self::ceremony::{
 pub use self::dev::DevVault;
 pub use self::init::{Initialized, Shares};
 pub use self::sealed::{Progress, Sealed};
+pub use self::seals::{Condition, Rehearsed, SealConfig, ShamirSeal, ShareTerms, Tried};
 pub(crate) use self::seals::{FOREIGN, Seals};
 use self::seals::{Set, Wraps};
-pub use self::seals::{Condition, Rehearsed, SealConfig, ShamirSeal, ShareTerms, Tried};
 pub use self::status::{SealReport, SealStatus};
 pub use self::unsealed::Unsealed;
 use crate::audit::{AuditConfig, AuditSetup, HeaderSettings};

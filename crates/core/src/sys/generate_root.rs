@@ -209,7 +209,11 @@ impl System {
         let made = given.is_none();
         let cover = Cover::pad(given)?;
         let Cover::Pad(pad) = &cover;
-        let told = Secret::new(if made { pad.expose().clone() } else { String::new() });
+        let told = Secret::new(if made {
+            pad.expose().clone()
+        } else {
+            String::new()
+        });
         let status = self.vault.root_token_begin(cover).await?;
         begun(&status, family, told.expose())
     }

@@ -228,7 +228,7 @@ mod tests {
     /// An answer that a word is waited for, and where that arrives.
     fn answer(protocol: Protocol) -> (Outgoing, Arc<Written>, mpsc::UnboundedReceiver<()>) {
         let (said, heard) = mpsc::unbounded_channel();
-        let after = After::new(move || async move { drop(said.send(())) });
+        let after = After::new(move || async move { said.send(()).unwrap() });
         let written = Written::new(protocol);
         let body = Outgoing::new(b"body".to_vec()).before(Some(after));
         (body.on(&written), written, heard)

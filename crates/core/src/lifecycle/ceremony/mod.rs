@@ -43,7 +43,8 @@ pub(crate) enum Insider<'a> {
 }
 
 /// What an outsider is told.
-const NOT_YOURS: &str = "shares were given already: to end this takes its nonce, or a token that may";
+const NOT_YOURS: &str =
+    "shares were given already: to end this takes its nonce, or a token that may";
 
 impl Insider<'_> {
     /// Whether a ceremony may be ended: one that no share was given to yet by anybody, as nothing is

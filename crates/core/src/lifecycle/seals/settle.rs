@@ -196,7 +196,12 @@ fn join(quorum: &Quorum, parts: &[Share], taken: &[u8]) -> Result<Option<Share>,
 }
 
 /// Adds a wrap in the place of what was there.
-pub(super) fn put(batch: Batch, wraps: &Wraps, name: &str, wrap: &SealWrap) -> Result<Batch, Error> {
+pub(super) fn put(
+    batch: Batch,
+    wraps: &Wraps,
+    name: &str,
+    wrap: &SealWrap,
+) -> Result<Batch, Error> {
     let key = format!("{FOLDER}{name}");
     let batch = match wraps.revision(name) {
         Some(revision) => batch.unchanged(key.clone(), revision),
