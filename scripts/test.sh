@@ -27,6 +27,9 @@ need 'command -v npm' npm
 need 'command -v java' default-jdk-headless
 need 'command -v mvn' maven
 need 'command -v softhsm2-util' softhsm2
+need 'command -v swtpm' swtpm
+need 'command -v pkg-config' pkg-config
+need 'pkg-config --exists tss2-esys' libtss2-dev
 if [ ${#missing[@]} -gt 0 ]; then
     if [ "$(id -u)" -ne 0 ]; then
         echo "test: missing: apt-get install ${missing[*]}" >&2
@@ -54,10 +57,14 @@ KEYFOLD_BIN=$(realpath "${CARGO_TARGET_DIR:-target}/release/keyfold")
 export KEYFOLD_BIN
 
 step "lints"
-cargo clippy --release --workspace --all-targets --locked -- -D warnings
+# With what has to be asked for, so that it is read, too.
+cargo clippy --release --workspace --all-targets --locked --features keyfold-cli/tpm2 -- -D warnings
 
 step "tests"
 cargo test --release --locked --workspace --no-fail-fast 2>&1 | tee "$logs/cargo"
+
+step "tests on a TPM in software"
+cargo test --release --locked --workspace --features keyfold-backends/tpm2 --test tpm2 2>&1 | tee "$logs/tpm"
 
 step "documentation"
 # The documentation is for who reads the source: it may speak of what is private.
@@ -71,5 +78,5 @@ head -c 300000 /dev/urandom >"$logs/small file.bin"
 scripts/demo.sh "$logs/small file.bin"
 
 step "closing lines"
-grep -hE '^test result:|^=+ .*(passed|failed).*=+$|^ok  |^# (pass|fail) |^[0-9]+ passed, ' "$logs/cargo" "$logs/conformance"
+grep -hE '^test result:|^=+ .*(passed|failed).*=+$|^ok  |^# (pass|fail) |^[0-9]+ passed, ' "$logs/cargo" "$logs/tpm" "$logs/conformance"
 echo "all in $(((SECONDS - started) / 60)) min $(((SECONDS - started) % 60)) s"

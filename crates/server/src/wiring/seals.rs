@@ -1,6 +1,6 @@
 //! The seals of a configuration.
 
-use keyfold_backends::seals::KINDS;
+use keyfold_backends::seals::{KINDS, LEFT_OUT};
 use keyfold_core::lifecycle::SealConfig;
 use keyfold_core::ports::seal::{SealKind, SealSetup, Settings};
 
@@ -22,12 +22,7 @@ fn setups(
     let mut setups = Vec::with_capacity(seals.len());
     for seal in seals {
         let Some(kind) = KINDS.iter().find(|kind| kind.name == seal.value.kind) else {
-            let names: Vec<_> = KINDS.iter().map(|kind| kind.name).collect();
-            return Err(seal.wrong(format!(
-                "seal \"{}\" is not offered: there are shamir, {}",
-                seal.value.kind,
-                names.join(", ")
-            )));
+            return Err(seal.wrong(not_offered(&seal.value.kind)));
         };
         // Of two seals of a kind the environment can't mean both.
         let alone = seals
@@ -50,6 +45,15 @@ fn setups(
         });
     }
     Ok(setups)
+}
+
+fn not_offered(kind: &str) -> String {
+    if LEFT_OUT.contains(&kind) {
+        return format!("seal \"{kind}\" is not in this build, which was made without the feature");
+    }
+    let names: Vec<_> = KINDS.iter().map(|kind| kind.name).collect();
+    let names = names.join(", ");
+    format!("seal \"{kind}\" is not offered: there are shamir, {names}")
 }
 
 /// What is written, and over it what the environment says.
@@ -121,6 +125,10 @@ mod tests {
             error(&[pigeon])
                 .starts_with("seal \"pigeon\" is not offered: there are shamir, static")
         );
+        for kind in LEFT_OUT {
+            let wanted = format!("seal \"{kind}\" is not in this build");
+            assert!(error(&[seal(kind, "a", &[])]).starts_with(&wanted));
+        }
         let missing = seal("static", "a", &[("current_key", KEY)]);
         assert_eq!(
             error(&[missing]),
