@@ -1,16 +1,18 @@
 #!/usr/bin/env bash
 # Measures keyfold against the ceiling (bench/ceiling), against age and against cp, on this machine, in one run.
 #
-#   bench/run.sh [--quick] [--write] [--only server|data|lists]
+#   bench/run.sh [--quick] [--write] [--only server|data|lists|keys]
 #
 # --quick   short rounds and small files: shows that it works, measures nothing
-# --only    one part; lists (a folder of a million secrets) is no part of a whole run
+# --only    one part; lists (a folder of a million secrets) and keys (rotation and unseal with a million records and
+#           tokens) are no part of a whole run
 # --write   puts the result into docs/performance.md
 #
 # BENCH_DIR     where stores lie (default: a temporary folder under the target folder; a real disk, not tmpfs)
 # BENCH_MIB     size of the file that is encrypted, in MiB (default 4096)
 # BENCH_FILES   how many files are rewrapped (default 10000)
 # BENCH_SECRETS  how many secrets are listed (default 1000000)
+# BENCH_RECORDS, BENCH_TOKENS  how much the larger server of keys holds (default 1000000 each)
 # BENCH_SHM     the RAM disk (default /dev/shm)
 set -euo pipefail
 cd "$(dirname "$0")/.."

@@ -7,7 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from measure import data_plane, lists, report, server_plane
+from measure import data_plane, keys, lists, report, server_plane
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -23,6 +23,8 @@ def main():
         parts = [report.machine(folder)]
         if arguments.only == "lists":
             parts.append(lists.measure(programs, folder, arguments.quick))
+        if arguments.only == "keys":
+            parts.append(keys.measure(programs, folder, arguments.quick))
         if arguments.only in (None, "server"):
             parts.append(server_plane.measure(programs, folder, arguments.quick))
         if arguments.only in (None, "data"):
@@ -41,7 +43,7 @@ def parse():
     parser = argparse.ArgumentParser(prog="bench/run.sh")
     parser.add_argument("--quick", action="store_true", help="short rounds, small files")
     parser.add_argument("--write", action="store_true", help="put the result into docs/performance.md")
-    parser.add_argument("--only", choices=["server", "data", "lists"], help="one part")
+    parser.add_argument("--only", choices=["server", "data", "lists", "keys"], help="one part")
     arguments = parser.parse_args()
     if arguments.write and (arguments.quick or arguments.only):
         parser.error("--write takes a whole run")

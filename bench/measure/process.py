@@ -36,6 +36,9 @@ class Process:
     def __init__(self, process, port):
         self.process = process
         self.port = port
+        # What opens the store, and who may do anything, where it is a server.
+        self.share = None
+        self.root = None
 
     def cpu_seconds(self):
         """User and system time since its start."""
@@ -50,8 +53,24 @@ class Process:
                     return int(line.split()[1]) / 1024
         raise RuntimeError("no VmRSS")
 
+    def written_bytes(self):
+        """What it gave to write calls since its start, by the kernel's count."""
+        with open(f"/proc/{self.process.pid}/io") as counts:
+            for line in counts:
+                if line.startswith("wchar:"):
+                    return int(line.split()[1])
+        raise RuntimeError("no wchar")
+
     def call(self, method, path, body=None, token=None):
         """Sends a request and returns the JSON of the answer; anything but 2xx is an error."""
+        text = self.send(method, path, body, token)
+        return json.loads(text) if text else {}
+
+    def text(self, path, token):
+        """The body of a GET as text, whatever it is."""
+        return self.send("GET", path, None, token).decode(errors="replace")
+
+    def send(self, method, path, body, token):
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         headers = {"Content-Type": "application/json"}
         if token:
@@ -62,7 +81,7 @@ class Process:
         connection.close()
         if not 200 <= answer.status < 300:
             raise RuntimeError(f"{method} {path} answered {answer.status}: {text[:300]!r}")
-        return json.loads(text) if text else {}
+        return text
 
 
 @contextlib.contextmanager
@@ -92,7 +111,8 @@ def keyfold(program, folder, audited=False):
     try:
         listening(server, folder / "server.log")
         keys = server.call("PUT", "/v1/sys/init", {"secret_shares": 1, "secret_threshold": 1})
-        server.call("PUT", "/v1/sys/unseal", {"key": keys["keys"][0]})
+        server.share, server.root = keys["keys"][0], keys["root_token"]
+        server.call("PUT", "/v1/sys/unseal", {"key": server.share})
         yield server, keys["root_token"]
     finally:
         stop(process)

@@ -27,6 +27,7 @@ mod output;
 mod pairs;
 mod path_help;
 mod policy;
+mod progress;
 mod prompt;
 mod rehearsal;
 mod server;

@@ -397,3 +397,34 @@ fn a_custodian_proves_a_share_and_the_server_never_sees_it() {
         ran.stderr
     );
 }
+
+#[test]
+fn a_dek_is_rotated_and_all_keys_are_accounted_for() {
+    let server = Server::dev();
+    server.ok(&["kv", "put", "-mount=secret", "a", "v=1"]);
+    let begun = server.json(&["operator", "rotate-dek", "secret/", "-rate=1000"]);
+    assert_eq!(begun["data"]["version"], 2);
+    // Where nobody draws a bar it waits all the same.
+    let done = server.ok(&["operator", "rotate-dek", "-watch", "secret"]);
+    assert!(done.contains("done"), "{done}");
+    let status = server.json(&["operator", "rotate-dek", "-status", "secret"]);
+    assert_eq!(status["data"]["state"], "done");
+    assert_eq!(server.ok(&["kv", "get", "-mount=secret", "-field=v", "a"]), "1\n");
+    let missing = server.run_as("root", &["operator", "rotate-dek", "nothing"]);
+    assert_eq!(missing.code, 2);
+    assert!(missing.stderr.contains("no mount at"), "{}", missing.stderr);
+
+    let report = server.json(&["operator", "keys", "report"]);
+    assert_eq!(report["custodians"]["threshold"], 1);
+    let table = server.ok(&["operator", "keys", "report"]);
+    for text in [
+        "Custodians: any 1 of 1 shares open the store",
+        "Root key: in memory",
+        "Wrapped By",
+        "root-key",
+        "kek",
+        "secret/",
+    ] {
+        assert!(table.contains(text), "{text} in {table}");
+    }
+}

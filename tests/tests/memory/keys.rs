@@ -34,6 +34,29 @@ pub fn bytes(hex: &str) -> Vec<u8> {
         .collect()
 }
 
+/// The unseal key and the root key alone: what a server has no need of between two uses.
+pub fn above_keyring(dir: &Path, shares: &[String]) -> Vec<Needle> {
+    let copy = dir.join("copy.redb");
+    fs::copy(dir.join("store"), &copy).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let store = Store(Redb::open(&copy).unwrap());
+        let unseal_key = unseal_key(shares);
+        let root_key = store.root_key(&unseal_key).await;
+        // It is the one that opens the keyring.
+        store.kek(&root_key).await;
+        let keys = [("unseal key", unseal_key), ("root key", root_key)];
+        let needles = keys.iter().flat_map(|(name, key)| {
+            let text = Needle::text(&format!("{name} in base64"), &STANDARD.encode(key));
+            Needle::halves(name, key).into_iter().chain([text])
+        });
+        needles.collect()
+    })
+}
+
 /// The unseal key, the root key, each KEK, DEK and transit key: in halves, and what is ever text also as that.
 pub fn of_store(dir: &Path, shares: &[String]) -> Vec<Needle> {
     let copy = dir.join("copy.redb");

@@ -13,6 +13,7 @@
 
 mod keys;
 mod scan;
+mod unattended;
 
 use std::fmt::Write as _;
 use std::fs;

@@ -1,5 +1,7 @@
 //! The process dies at each storage operation of each key operation, before and after it.
 
+use std::time::Duration;
+
 use keyfold_core::reply::Reply;
 use keyfold_core::request::Op;
 use keyfold_core::testing::Moment;
@@ -13,6 +15,8 @@ enum Act {
     Init,
     Unseal,
     Rotate,
+    /// Of a mount's dek, to its end.
+    RotateDek,
     Mount,
     Unmount,
     Write,
@@ -44,10 +48,13 @@ enum Act {
     RootToken,
 }
 
-const ACTS: [Act; 22] = [
+const DEK: &str = "sys/mounts/shelf/rotate-dek";
+
+const ACTS: [Act; 23] = [
     Act::Init,
     Act::Unseal,
     Act::Rotate,
+    Act::RotateDek,
     Act::Mount,
     Act::Unmount,
     Act::Write,
@@ -87,7 +94,7 @@ async fn killed_at_any_operation_the_store_opens_in_the_old_state_or_the_new() {
                 let mut stage = set(act).await;
                 let start = stage.world.store.operations();
                 stage.world.store.crash_at(start + n, moment);
-                let acknowledged = perform(act, &mut stage).await;
+                let acknowledged = perform(act, &mut stage, start + n).await;
                 let reached = stage.world.store.operations() > start + n;
                 check(act, acknowledged, &mut stage, n, moment).await;
                 if !reached {
@@ -199,7 +206,7 @@ async fn set(act: Act) -> Stage {
 }
 
 /// True when the caller was told that it was done.
-async fn perform(act: Act, stage: &mut Stage) -> bool {
+async fn perform(act: Act, stage: &mut Stage, crash: usize) -> bool {
     let world = &mut stage.world;
     match act {
         Act::Init | Act::InitSealed | Act::InitTogether => world.init().await.is_ok(),
@@ -207,6 +214,9 @@ async fn perform(act: Act, stage: &mut Stage) -> bool {
         // A crash while the shares are given may leave it sealed, and they can be given again.
         Act::OpenTogether => world.unseal().await.is_ok() && !world.core.is_sealed(),
         Act::Rotate => world.write("sys/rotate", Value::Null).await.is_ok(),
+        Act::RotateDek => {
+            world.write(DEK, Value::Null).await.is_ok() && dek_rotated(world, crash).await
+        }
         Act::Mount => world
             .write("sys/mounts/more", json!({"type": "shelf"}))
             .await
@@ -252,6 +262,22 @@ async fn perform(act: Act, stage: &mut Stage) -> bool {
             .await
             .is_ok(),
     }
+}
+
+/// Waits, without touching the store that counts, until the worker is done or dead.
+async fn dek_rotated(world: &World, crash: usize) -> bool {
+    let old = format!("core/dek/{}/1", crate::deks::uuid(world).await);
+    for _ in 0..2000 {
+        if world.store.operations() > crash {
+            return false;
+        }
+        if !world.dump().await.contains_key(&old) {
+            // What comes after the last commit is no operation of the store.
+            return true;
+        }
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    false
 }
 
 async fn check(act: Act, acknowledged: bool, stage: &mut Stage, n: usize, moment: Moment) {
@@ -336,6 +362,23 @@ async fn check(act: Act, acknowledged: bool, stage: &mut Stage, n: usize, moment
                 term == json!(2) || term == json!(1) && !acknowledged,
                 "{at}: {term}"
             );
+        }
+        Act::RotateDek => {
+            let begun = world.read(DEK).await.expect(&at)["state"] != "idle";
+            assert!(begun || !acknowledged, "{at}");
+            let left = match begun {
+                true => {
+                    crate::deks::ended(world, DEK).await;
+                    ["2"]
+                }
+                false => ["1"],
+            };
+            let dump = world.dump().await;
+            let folder = format!("core/dek/{}/", crate::deks::uuid(world).await);
+            let deks = dump.keys().filter_map(|key| key.strip_prefix(&folder));
+            assert_eq!(deks.collect::<Vec<_>>(), left, "{at}");
+            let kept = world.read("shelf/kept").await.expect(&at);
+            assert_eq!(kept, json!({"v": "kept"}), "{at}");
         }
         Act::Mount => {
             let works = world.write("more/x", json!({"v": 1})).await.is_ok();

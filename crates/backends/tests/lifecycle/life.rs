@@ -96,7 +96,11 @@ async fn an_unmounted_engines_records_are_noise_and_go() {
     let world = World::begun().await;
     world.write("shelf/a", json!({"v": 1})).await.unwrap();
     let stolen = world.dump().await;
+    let record = stolen.keys().find(|k| k.starts_with("logical/")).unwrap();
+    let dek = format!("core/dek/{}/1", record.split('/').nth(1).unwrap());
+    assert!(stolen.contains_key(&dek));
     world.delete("sys/mounts/shelf").await.unwrap();
+    assert!(!world.dump().await.contains_key(&dek), "the dek is gone");
     assert!(matches!(
         world.read("shelf/a").await,
         Err(Error::NoHandler(_))

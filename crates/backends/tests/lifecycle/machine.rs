@@ -1,6 +1,7 @@
 //! Random lives: every acknowledged write reads back, whatever came between.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use keyfold_core::error::Error;
 use keyfold_core::ports::seal::SealError;
@@ -15,6 +16,10 @@ enum Step {
     Write(u8, u16),
     Delete(u8),
     Rotate,
+    /// Begins to rotate the shelf's dek.
+    RotateDek,
+    /// Lets what runs in the background run.
+    Wait,
     Seal,
     Restart,
     /// A seal joins, or leaves.
@@ -34,6 +39,8 @@ fn step() -> impl Strategy<Value = Step> {
         6 => (0..6u8, any::<u16>()).prop_map(|(k, v)| Step::Write(k, v)),
         2 => (0..6u8).prop_map(Step::Delete),
         2 => Just(Step::Rotate),
+        2 => Just(Step::RotateDek),
+        2 => Just(Step::Wait),
         1 => Just(Step::Seal),
         1 => Just(Step::Restart),
         2 => (0..2u8, any::<bool>()).prop_map(|(n, there)| Step::Configure(n, there)),
@@ -96,6 +103,11 @@ async fn take(step: &Step, world: &mut World, model: &mut Model, machines: &[Mac
         Step::Rotate => {
             let _ = world.write("sys/rotate", Value::Null).await;
         }
+        Step::RotateDek => {
+            let path = "sys/mounts/shelf/rotate-dek";
+            let _ = world.write(path, json!({"rate": 1_000_000})).await;
+        }
+        Step::Wait => tokio::time::sleep(Duration::from_millis(3)).await,
         Step::Seal => {
             world.write("sys/seal", Value::Null).await.unwrap();
             for key in model.keys() {

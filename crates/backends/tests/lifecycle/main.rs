@@ -11,6 +11,7 @@
 mod auths;
 mod corners;
 mod crash;
+mod deks;
 mod identity;
 mod initialize;
 mod life;
@@ -20,6 +21,7 @@ mod people;
 mod quorum;
 mod rekey;
 mod renewals;
+mod rotation;
 mod seals;
 mod shelf;
 mod tokens;

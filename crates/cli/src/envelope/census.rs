@@ -6,11 +6,11 @@ use clap::Args;
 use keyfold_envelope::{Census, census};
 use serde_json::{Value, json};
 
-use super::progress::Bar;
 use super::{exit_of, hex, state_name};
 use crate::error::CliError;
 use crate::exit::{self, Exit};
 use crate::output::{self, Table};
+use crate::progress::Bar;
 use crate::session::Session;
 
 /// Arguments of `census`.

@@ -8,10 +8,10 @@ use clap::Args;
 use keyfold_envelope::{DecryptOptions, Opened, SUFFIX, decrypt_file, decrypt_stream};
 
 use super::interrupt;
-use super::progress::Bar;
 use super::{End, InOut, stdout};
 use crate::error::CliError;
 use crate::output::{self, Table};
+use crate::progress::Bar;
 use crate::session::Session;
 
 /// Arguments of `decrypt`.

@@ -10,10 +10,10 @@ use keyfold_envelope::{
 };
 
 use super::interrupt;
-use super::progress::Bar;
 use super::{End, InOut, hex, stdout};
 use crate::error::CliError;
 use crate::output::Table;
+use crate::progress::Bar;
 use crate::session::Session;
 
 /// Arguments of `encrypt`.

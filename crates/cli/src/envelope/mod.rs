@@ -5,7 +5,6 @@ pub(crate) mod decrypt;
 pub(crate) mod encrypt;
 pub(crate) mod inspect;
 mod interrupt;
-mod progress;
 pub(crate) mod rewrap;
 
 use std::fs::File;

@@ -7,10 +7,10 @@ use keyfold_envelope::{RewrapOptions, RewrapReport, Verify, rewrap};
 use serde_json::{Value, json};
 
 use super::exit_of;
-use super::progress::Bar;
 use crate::error::{CliError, envelope_hint};
 use crate::exit::{self, Exit};
 use crate::output::{self, Table};
+use crate::progress::Bar;
 use crate::session::Session;
 
 /// Arguments of `rewrap`.

@@ -4,8 +4,10 @@ mod ceremony;
 mod generate_root;
 mod init;
 mod key_status;
+mod keys;
 mod rekey;
 mod rotate;
+mod rotate_dek;
 mod seal;
 mod share;
 mod unseal;
@@ -35,6 +37,10 @@ pub(crate) enum Operator {
     RotateKeys(rekey::RekeyArgs),
     /// Put a new KEK in place, under which all mount keys are wrapped anew
     Rotate,
+    /// Put all records of a mount under a new DEK, and destroy the old one
+    RotateDek(rotate_dek::RotateDekArgs),
+    /// Account for every key
+    Keys(keys::KeysArgs),
     /// Show the KEK's term, its age and its use
     KeyStatus,
 }
@@ -50,6 +56,8 @@ pub(crate) fn run(session: &Session, operator: Operator) -> Result<Exit, CliErro
         Operator::Rekey(args) => rekey::run(session, args, rekey::Family::Rekey),
         Operator::RotateKeys(args) => rekey::run(session, args, rekey::Family::Rotate),
         Operator::Rotate => rotate::run(session),
+        Operator::RotateDek(args) => rotate_dek::run(session, &args),
+        Operator::Keys(args) => keys::run(session, &args),
         Operator::KeyStatus => key_status::run(session),
     };
     done.map(|()| Exit::OK)

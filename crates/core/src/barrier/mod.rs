@@ -9,17 +9,24 @@
 //! Nothing above this module sees a key; nothing below it sees plaintext.
 
 mod deks;
+mod renew;
+mod rotation;
 mod turns;
 mod view;
+mod walk;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
-use keyfold_keys::{Dek, Keyring, RootKey, Wraps};
+use keyfold_keys::{Dek, Keyring, RootKey, State, Wraps};
 
 pub use self::deks::MountDeks;
+pub(crate) use self::deks::Replaced;
+pub(crate) use self::renew::{Look, Renewed};
+pub use self::rotation::Rotated;
 pub use self::view::{Stored, View, json, retry};
+pub(crate) use self::walk::Walk;
 use crate::error::Error;
 use crate::ports::storage::{Batch, Revision, Storage, StorageError};
 
@@ -42,15 +49,6 @@ pub struct Barrier {
 struct Held {
     keyring: Arc<Keyring>,
     revision: Revision,
-}
-
-/// What a rotation of the kek did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Rotated {
-    /// The new term.
-    pub term: u32,
-    /// Deks wrapped anew.
-    pub deks: usize,
 }
 
 impl Barrier {
@@ -81,9 +79,7 @@ impl Barrier {
 
     /// A view of the records of a mount whose deks exist.
     pub fn view(&self, uuid: &str, prefix: &str) -> Result<View, Error> {
-        let deks = self.table().get(uuid).cloned();
-        let deks = deks.ok_or_else(|| Error::corrupt(format!("{DEKS}{uuid}/")))?;
-        Ok(View::new(self.storage.clone(), deks, prefix))
+        Ok(View::new(self.storage.clone(), self.deks(uuid)?, prefix))
     }
 
     /// A first dek for a new mount: add it to the batch that creates the mount, and give it to
@@ -112,13 +108,11 @@ impl Barrier {
 
     /// Removes a mount's deks, after which its records are noise: add to the batch that removes
     /// the mount, and [`Barrier::forget`] once that is committed.
-    pub fn destroy(&self, uuid: &str, mut batch: Batch) -> Batch {
-        if let Some(deks) = self.table().get(uuid) {
-            for version in deks.versions() {
-                batch = batch.delete(MountDeks::key(uuid, version));
-            }
-        }
-        batch
+    pub async fn destroy(&self, uuid: &str, batch: Batch) -> Result<Batch, Error> {
+        // All that is stored: of a commit with an unknown end memory knows nothing.
+        let versions = deks::names(&*self.storage, uuid).await?;
+        let delete = |batch: Batch, version| batch.delete(MountDeks::key(uuid, version));
+        Ok(versions.into_iter().fold(batch, delete))
     }
 
     /// Drops the deks of a removed mount; views that are still held keep theirs until they go.
@@ -130,43 +124,17 @@ impl Barrier {
     pub fn active_term(&self) -> (u32, String, usize) {
         let held = self.keyring.load();
         let active = held.keyring.active();
-        let deks = self
-            .table()
-            .values()
-            .map(|mount| mount.versions().count())
-            .sum();
+        let deks = self.table().values().map(|mount| mount.count()).sum();
         (active.term, active.created.clone(), deks)
     }
 
-    /// A new term; every dek wrapped under it; the old term gone: one commit. No record is
-    /// touched, so the cost grows with mounts, not with data.
-    ///
-    /// The caller holds the lock that also covers creating and removing mounts.
-    pub async fn rotate(&self, root: &RootKey, created: &str) -> Result<Rotated, Error> {
-        let old = self.keyring.load_full();
-        let old_term = old.keyring.active().term;
-        let new = old.keyring.rotate(created)?.retire(old_term)?;
-        let kek = &new.active().kek;
-        let mut batch = Batch::new()
-            .unchanged(KEYRING, old.revision)
-            .put(KEYRING, root.wrap(&new, KEYRING.as_bytes())?.into_bytes());
-        let all: Vec<_> = self.table().values().cloned().collect();
-        let mut count = 0;
-        for mount in &all {
-            for (version, dek) in mount.all() {
-                let key = MountDeks::key(mount.uuid(), version);
-                let wrapped = kek.wrap(dek, key.as_bytes())?;
-                batch = batch.put(key, wrapped.into_bytes());
-                count += 1;
-            }
-        }
-        let revision = self.storage.commit(batch).await.map_err(overtaken)?;
-        let term = new.active().term;
-        self.keyring.store(Arc::new(Held {
-            keyring: Arc::new(new),
-            revision,
-        }));
-        Ok(Rotated { term, deks: count })
+    /// Every term that is remembered, oldest first: its number, when it was made, its state.
+    pub(crate) fn terms(&self) -> Vec<(u32, String, State)> {
+        let held = self.keyring.load();
+        let terms = held.keyring.terms();
+        terms
+            .map(|info| (info.term, info.created.to_owned(), info.state))
+            .collect()
     }
 
     /// The same keyring under another root key, in the commit that does the rest of `batch`: the
@@ -232,7 +200,7 @@ impl FirstKeys {
         let mut batch = batch.absent(KEYRING).put(KEYRING, keyring.into_bytes());
         for (version, dek) in self.deks.all() {
             let key = MountDeks::key(SYSTEM, version);
-            let wrapped = kek.wrap(dek, key.as_bytes())?;
+            let wrapped = kek.wrap(&dek, key.as_bytes())?;
             batch = batch.put(key, wrapped.into_bytes());
         }
         Ok(batch)

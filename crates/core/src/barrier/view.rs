@@ -6,8 +6,9 @@ use keyfold_secret::Secret;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::MountDeks;
+use super::deks::Versions;
 use super::turns::Turns;
+use super::MountDeks;
 use crate::error::Error;
 use crate::ports::storage::{Batch, Check, Page, Revision, Storage};
 
@@ -26,9 +27,9 @@ pub struct Stored {
 /// are sealed on the way down and opened on the way up.
 #[derive(Clone)]
 pub struct View {
-    storage: Arc<dyn Storage>,
-    deks: Arc<MountDeks>,
-    prefix: Arc<str>,
+    pub(super) storage: Arc<dyn Storage>,
+    pub(super) deks: Arc<MountDeks>,
+    pub(super) prefix: Arc<str>,
     turns: Arc<Turns>,
 }
 
@@ -45,9 +46,16 @@ impl View {
     /// The record at a key.
     pub async fn get(&self, key: &str) -> Result<Option<Stored>, Error> {
         let full = self.full(key);
-        let Some(entry) = self.storage.get(&full).await? else {
+        let Some(mut entry) = self.storage.get(&full).await? else {
             return Ok(None);
         };
+        if !self.deks.knows(&entry.value) {
+            // A rotation of the dek may have ended since it was read: then it is another by now.
+            let Some(again) = self.storage.get(&full).await? else {
+                return Ok(None);
+            };
+            entry = again;
+        }
         let value = self.deks.open(&full, &entry.value)?;
         Ok(Some(Stored {
             value,
@@ -89,12 +97,27 @@ impl View {
     /// Applies a batch of plaintext values. A conflict comes back as [`Error::Storage`]; see
     /// [`Error::is_conflict`].
     pub async fn commit(&self, batch: Batch) -> Result<Revision, Error> {
-        Ok(self.storage.commit(self.sealed(batch)?).await?)
+        self.commit_with(batch, Batch::new()).await
+    }
+
+    /// The same together with a batch of storage keys.
+    pub(crate) async fn commit_with(&self, batch: Batch, more: Batch) -> Result<Revision, Error> {
+        // Held until it is stored: see `Versions`.
+        let with = self.deks.sealing();
+        let batch = self.sealed_by(&with, batch)?.and(more);
+        let done = self.storage.commit(batch).await;
+        drop(with);
+        Ok(done?)
     }
 
     /// The batch as it goes to the store: keys in full, values sealed. Core joins batches of
-    /// several views into one commit with it.
+    /// several views into one commit with it, while it holds the lock that excludes a new version
+    /// of a dek: see [`Mounts::hold`](crate::mounts::Mounts::hold).
     pub(crate) fn sealed(&self, batch: Batch) -> Result<Batch, Error> {
+        self.sealed_by(&self.deks.sealing(), batch)
+    }
+
+    fn sealed_by(&self, with: &Versions, batch: Batch) -> Result<Batch, Error> {
         let mut sealed = Batch::new();
         for check in batch.checks {
             sealed.checks.push(match check {
@@ -105,7 +128,7 @@ impl View {
         for (key, value) in batch.puts {
             let full = self.full(&key);
             let value = Secret::new(value);
-            let record = self.deks.seal(&full, value.expose())?;
+            let record = self.deks.seal(with, &full, value.expose())?;
             sealed.puts.push((full, record));
         }
         sealed
@@ -130,7 +153,7 @@ impl View {
         storage_key.strip_prefix(&*self.prefix)
     }
 
-    fn full(&self, key: &str) -> String {
+    pub(crate) fn full(&self, key: &str) -> String {
         [&*self.prefix, key].concat()
     }
 }

@@ -129,7 +129,7 @@ impl Core {
                 .unwrap_or_else(cluster_name),
             id: id::uuid(),
         };
-        let records = Broker::first(Mounts::first(cluster.store(Batch::new())?)?);
+        let records = Broker::first(Mounts::first(cluster.store(Batch::new())?, now)?);
         let records = Identity::first(Policies::first(records, now)?);
         let (tokens, records) = Tokens::first(system.clone(), self.clock.clone(), records);
         let (_, root_token, records) = tokens.prepare(NewToken::root(root_token), records)?;

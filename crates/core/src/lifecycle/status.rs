@@ -124,6 +124,23 @@ impl Core {
         reports
     }
 
+    /// What wraps the root key: the shares, and seals.
+    pub(crate) fn wraps_of_root(&self) -> Vec<String> {
+        let wraps = self.seals.wraps();
+        let (n, t) = wraps.split();
+        let people = wraps.shares_open().then(|| format!("{t} of {n} shares"));
+        let seals = wraps.seals.iter().map(|(name, kept)| {
+            let kind = &kept.record.kind;
+            format!("seal {name} ({kind})")
+        });
+        people.into_iter().chain(seals).collect()
+    }
+
+    /// Ways that have to come together to open the store.
+    pub(crate) fn ways_required(&self) -> usize {
+        self.seals.wraps().required()
+    }
+
     /// Shares handed out, and shares that are enough.
     pub fn shares(&self) -> (u8, u8) {
         self.seals.wraps().split()

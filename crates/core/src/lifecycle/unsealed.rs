@@ -26,6 +26,8 @@ use crate::policies::Policies;
 use crate::policy::Acl;
 use crate::ports::storage::{Batch, Change};
 use crate::quotas::Quotas;
+use crate::renewal::Renewals;
+use crate::rotation::Rotation;
 use crate::sys::versions;
 use crate::tokens::{self, Token, Tokens};
 
@@ -59,6 +61,10 @@ pub struct Unsealed {
     pub(crate) cors: Kept<Cors>,
     /// Rate limits.
     pub quotas: Quotas,
+    /// When the kek is rotated by itself.
+    pub rotation: Rotation,
+    /// Deks that are being rotated.
+    pub(crate) renewals: Renewals,
     /// What the operator set.
     pub settings: Arc<Settings>,
     /// Time.
@@ -113,6 +119,8 @@ impl Unsealed {
             passwords: PasswordPolicies::new(system.clone()),
             cors: cors::kept(system.clone()),
             quotas: Quotas::new(system.clone()),
+            rotation: Rotation::new(system.clone()),
+            renewals: Renewals::default(),
             audit: Broker::open(&system, core.audit.clone()).await?,
             locks: Locks::default(),
             settings: core.settings.clone(),
@@ -129,6 +137,7 @@ impl Unsealed {
         });
         tokio::spawn(follow(Arc::downgrade(&vault), changes));
         tokio::spawn(sweep(Arc::downgrade(&vault)));
+        vault.resume_renewals().await?;
         Ok(vault)
     }
 
@@ -161,6 +170,27 @@ impl Unsealed {
             .await
     }
 
+    /// Rotates it where its time has come.
+    pub async fn rotate_if_due(&self) -> Result<Option<Rotated>, Error> {
+        let (_, created, _) = self.barrier.active_term();
+        let now = self.clock.now();
+        if !self.rotation.is_due(&created, now).await? {
+            return Ok(None);
+        }
+        match self.rotate().await {
+            Ok(rotated) => Ok(Some(rotated)),
+            Err(error) => {
+                self.rotation.failed(now);
+                Err(error)
+            }
+        }
+    }
+
+    /// The root key is in memory.
+    pub(crate) fn holds_root(&self) -> bool {
+        self.root_slot().is_some()
+    }
+
     /// The root key, where it is in memory.
     pub(super) fn held_root(&self) -> Option<Arc<RootKey>> {
         self.root_slot().clone()
@@ -188,6 +218,11 @@ impl Unsealed {
         self.stopping.store(true, Ordering::Release);
     }
 
+    /// The background tasks are to end.
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Acquire)
+    }
+
     fn heard(&self, change: &Change) {
         for key in &change.keys {
             if let Some(key) = self.system.relative(key) {
@@ -197,6 +232,7 @@ impl Unsealed {
                 self.identity.invalidate(key);
                 self.cors.invalidate(key);
                 self.quotas.invalidate(key);
+                self.rotation.invalidate(key);
             } else {
                 self.mounts.invalidate(key);
             }
@@ -210,6 +246,7 @@ impl Unsealed {
         self.identity.invalidate_all();
         self.cors.forget();
         self.quotas.invalidate_all();
+        self.rotation.forget();
         self.mounts.invalidate_all();
     }
 }
@@ -233,7 +270,7 @@ async fn sweep(vault: std::sync::Weak<Unsealed>) {
     let mut cleared = false;
     loop {
         let Some(open) = vault.upgrade() else { return };
-        if open.stopping.load(Ordering::Acquire) {
+        if open.is_stopping() {
             return;
         }
         let storage = open.barrier.storage().clone();
@@ -260,6 +297,13 @@ async fn sweep(vault: std::sync::Weak<Unsealed>) {
                 }
                 if let Err(error) = open.policies.sweep().await {
                     tracing::warn!(%error, "expired policies remain stored");
+                }
+                match open.rotate_if_due().await {
+                    Ok(None) => {}
+                    Ok(Some(Rotated { term, deks })) => {
+                        tracing::info!(term, deks, "the kek was rotated: its time had come");
+                    }
+                    Err(error) => tracing::warn!(%error, "the kek was not rotated in time"),
                 }
                 drop(open);
                 if !std::mem::replace(&mut cleared, true)

@@ -10,7 +10,7 @@ use crate::barrier::{DEKS, json, overtaken};
 use crate::error::Error;
 use crate::id;
 use crate::ports::storage::{Batch, Storage};
-use crate::tokens;
+use crate::{renewal, tokens};
 
 /// Noise records that one commit clears.
 const CLEAR: usize = 512;
@@ -70,6 +70,7 @@ impl Mounts {
             seal_wrap: new.seal_wrap,
             external_entropy_access: new.external_entropy_access,
             logins_since: None,
+            created: Some(self.clock.now()),
         };
         let entry = Batch::new().put(format!("{FOLDER}{uuid}"), json(&record)?);
         let (deks, batch) = self.barrier.new_dek(&uuid, self.view.sealed(entry)?)?;
@@ -144,15 +145,15 @@ impl Mounts {
             return Err(Error::bad(format!("cannot unmount \"{path}\"")));
         }
         let uuid = mount.record.uuid.clone();
-        let mut entry = Batch::new().delete(format!("{FOLDER}{uuid}"));
+        let mut entry = Batch::new()
+            .delete(format!("{FOLDER}{uuid}"))
+            .delete(renewal::key(&uuid));
         if mount.record.is_auth() {
             entry = tokens::disowning(entry)?;
         }
         let entry = self.view.sealed(entry)?;
-        self.barrier
-            .storage()
-            .commit(self.barrier.destroy(&uuid, entry))
-            .await?;
+        let batch = self.barrier.destroy(&uuid, entry).await?;
+        self.barrier.storage().commit(batch).await?;
         self.table.store(Arc::new(table.without(path)));
         self.barrier.forget(&uuid);
         // The store alone goes along: this may outlast the vault, and must not keep its keys.

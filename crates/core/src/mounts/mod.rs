@@ -23,7 +23,7 @@ pub use self::record::{AUTH, Lockout, LockoutTune, MountConfig, MountRecord, Tun
 pub use self::remount::Move;
 pub use self::table::{Mount, Table, Target};
 use crate::barrier::{Barrier, View};
-use crate::clock::Clock;
+use crate::clock::{Clock, Time};
 use crate::error::Error;
 use crate::lifecycle::Settings;
 use crate::ports::engine::{EngineKind, MountContext};
@@ -67,8 +67,8 @@ pub struct Mounts {
 
 impl Mounts {
     /// The batch that a new vault needs: the mounts that every vault has.
-    pub fn first(batch: Batch) -> Result<Batch, Error> {
-        record::builtin()
+    pub fn first(batch: Batch, now: Time) -> Result<Batch, Error> {
+        record::builtin(now)
             .into_iter()
             .try_fold(batch, |batch, record| {
                 Ok(batch.put(
@@ -86,7 +86,7 @@ impl Mounts {
         clock: Arc<dyn Clock>,
     ) -> Result<Arc<Self>, Error> {
         let mut mounts = Vec::new();
-        for record in records(&view).await? {
+        for record in records(&view, clock.now()).await? {
             let target = target(&record, &barrier, kinds, &clock)?;
             mounts.push(Mount { record, target });
         }
@@ -177,13 +177,13 @@ impl Mounts {
 }
 
 /// The records of all mounts. Those that every vault has and this one was made before are added.
-async fn records(view: &View) -> Result<Vec<MountRecord>, Error> {
+async fn records(view: &View, now: Time) -> Result<Vec<MountRecord>, Error> {
     let mut records: Vec<MountRecord> = Vec::new();
     for uuid in view.list(FOLDER, "", 0).await?.names {
         let read = view.read(&format!("{FOLDER}{uuid}")).await?;
         records.extend(read.map(|(record, _)| record));
     }
-    for new in record::builtin() {
+    for new in record::builtin(now) {
         if records.iter().all(|known| known.path != new.path) {
             let key = format!("{FOLDER}{}", new.uuid);
             let record = crate::barrier::json(&new)?;

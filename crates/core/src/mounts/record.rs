@@ -42,6 +42,9 @@ pub struct MountRecord {
     /// For auth methods: what logged in before is not theirs any more, because the method has moved.
     #[serde(default)]
     pub logins_since: Option<Time>,
+    /// When it was mounted, and its first dek made. Mounts of older versions do not tell.
+    #[serde(default)]
+    pub created: Option<Time>,
 }
 
 /// Tuning of a mount. Zero and empty stand for "as the system has it".
@@ -239,7 +242,7 @@ pub(super) fn accessor(path: &str, kind: &str) -> String {
 }
 
 /// What every vault has.
-pub(super) fn builtin() -> [MountRecord; 4] {
+pub(super) fn builtin(now: Time) -> [MountRecord; 4] {
     let of = |path: &str, kind: &str, description: &str, uuid: String| MountRecord {
         path: path.to_owned(),
         kind: kind.to_owned(),
@@ -252,6 +255,7 @@ pub(super) fn builtin() -> [MountRecord; 4] {
         seal_wrap: false,
         external_entropy_access: false,
         logins_since: None,
+        created: Some(now),
     };
     let mut system = of(
         "sys/",

@@ -160,6 +160,7 @@ mod tests {
                 seal_wrap: false,
                 external_entropy_access: false,
                 logins_since: None,
+                created: None,
             },
             target: Target::System,
         }))

@@ -9,6 +9,7 @@
 //! The pipeline finds the route once, asks `exists` where a write may create, checks the token's
 //! policies, audits, and only then calls `run`.
 
+mod keys;
 mod unknown;
 
 use std::collections::BTreeMap;
@@ -20,6 +21,7 @@ use std::sync::Arc;
 use keyfold_api::{Seconds, body::Decoded};
 use serde::de::DeserializeOwned;
 
+pub use self::keys::{ServiceKeyInfo, ServiceKeys};
 pub use self::unknown::Unknown;
 
 use super::auth::Grants;
@@ -64,7 +66,7 @@ pub struct Route<E: 'static> {
     /// What is asked.
     pub op: Op,
     /// Below the mount: literal segments, `{name}` for one segment, `{name...}` for the rest
-    /// (which may be empty and may end in `/`).
+    /// (which may be empty and may end in `/`), or for all up to segments that follow it.
     pub pattern: &'static str,
     /// What it demands.
     pub access: Access,
@@ -255,6 +257,15 @@ pub trait Engine: Sized + Send + Sync + 'static {
     fn grants<'a>(&'a self, _after: &'a str, _limit: usize) -> Future_<'a, Result<Grants, Error>> {
         Box::pin(async { Ok(Grants::default()) })
     }
+
+    /// Keys that it keeps for services, after the one of that name, at most `limit`: for a report.
+    fn service_keys<'a>(
+        &'a self,
+        _after: &'a str,
+        _limit: usize,
+    ) -> Future_<'a, Result<ServiceKeys, Error>> {
+        Box::pin(async { Ok(ServiceKeys::default()) })
+    }
 }
 
 /// What a change of a mount's options brings with it.
@@ -325,6 +336,12 @@ pub trait Dispatch: Send + Sync + 'static {
     fn renew<'a>(&'a self, token: &'a Token) -> Future_<'a, Result<TokenParams, Error>>;
     /// See [`Engine::grants`].
     fn grants<'a>(&'a self, after: &'a str, limit: usize) -> Future_<'a, Result<Grants, Error>>;
+    /// See [`Engine::service_keys`].
+    fn service_keys<'a>(
+        &'a self,
+        after: &'a str,
+        limit: usize,
+    ) -> Future_<'a, Result<ServiceKeys, Error>>;
 }
 
 impl<E: Engine> Dispatch for E {
@@ -417,6 +434,14 @@ impl<E: Engine> Dispatch for E {
 
     fn grants<'a>(&'a self, after: &'a str, limit: usize) -> Future_<'a, Result<Grants, Error>> {
         Engine::grants(self, after, limit)
+    }
+
+    fn service_keys<'a>(
+        &'a self,
+        after: &'a str,
+        limit: usize,
+    ) -> Future_<'a, Result<ServiceKeys, Error>> {
+        Engine::service_keys(self, after, limit)
     }
 }
 

@@ -1,4 +1,5 @@
-//! Patterns of routes: literal segments, `{name}` for one segment, `{name...}` for the rest.
+//! Patterns of routes: literal segments, `{name}` for one segment, `{name...}` for the rest, or for
+//! all up to the segments that follow it.
 
 /// Captures of a pattern.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -25,6 +26,13 @@ pub(super) fn matches<'a>(pattern: &'static str, path: &'a str) -> Option<Params
             return Some(Params(params));
         }
         let (first, want_rest) = cut(want);
+        if let Some(end) = want_rest
+            && first.ends_with("...}")
+        {
+            let inner = have.strip_suffix(end)?.strip_suffix('/')?;
+            params.push((name(first)?, inner));
+            return (!inner.is_empty()).then_some(Params(params));
+        }
         let (segment, have_rest) = cut(have);
         if first.starts_with('{') {
             if segment.is_empty() {
@@ -77,5 +85,13 @@ mod tests {
         assert_eq!(captures("data/{path...}", "datum"), None);
         assert_eq!(captures("{path...}", "x/y"), Some(vec![("path", "x/y")]));
         assert_eq!(captures("keys", "keys/"), None);
+        let tuning = "mounts/{path...}/tune";
+        assert_eq!(
+            captures(tuning, "mounts/a/b/tune"),
+            Some(vec![("path", "a/b")])
+        );
+        for path in ["mounts/tune", "mounts//tune", "mounts/a", "mounts/a/tune/"] {
+            assert_eq!(captures(tuning, path), None, "{path}");
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! `sys/key-status` and `sys/rotate`.
+//! `sys/key-status`.
 
 use serde::Serialize;
 
@@ -22,15 +22,5 @@ impl System {
             install_time,
             encryptions,
         })
-    }
-
-    pub(super) async fn rotate(&self) -> Result<Reply, Error> {
-        let rotated = self.vault.rotate().await?;
-        tracing::info!(
-            term = rotated.term,
-            deks = rotated.deks,
-            "the kek was rotated"
-        );
-        Ok(Reply::none())
     }
 }

@@ -32,11 +32,12 @@ pub(super) fn meant(path: &str) -> Option<String> {
     (meant != rest).then(|| format!("{folder}{meant}"))
 }
 
-/// A mount or its tuning, without slashes at the end.
+/// A mount, its tuning or its dek, without slashes at the end.
 fn mount(rest: &str) -> String {
     let rest = rest.trim_end_matches('/');
-    match rest.strip_suffix("/tune") {
-        Some(path) => format!("{}/tune", path.trim_end_matches('/')),
+    let of = |what: &'static str| Some((rest.strip_suffix(what)?, what));
+    match of("/tune").or_else(|| of("/rotate-dek")) {
+        Some((path, what)) => format!("{}{what}", path.trim_end_matches('/')),
         None => rest.to_owned(),
     }
 }
@@ -64,6 +65,7 @@ mod tests {
             ("mounts/kv/tune/", "mounts/kv/tune"),
             ("mounts/kv//tune", "mounts/kv/tune"),
             ("mounts/a/b///", "mounts/a/b"),
+            ("mounts/kv//rotate-dek", "mounts/kv/rotate-dek"),
             ("auth/people/", "auth/people"),
             ("auth/people//tune//", "auth/people/tune"),
             ("policies/acl/Admin", "policies/acl/admin"),

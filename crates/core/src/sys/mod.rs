@@ -10,6 +10,7 @@ mod explain;
 mod generate_root;
 mod health;
 mod insider;
+mod key_report;
 mod keys;
 mod leases;
 mod locked_users;
@@ -27,6 +28,8 @@ mod rehearsal;
 mod rekey;
 mod remount;
 mod resultant;
+mod rotate_dek;
+mod rotation;
 mod tools;
 mod ui;
 mod ui_headers;
@@ -67,6 +70,9 @@ impl Engine for System {
     fn routes() -> &'static [Route<Self>] {
         static ROUTES: LazyLock<Vec<Row>> = LazyLock::new(|| {
             let topics = [
+                rotation::rows(),
+                rotate_dek::rows(),
+                key_report::rows(),
                 own(),
                 leases::rows(),
                 policies::rows(),
@@ -115,20 +121,6 @@ fn own() -> Vec<Row> {
             "The keyring's active term.",
             |s, _| Box::pin(s.key_status()),
         ),
-        Row::new(
-            Op::Write,
-            "rotate",
-            "A new term; every dek wrapped anew.",
-            |s, _| Box::pin(s.rotate()),
-        )
-        .sudo(),
-        Row::new(
-            Op::Write,
-            "rotate/keyring",
-            "The same as rotate.",
-            |s, _| Box::pin(s.rotate()),
-        )
-        .sudo(),
         Row::new(Op::Read, "mounts", "Lists the mounted engines.", |s, _| {
             Box::pin(s.mounts_list(Part::Engines))
         }),

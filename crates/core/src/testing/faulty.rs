@@ -42,6 +42,7 @@ enum Plan {
     #[default]
     Sound,
     FailAt(usize),
+    UnansweredAt(usize),
     CrashAt(usize, Moment),
 }
 
@@ -68,6 +69,12 @@ impl FaultyStorage {
     /// The operation numbered `n` gets [`StorageError::Failed`]; those after it work again.
     pub fn fail_at(&self, n: usize) {
         self.state(|s| s.plan = Plan::FailAt(n));
+    }
+
+    /// The operation numbered `n` is carried out if it is a commit, and its caller gets
+    /// [`StorageError::Unknown`]; any other fails. Those after it work again.
+    pub fn unanswered_at(&self, n: usize) {
+        self.state(|s| s.plan = Plan::UnansweredAt(n));
     }
 
     /// From the operation numbered `n` on everything fails, as if the process had died there. If
@@ -99,7 +106,9 @@ impl FaultyStorage {
             match s.plan {
                 Plan::FailAt(at) if n == at => Fate::Fails,
                 Plan::CrashAt(at, Moment::Before) if n == at => Fate::Lost,
-                Plan::CrashAt(at, Moment::After) if n == at => Fate::Unanswered,
+                Plan::CrashAt(at, Moment::After) | Plan::UnansweredAt(at) if n == at => {
+                    Fate::Unanswered
+                }
                 Plan::CrashAt(at, _) if n > at => Fate::Dead,
                 _ => Fate::Runs,
             }

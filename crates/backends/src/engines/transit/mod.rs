@@ -29,6 +29,7 @@ mod encrypt;
 mod key;
 mod keys;
 mod member;
+mod report;
 mod request;
 mod rewrap;
 mod times;
@@ -42,7 +43,9 @@ use std::sync::Arc;
 
 use keyfold_core::barrier::View;
 use keyfold_core::error::{Error, UnsupportedReason};
-use keyfold_core::ports::engine::{Call, Dispatch, Engine, EngineKind, MountContext, Route};
+use keyfold_core::ports::engine::{
+    Call, Dispatch, Engine, EngineKind, Future_, MountContext, Route, ServiceKeys,
+};
 use keyfold_core::ports::storage::Batch;
 use keyfold_core::request::Op;
 
@@ -152,6 +155,14 @@ impl Engine for Transit {
 
     fn invalidate_all(&self) {
         self.cache.clear();
+    }
+
+    fn service_keys<'a>(
+        &'a self,
+        after: &'a str,
+        limit: usize,
+    ) -> Future_<'a, Result<ServiceKeys, Error>> {
+        Box::pin(report::page(self, after, limit))
     }
 }
 

@@ -47,6 +47,16 @@ pub(super) async fn usable(view: &View, settings: &Settings) -> Result<Vec<(u32,
     Ok(found)
 }
 
+/// The second that one version was made in.
+pub(super) async fn made(view: &View, settings: &Settings, version: u32) -> Result<Time, Error> {
+    let (page, index) = place(version);
+    let times = load(view, &settings.id, page, index + 1).await?;
+    let (times, _) = times.as_chunks::<TIME>();
+    let secs = times.get(index).map(|time| u64::from_be_bytes(*time));
+    let secs = secs.ok_or_else(|| Error::corrupt(page_key(&settings.id, page)))?;
+    Ok(Time(secs.saturating_mul(1_000_000_000)))
+}
+
 /// Adds the removal of all pages to a batch.
 pub(super) fn delete(settings: &Settings, mut batch: Batch) -> Batch {
     for page in 0..=place(settings.latest_version).0 {

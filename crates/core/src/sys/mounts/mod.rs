@@ -31,7 +31,8 @@ impl Part {
         }
     }
 
-    fn folder(self, path: &str) -> String {
+    /// The mount's path with its slash.
+    pub(super) fn folder(self, path: &str) -> String {
         let below = match self {
             Self::Engines => "",
             Self::Auths => AUTH,

@@ -7,19 +7,32 @@ use keyfold_envelope::Progress;
 
 const BYTES: &str = "{msg} {bar:30} {bytes}/{total_bytes} {bytes_per_sec} {eta}";
 const FILES: &str = "{msg} {bar:30} {pos}/{len} files {per_sec} {eta}";
+const RECORDS: &str = "{msg} {bar:30} {pos}/{len} records {per_sec} {eta}";
 
 /// A bar on stderr. Where stderr is no terminal it draws nothing.
-pub(super) struct Bar(ProgressBar);
+pub(crate) struct Bar(ProgressBar);
 
 impl Bar {
     /// A bar that counts bytes.
-    pub(super) fn bytes(what: &'static str) -> Self {
+    pub(crate) fn bytes(what: &'static str) -> Self {
         Self::new(what, BYTES)
     }
 
     /// A bar that counts files.
-    pub(super) fn files(what: &'static str) -> Self {
+    pub(crate) fn files(what: &'static str) -> Self {
         Self::new(what, FILES)
+    }
+
+    /// A bar that counts records of a server, which says how many it has passed.
+    pub(crate) fn records() -> Self {
+        Self::new("", RECORDS)
+    }
+
+    /// What is being done, and how much of it is.
+    pub(crate) fn show(&self, what: &str, passed: u64, records: u64) {
+        self.0.set_message(what.to_owned());
+        self.0.set_length(records);
+        self.0.set_position(passed);
     }
 
     fn new(what: &'static str, template: &str) -> Self {
@@ -59,7 +72,7 @@ mod tests {
 
     #[test]
     fn the_templates_are_valid() {
-        for template in [BYTES, FILES] {
+        for template in [BYTES, FILES, RECORDS] {
             assert!(ProgressStyle::with_template(template).is_ok(), "{template}");
         }
     }
