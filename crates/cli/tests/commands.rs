@@ -409,7 +409,10 @@ fn a_dek_is_rotated_and_all_keys_are_accounted_for() {
     assert!(done.contains("done"), "{done}");
     let status = server.json(&["operator", "rotate-dek", "-status", "secret"]);
     assert_eq!(status["data"]["state"], "done");
-    assert_eq!(server.ok(&["kv", "get", "-mount=secret", "-field=v", "a"]), "1\n");
+    assert_eq!(
+        server.ok(&["kv", "get", "-mount=secret", "-field=v", "a"]),
+        "1\n"
+    );
     let missing = server.run_as("root", &["operator", "rotate-dek", "nothing"]);
     assert_eq!(missing.code, 2);
     assert!(missing.stderr.contains("no mount at"), "{}", missing.stderr);

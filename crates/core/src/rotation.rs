@@ -3,8 +3,8 @@
 //! A term's time runs from its creation, which the keyring keeps: a restart changes nothing of the
 //! schedule, and a rotation that fell due while the server was down is made when it is up.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};

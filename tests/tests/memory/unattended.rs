@@ -63,7 +63,10 @@ fn begin(server: &TestServer) -> Keys {
     let json = answer.json();
     let texts = json["recovery_keys"].as_array().unwrap();
     Keys {
-        shares: texts.iter().map(|text| text.as_str().unwrap().to_owned()).collect(),
+        shares: texts
+            .iter()
+            .map(|text| text.as_str().unwrap().to_owned())
+            .collect(),
         root_token: json["root_token"].as_str().unwrap().to_owned(),
     }
 }

@@ -173,7 +173,8 @@ async fn an_old_vault_wraps_nothing_under_a_term_that_has_been_retired() {
         old.mounts.mount(late).await,
         Err(Error::Contended)
     ));
-    assert!(matches!(old.rotate().await, Err(Error::Contended)));
+    // A rotation begins with what is stored, whoever stored it.
+    assert_eq!(old.rotate().await.unwrap().term, 3);
     drop(old);
     world.restart().await;
     world.unseal().await.unwrap();

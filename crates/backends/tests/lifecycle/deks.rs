@@ -69,7 +69,10 @@ async fn all_records_move_and_the_stolen_dek_opens_nothing() {
         (&told["from_version"], &told["version"]),
         (&json!(1), &json!(2))
     );
-    assert_eq!((&told["records"], &told["records_rewritten"]), (&json!(300), &json!(300)));
+    assert_eq!(
+        (&told["records"], &told["records_rewritten"]),
+        (&json!(300), &json!(300))
+    );
     assert_eq!(deks(&world, &uuid).await, ["2"]);
     assert_eq!(versions(&world, &format!("logical/{uuid}/")).await, [2]);
 
@@ -164,7 +167,10 @@ async fn it_goes_on_after_a_seal_and_after_a_restart() {
     let again = world.write(PATH, json!({"rate": 100_000})).await.unwrap();
     assert_eq!(again.warnings.len(), 1);
     let told = ended(&world, PATH).await;
-    assert_eq!((&told["version"], &told["rate"]), (&json!(2), &json!(100_000)));
+    assert_eq!(
+        (&told["version"], &told["rate"]),
+        (&json!(2), &json!(100_000))
+    );
     assert_eq!(told["records_rewritten"], json!(60));
     assert_eq!(deks(&world, &uuid).await, ["2"]);
     // And then another.
@@ -188,7 +194,9 @@ async fn cores_own_records_have_a_dek_that_is_rotated_alike() {
     assert_eq!(versions(&world, "sys/").await, [2]);
     world.restart().await;
     world.unseal().await.unwrap();
-    let read = world.ask(Some(&reader), Op::Read, "shelf/1", Value::Null).await;
+    let read = world
+        .ask(Some(&reader), Op::Read, "shelf/1", Value::Null)
+        .await;
     assert!(read.is_ok());
     assert_eq!(
         deks(&world, "00000000-0000-0000-0000-000000000000").await,
@@ -233,7 +241,10 @@ async fn a_damaged_record_holds_nothing_up() {
     let told = ended(&world, PATH).await;
     assert_eq!(told["records_damaged"], json!(1));
     assert_eq!(world.read("shelf/4").await.unwrap(), json!({"n": 4}));
-    assert!(matches!(world.read("shelf/3").await, Err(Error::Corrupt(_))));
+    assert!(matches!(
+        world.read("shelf/3").await,
+        Err(Error::Corrupt(_))
+    ));
 }
 
 #[tokio::test]

@@ -9,11 +9,26 @@ use crate::output::{Answer, Table, text_of};
 use crate::session::Session;
 
 const HEADINGS: [&str; 9] = [
-    "Key", "Name", "Version", "State", "Created", "Age", "Period", "Next Rotation", "Wrapped By",
+    "Key",
+    "Name",
+    "Version",
+    "State",
+    "Created",
+    "Age",
+    "Period",
+    "Next Rotation",
+    "Wrapped By",
 ];
 /// Their members in the report.
 const MEMBERS: [&str; 9] = [
-    "key", "name", "version", "state", "created", "age", "crypto_period", "next_rotation",
+    "key",
+    "name",
+    "version",
+    "state",
+    "created",
+    "age",
+    "crypto_period",
+    "next_rotation",
     "wrapped_by",
 ];
 
@@ -39,7 +54,13 @@ pub(crate) fn run(session: &Session, args: &KeysArgs) -> Result<(), CliError> {
 }
 
 fn text(report: &Value) -> String {
-    let rows = |name: &str| report.get(name).and_then(Value::as_array).into_iter().flatten();
+    let rows = |name: &str| {
+        report
+            .get(name)
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+    };
     let of = |name: &str| report.pointer(name).map(text_of).unwrap_or_default();
     let yes = |name: &str| report.pointer(name) == Some(&Value::Bool(true));
     let mut text = format!("Keys at {}\n\n", of("/time"));
@@ -54,7 +75,12 @@ fn text(report: &Value) -> String {
     ));
     for seal in rows("seals") {
         let of = |name: &str| seal.get(name).map(text_of).unwrap_or_default();
-        text.push_str(&format!("Seal: {} ({}), {}\n", of("name"), of("type"), of("condition")));
+        text.push_str(&format!(
+            "Seal: {} ({}), {}\n",
+            of("name"),
+            of("type"),
+            of("condition")
+        ));
     }
     let required = of("/required");
     if required != "1" {
@@ -82,6 +108,7 @@ fn text(report: &Value) -> String {
 fn cell(key: &Value, name: &str) -> String {
     match (name, key.get(name)) {
         (_, None | Some(Value::Null)) => "-".to_owned(),
+        ("wrapped_by", Some(Value::Array(by))) if by.is_empty() => "-".to_owned(),
         ("age" | "crypto_period", Some(value)) => days(value.as_u64().unwrap_or_default()),
         ("created" | "next_rotation", Some(value)) => {
             // To the second: the rest is noise to people.
@@ -121,7 +148,14 @@ mod tests {
         assert_eq!(
             cells,
             [
-                "kek", "keyring", "3", "active", "2030-01-01T00:00:00", "2d", "2h0m", "-",
+                "kek",
+                "keyring",
+                "3",
+                "active",
+                "2030-01-01T00:00:00",
+                "2d",
+                "2h0m",
+                "-",
                 "root key"
             ]
         );

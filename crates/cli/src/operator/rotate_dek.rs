@@ -23,7 +23,7 @@ pub(crate) struct RotateDekArgs {
     /// Stay until the old DEK is destroyed, and show how far it is
     #[arg(long)]
     watch: bool,
-    /// Only tell how far it is
+    /// Only tell how far it is; with -watch, wait for its end without beginning another
     #[arg(long)]
     status: bool,
     /// Records a second, at most; may be changed while it runs [default: 5000]

@@ -6,9 +6,9 @@ use keyfold_secret::Secret;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::MountDeks;
 use super::deks::Versions;
 use super::turns::Turns;
-use super::MountDeks;
 use crate::error::Error;
 use crate::ports::storage::{Batch, Check, Page, Revision, Storage};
 

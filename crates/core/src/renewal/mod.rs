@@ -19,11 +19,11 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
+use self::record::FOLDER;
 pub(crate) use self::record::key;
 pub use self::record::{FASTEST, Phase, RATE, Renewal};
-use self::record::FOLDER;
 use self::step::{Job, Next};
-use crate::barrier::{Replaced, SYSTEM, View, json};
+use crate::barrier::{Replaced, SYSTEM, View, json, retry};
 use crate::error::Error;
 use crate::lifecycle::Unsealed;
 use crate::mounts::{Mount, Target};
@@ -75,8 +75,8 @@ impl Unsealed {
         let Owner { uuid, view } = self.owner(mount)?;
         let last = self.system.read::<Renewal>(&key(&uuid)).await?;
         let before = match &last {
-            Some((last, revision)) if !last.is_done() => {
-                let last = self.goes_on(&uuid, (last, *revision), rate).await?;
+            Some((last, _)) if !last.is_done() => {
+                let last = self.goes_on(&uuid, last.clone(), rate).await?;
                 return Ok((last, true));
             }
             Some((last, _)) => Some(last.started),
@@ -95,7 +95,11 @@ impl Unsealed {
             other => other?,
         };
         let old = self.barrier.adopt_version(&uuid, new)?;
-        tracing::info!(mount = path, version = renewal.to, "the dek is being rotated");
+        tracing::info!(
+            mount = path,
+            version = renewal.to,
+            "the dek is being rotated"
+        );
         self.work(uuid, Some(old));
         Ok((renewal, false))
     }
@@ -133,10 +137,9 @@ impl Unsealed {
     async fn goes_on(
         self: &Arc<Self>,
         uuid: &str,
-        (last, revision): (&Renewal, Revision),
+        mut renewal: Renewal,
         rate: Option<u64>,
     ) -> Result<Renewal, Error> {
-        let mut renewal = last.clone();
         // Its first commit may have had an unknown end.
         let known = self.barrier.deks(uuid)?.newest() >= Some(renewal.to);
         let old = match known {
@@ -144,14 +147,22 @@ impl Unsealed {
             false => Some(self.barrier.reload_versions(uuid).await?),
         };
         if let Some(rate) = rate.filter(|rate| *rate != renewal.rate) {
-            renewal.rate = rate;
-            let batch = follows(Some(revision), uuid).put(key(uuid), json(&renewal)?);
-            match self.system.commit(batch).await {
-                Err(error) if error.is_conflict() => return Err(Error::Contended),
-                other => other?,
-            };
+            renewal = retry(|| self.pace(uuid, rate)).await?;
         }
         self.work(uuid.to_owned(), old);
+        Ok(renewal)
+    }
+
+    /// Sets its rate, against the worker, which writes how far it is.
+    async fn pace(&self, uuid: &str, rate: u64) -> Result<Renewal, Error> {
+        let key = key(uuid);
+        let stored = self.system.read::<Renewal>(&key).await?;
+        let (mut renewal, revision) = stored.ok_or(Error::NotFound)?;
+        if !renewal.is_done() {
+            renewal.rate = rate;
+            let batch = Batch::new().unchanged(key.clone(), revision);
+            self.system.commit(batch.put(key, json(&renewal)?)).await?;
+        }
         Ok(renewal)
     }
 

@@ -195,7 +195,9 @@ impl Job {
         renewal.finished = Some(vault.clock.now());
         renewal.after.clear();
         let version = renewal.to;
-        let keys = vault.barrier.destroy_older((&self.uuid, version), Batch::new());
+        let keys = vault
+            .barrier
+            .destroy_older((&self.uuid, version), Batch::new());
         let at = key(&self.uuid);
         let batch = Batch::new().unchanged(at.clone(), revision);
         let batch = batch.put(at, json(&renewal)?);

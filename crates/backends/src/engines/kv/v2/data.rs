@@ -161,13 +161,18 @@ impl Kv {
             None => None,
             // Written with this metadata or before: they belong together.
             Some(Some(stored)) if stored.revision <= revision => Some(stored.value),
-            Some(missing) => {
+            Some(other) => {
                 let again = self.secret(path).await?.map(|(_, again)| again);
-                if missing.is_none() && again == Some(revision) {
-                    return Err(Error::corrupt(key));
+                match other {
+                    // Pruned, destroyed or made anew between the reads.
+                    _ if again != Some(revision) => {
+                        return Err(StorageError::Conflict(key).into());
+                    }
+                    None => return Err(Error::corrupt(key)),
+                    // Whoever changes the data changes the metadata too. It is the same under
+                    // another dek.
+                    Some(stored) => Some(stored.value),
                 }
-                // Pruned, destroyed or made anew between the reads.
-                return Err(StorageError::Conflict(key).into());
             }
         };
         let found = Found {
