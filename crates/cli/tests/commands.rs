@@ -411,7 +411,7 @@ fn a_dek_is_rotated_and_all_keys_are_accounted_for() {
     assert_eq!(status["data"]["state"], "done");
     assert_eq!(
         server.ok(&["kv", "get", "-mount=secret", "-field=v", "a"]),
-        "1\n"
+        "1"
     );
     let missing = server.run_as("root", &["operator", "rotate-dek", "nothing"]);
     assert_eq!(missing.code, 2);
