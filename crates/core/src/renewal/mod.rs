@@ -64,7 +64,7 @@ struct Owner {
 impl Unsealed {
     /// Begins to rotate the dek of a mount, or goes on with it; what is stored of it, and whether it
     /// was under way. `rate` is in records a second, and may be changed while it runs.
-    pub async fn renew(
+    pub async fn rotate_dek(
         self: &Arc<Self>,
         path: &str,
         rate: Option<u64>,

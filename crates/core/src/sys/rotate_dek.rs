@@ -72,7 +72,7 @@ impl System {
         let asked = call.decode::<Write>()?;
         let rate = asked.rate.map(rate).transpose()?;
         let path = part.folder(call.param("path"));
-        let (renewal, under_way) = self.vault.renew(&path, rate).await?;
+        let (renewal, under_way) = self.vault.rotate_dek(&path, rate).await?;
         let reply = shown(&path, Some(&renewal), renewal.to)?;
         Ok(match under_way {
             true => reply.warn("the dek of this mount was being rotated already"),
