@@ -3,29 +3,40 @@
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::ops::Bound;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use keyfold_core::ports::storage::{
-    Batch, Change, Check, Entry, LockGuard, Page, Revision, Storage, StorageError,
+    Batch, Change, Check, Entry, LockGuard, Page, Revision, Staged, Storage, StorageError, Whole,
 };
+use keyfold_core::ports::whole::Portion;
 use tokio::sync::broadcast;
 
 use super::locks::Locks;
-use super::{FEED, names, rules};
+use super::{FEED, names, portion, rules};
 
 /// A map in memory.
 pub struct Memory {
-    state: Mutex<State>,
-    changes: broadcast::Sender<Change>,
+    map: Arc<Map>,
     locks: Locks,
 }
 
+/// What stages share with their store.
+struct Map {
+    state: Mutex<State>,
+    changes: broadcast::Sender<Change>,
+}
+
+type Entries = BTreeMap<String, Entry>;
+
 #[derive(Default)]
 struct State {
-    entries: BTreeMap<String, Entry>,
+    /// Copied by a commit only while somebody reads the whole.
+    entries: Arc<Entries>,
     revision: u64,
+    /// The number of the last stage that began.
+    stage: u64,
 }
 
 impl Memory {
@@ -33,14 +44,32 @@ impl Memory {
     pub fn new() -> Self {
         let (changes, _) = broadcast::channel(FEED);
         Self {
-            state: Mutex::default(),
-            changes,
+            map: Arc::new(Map {
+                state: Mutex::default(),
+                changes,
+            }),
             locks: Locks::default(),
         }
     }
 
     fn state<T>(&self, f: impl FnOnce(&mut State) -> T) -> T {
+        self.map.state(f)
+    }
+}
+
+impl Map {
+    fn state<T>(&self, f: impl FnOnce(&mut State) -> T) -> T {
         f(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Tells the watchers; under the lock, so that the feed has the order of the commits.
+    fn tell(&self, revision: Revision, keys: Vec<String>, replaced: bool) {
+        // No watcher is no error.
+        let _ = self.changes.send(Change {
+            revision,
+            keys,
+            replaced,
+        });
     }
 }
 
@@ -75,20 +104,20 @@ impl Storage for Memory {
             s.revision += 1;
             let revision = Revision(s.revision);
             let keys = batch.touched().map(str::to_owned).collect();
+            let entries = Arc::make_mut(&mut s.entries);
             for (key, value) in batch.puts {
-                s.entries.insert(key, Entry { value, revision });
+                entries.insert(key, Entry { value, revision });
             }
             for key in &batch.deletes {
-                s.entries.remove(key);
+                entries.remove(key);
             }
-            // Under the lock, so that the feed has the order of the commits. No watcher is no error.
-            let _ = self.changes.send(Change { revision, keys });
+            self.map.tell(revision, keys, false);
             Ok(revision)
         })
     }
 
     fn watch(&self) -> broadcast::Receiver<Change> {
-        self.changes.subscribe()
+        self.map.changes.subscribe()
     }
 
     async fn lock(
@@ -99,12 +128,102 @@ impl Storage for Memory {
         Ok(self.locks.take(name, ttl))
     }
 
+    async fn whole(&self) -> Result<Box<dyn Whole>, StorageError> {
+        Ok(self.state(|s| {
+            Box::new(MemoryWhole {
+                entries: s.entries.clone(),
+                revision: Revision(s.revision),
+                last: String::new(),
+            })
+        }))
+    }
+
+    async fn stage(&self) -> Result<Box<dyn Staged>, StorageError> {
+        let number = self.state(|s| {
+            s.stage += 1;
+            s.stage
+        });
+        Ok(Box::new(MemoryStaged {
+            map: self.map.clone(),
+            number,
+            added: BTreeMap::new(),
+        }))
+    }
+
     fn kind(&self) -> &'static str {
         "inmem"
     }
 }
 
+struct MemoryWhole {
+    entries: Arc<Entries>,
+    revision: Revision,
+    /// The last key that was handed on.
+    last: String,
+}
+
+#[async_trait]
+impl Whole for MemoryWhole {
+    fn revision(&self) -> Revision {
+        self.revision
+    }
+
+    async fn next(&mut self) -> Result<Portion, StorageError> {
+        let after = (Bound::Excluded(self.last.as_str()), Bound::Unbounded);
+        let mut filled = portion::Filled::default();
+        for (key, entry) in self.entries.range::<str, _>(after) {
+            if !filled.take(key, &entry.value) {
+                break;
+            }
+        }
+        let portion = filled.into_inner();
+        if let Some((key, _)) = portion.last() {
+            self.last.clone_from(key);
+        }
+        Ok(portion)
+    }
+}
+
+struct MemoryStaged {
+    map: Arc<Map>,
+    number: u64,
+    added: BTreeMap<String, Vec<u8>>,
+}
+
+#[async_trait]
+impl Staged for MemoryStaged {
+    async fn add(&mut self, portion: Portion) -> Result<(), StorageError> {
+        rules::check_portion(&portion)?;
+        self.map.state(|s| s.check_stage(self.number))?;
+        self.added.extend(portion);
+        Ok(())
+    }
+
+    async fn adopt(self: Box<Self>) -> Result<Revision, StorageError> {
+        let Self { map, number, added } = *self;
+        map.state(|s| {
+            s.check_stage(number)?;
+            s.stage += 1;
+            s.revision += 1;
+            let revision = Revision(s.revision);
+            let entries = added.into_iter();
+            let entries = entries.map(|(key, value)| (key, Entry { value, revision }));
+            s.entries = Arc::new(entries.collect());
+            map.tell(revision, Vec::new(), true);
+            Ok(revision)
+        })
+    }
+}
+
 impl State {
+    /// Another stage has begun since, or this one has been adopted.
+    fn check_stage(&self, number: u64) -> Result<(), StorageError> {
+        match self.stage == number {
+            true => Ok(()),
+            false => Err(portion::overtaken()),
+        }
+    }
+
     fn check(&self, batch: &Batch) -> Result<(), StorageError> {
         for check in &batch.checks {
             let (key, holds) = match check {

@@ -3,6 +3,7 @@
 mod locks;
 mod memory;
 mod names;
+mod portion;
 pub mod redb;
 mod rules;
 

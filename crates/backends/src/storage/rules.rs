@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use keyfold_core::ports::storage::{Batch, Check, MAX_KEY, MAX_VALUE, StorageError};
+use keyfold_core::ports::whole::Portion;
 
 /// Refuses a batch that breaks the contract.
 pub(super) fn check(batch: &Batch) -> Result<(), StorageError> {
@@ -17,13 +18,26 @@ pub(super) fn check(batch: &Batch) -> Result<(), StorageError> {
             return invalid(format!("{key} is written twice"));
         }
     }
-    match batch.puts.iter().find(|(_, value)| value.len() > MAX_VALUE) {
-        None => Ok(()),
-        Some((key, value)) => Err(StorageError::TooLong(format!(
-            "the value at {key} has {} bytes, the limit is {MAX_VALUE}",
-            value.len()
-        ))),
+    batch.puts.iter().try_for_each(|(k, v)| check_value(k, v))
+}
+
+/// Refuses entries that no batch could have written.
+pub(super) fn check_portion(portion: &Portion) -> Result<(), StorageError> {
+    for (key, value) in portion {
+        check_key(key)?;
+        check_value(key, value)?;
     }
+    Ok(())
+}
+
+fn check_value(key: &str, value: &[u8]) -> Result<(), StorageError> {
+    if value.len() <= MAX_VALUE {
+        return Ok(());
+    }
+    Err(StorageError::TooLong(format!(
+        "the value at {key} has {} bytes, the limit is {MAX_VALUE}",
+        value.len()
+    )))
 }
 
 /// Refuses a prefix that is not empty and does not end at a separator.

@@ -9,7 +9,7 @@ use tokio::sync::broadcast;
 use super::Counter;
 use super::family::{Family, Kind, Value};
 use crate::ports::storage::{
-    Batch, Change, Entry, LockGuard, Page, Revision, Storage, StorageError,
+    Batch, Change, Entry, LockGuard, Page, Revision, Staged, Storage, StorageError, Whole,
 };
 
 /// What a store was asked for.
@@ -99,6 +99,14 @@ impl Storage for Metered {
         ttl: Duration,
     ) -> Result<Option<Box<dyn LockGuard>>, StorageError> {
         self.tally.noted(self.inner.lock(name, ttl).await)
+    }
+
+    async fn whole(&self) -> Result<Box<dyn Whole>, StorageError> {
+        self.tally.noted(self.inner.whole().await)
+    }
+
+    async fn stage(&self) -> Result<Box<dyn Staged>, StorageError> {
+        self.tally.noted(self.inner.stage().await)
     }
 
     fn kind(&self) -> &'static str {

@@ -8,3 +8,4 @@ pub mod host;
 mod pattern;
 pub mod seal;
 pub mod storage;
+pub mod whole;

@@ -19,6 +19,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::sync::broadcast;
 
+pub use super::whole::{Staged, Whole};
+
 /// Longest storage key, bytes.
 pub const MAX_KEY: usize = 32 * 1024;
 /// Largest stored value, bytes.
@@ -125,6 +127,8 @@ pub struct Change {
     pub revision: Revision,
     /// The keys it wrote or removed.
     pub keys: Vec<String>,
+    /// It put something else in the place of all that was stored, which `keys` does not name.
+    pub replaced: bool,
 }
 
 /// Why the store did not do it. Texts name storage keys and causes, never values.
@@ -178,6 +182,12 @@ pub trait Storage: Send + Sync + 'static {
         name: &str,
         ttl: Duration,
     ) -> Result<Option<Box<dyn LockGuard>>, StorageError>;
+
+    /// All entries as the last commit left them; see [`super::whole`].
+    async fn whole(&self) -> Result<Box<dyn Whole>, StorageError>;
+
+    /// Begins what is to take the place of everything; see [`super::whole`].
+    async fn stage(&self) -> Result<Box<dyn Staged>, StorageError>;
 
     /// `inmem`, `redb`, …: what `seal-status` reports as `storage_type`.
     fn kind(&self) -> &'static str;

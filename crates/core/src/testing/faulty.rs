@@ -11,8 +11,9 @@ use async_trait::async_trait;
 use tokio::sync::broadcast;
 
 use crate::ports::storage::{
-    Batch, Change, Entry, LockGuard, Page, Revision, Storage, StorageError,
+    Batch, Change, Entry, LockGuard, Page, Revision, Staged, Storage, StorageError, Whole,
 };
+use crate::ports::whole::Portion;
 
 /// On which side of a commit the process dies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,12 +24,16 @@ pub enum Moment {
     After,
 }
 
-/// Wraps a store; counts its operations (`get`, `list`, `commit`, `lock`, numbered from 0) and what
-/// they read, and breaks at the one it was told.
+/// Wraps a store; counts its operations (`get`, `list`, `commit`, `lock`, `whole`, `stage`, and the
+/// steps of the latter two, numbered from 0) and what they read, and breaks at the one it was told.
 pub struct FaultyStorage {
     inner: Arc<dyn Storage>,
-    state: Mutex<State>,
+    faults: Arc<Faults>,
 }
+
+/// What is planned, and what was asked for.
+#[derive(Default)]
+struct Faults(Mutex<State>);
 
 #[derive(Default)]
 struct State {
@@ -62,13 +67,13 @@ impl FaultyStorage {
     pub fn new(inner: Arc<dyn Storage>) -> Self {
         Self {
             inner,
-            state: Mutex::default(),
+            faults: Arc::default(),
         }
     }
 
     /// The operation numbered `n` gets [`StorageError::Failed`]; those after it work again.
     pub fn fail_at(&self, n: usize) {
-        self.state(|s| s.plan = Plan::FailAt(n));
+        self.faults.state(|s| s.plan = Plan::FailAt(n));
     }
 
     /// The operation numbered `n` is carried out if it is a commit, and its caller gets
@@ -81,24 +86,26 @@ impl FaultyStorage {
     /// that operation is a commit it is applied or not as `moment` says; its caller gets
     /// [`StorageError::Unknown`].
     pub fn crash_at(&self, n: usize, moment: Moment) {
-        self.state(|s| s.plan = Plan::CrashAt(n, moment));
+        self.faults.state(|s| s.plan = Plan::CrashAt(n, moment));
     }
 
     /// Operations asked for so far, refused ones included.
     pub fn operations(&self) -> usize {
-        self.state(|s| s.operations)
+        self.faults.state(|s| s.operations)
     }
 
     /// Values and names read so far.
     pub fn read(&self) -> usize {
-        self.state(|s| s.read)
+        self.faults.state(|s| s.read)
     }
 
     /// The wrapped store: what a restart finds.
     pub fn inner(&self) -> Arc<dyn Storage> {
         Arc::clone(&self.inner)
     }
+}
 
+impl Faults {
     fn fate(&self) -> Fate {
         self.state(|s| {
             let n = s.operations;
@@ -124,39 +131,48 @@ impl FaultyStorage {
         }
     }
 
+    /// Lets a commit run, or not, or loses its answer.
+    async fn change(
+        &self,
+        commit: impl Future<Output = Result<Revision, StorageError>>,
+    ) -> Result<Revision, StorageError> {
+        match self.fate() {
+            Fate::Runs => commit.await,
+            Fate::Fails => Err(failed()),
+            Fate::Unanswered => {
+                // Whatever the answer is, it dies with the process.
+                let _ = commit.await;
+                Err(unknown())
+            }
+            Fate::Lost => Err(unknown()),
+            Fate::Dead => Err(dead()),
+        }
+    }
+
     fn state<T>(&self, f: impl FnOnce(&mut State) -> T) -> T {
-        f(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
+        f(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
 #[async_trait]
 impl Storage for FaultyStorage {
     async fn get(&self, key: &str) -> Result<Option<Entry>, StorageError> {
-        self.admit()?;
+        self.faults.admit()?;
         let entry = self.inner.get(key).await?;
-        self.state(|s| s.read += usize::from(entry.is_some()));
+        self.faults
+            .state(|s| s.read += usize::from(entry.is_some()));
         Ok(entry)
     }
 
     async fn list(&self, prefix: &str, after: &str, limit: usize) -> Result<Page, StorageError> {
-        self.admit()?;
+        self.faults.admit()?;
         let page = self.inner.list(prefix, after, limit).await?;
-        self.state(|s| s.read += page.names.len());
+        self.faults.state(|s| s.read += page.names.len());
         Ok(page)
     }
 
     async fn commit(&self, batch: Batch) -> Result<Revision, StorageError> {
-        match self.fate() {
-            Fate::Runs => self.inner.commit(batch).await,
-            Fate::Fails => Err(failed()),
-            Fate::Unanswered => {
-                // Whatever the answer is, it dies with the process.
-                let _ = self.inner.commit(batch).await;
-                Err(unknown())
-            }
-            Fate::Lost => Err(unknown()),
-            Fate::Dead => Err(dead()),
-        }
+        self.faults.change(self.inner.commit(batch)).await
     }
 
     fn watch(&self) -> broadcast::Receiver<Change> {
@@ -168,12 +184,64 @@ impl Storage for FaultyStorage {
         name: &str,
         ttl: Duration,
     ) -> Result<Option<Box<dyn LockGuard>>, StorageError> {
-        self.admit()?;
+        self.faults.admit()?;
         self.inner.lock(name, ttl).await
+    }
+
+    async fn whole(&self) -> Result<Box<dyn Whole>, StorageError> {
+        self.faults.admit()?;
+        Ok(Box::new(FaultyWhole {
+            inner: self.inner.whole().await?,
+            faults: self.faults.clone(),
+        }))
+    }
+
+    async fn stage(&self) -> Result<Box<dyn Staged>, StorageError> {
+        self.faults.admit()?;
+        Ok(Box::new(FaultyStaged {
+            inner: self.inner.stage().await?,
+            faults: self.faults.clone(),
+        }))
     }
 
     fn kind(&self) -> &'static str {
         self.inner.kind()
+    }
+}
+
+struct FaultyWhole {
+    inner: Box<dyn Whole>,
+    faults: Arc<Faults>,
+}
+
+#[async_trait]
+impl Whole for FaultyWhole {
+    fn revision(&self) -> Revision {
+        self.inner.revision()
+    }
+
+    async fn next(&mut self) -> Result<Portion, StorageError> {
+        self.faults.admit()?;
+        let portion = self.inner.next().await?;
+        self.faults.state(|s| s.read += portion.len());
+        Ok(portion)
+    }
+}
+
+struct FaultyStaged {
+    inner: Box<dyn Staged>,
+    faults: Arc<Faults>,
+}
+
+#[async_trait]
+impl Staged for FaultyStaged {
+    async fn add(&mut self, portion: Portion) -> Result<(), StorageError> {
+        self.faults.admit()?;
+        self.inner.add(portion).await
+    }
+
+    async fn adopt(self: Box<Self>) -> Result<Revision, StorageError> {
+        self.faults.change(self.inner.adopt()).await
     }
 }
 

@@ -11,6 +11,7 @@ mod open;
 mod slot;
 #[cfg(test)]
 mod torn;
+mod whole;
 mod writer;
 
 use std::ops::Bound;
@@ -21,7 +22,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use keyfold_core::ports::storage::{
-    Batch, Change, Entry, LockGuard, Page, Revision, Storage, StorageError,
+    Batch, Change, Entry, LockGuard, Page, Revision, Staged, Storage, StorageError, Whole,
 };
 use redb::{AccessGuard, ReadTransaction, ReadableDatabase};
 use tokio::sync::broadcast;
@@ -31,6 +32,7 @@ pub use self::open::{OpenError, Options};
 use self::disk::Health;
 use self::open::DATA;
 use self::slot::Slot;
+use self::whole::{RedbStaged, RedbWhole};
 use self::writer::Writer;
 use super::locks::Locks;
 use super::{FEED, names, rules};
@@ -142,6 +144,15 @@ impl Storage for Redb {
         ttl: Duration,
     ) -> Result<Option<Box<dyn LockGuard>>, StorageError> {
         Ok(self.locks.take(name, ttl))
+    }
+
+    async fn whole(&self) -> Result<Box<dyn Whole>, StorageError> {
+        let snapshot = self.snapshot()?;
+        Ok(Box::new(self.read(|| RedbWhole::new(&snapshot))?))
+    }
+
+    async fn stage(&self) -> Result<Box<dyn Staged>, StorageError> {
+        Ok(Box::new(RedbStaged::begin(self.writer.jobs()?).await?))
     }
 
     fn kind(&self) -> &'static str {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use redb::{Builder, Database, ReadableDatabase, TableDefinition, TableError};
 
 use super::disk::{Disk, Health};
-use super::sound;
+use super::{sound, whole};
 
 /// Key to the revision that wrote it, and the value.
 pub(super) const DATA: TableDefinition<'_, &str, (u64, &[u8])> = TableDefinition::new("data");
@@ -149,7 +149,10 @@ fn load(
 
 fn accept(path: &Path, database: Database, meta: &Meta) -> Result<Opened, OpenError> {
     match meta.format {
-        Some(FORMAT) => Ok((database, meta.revision)),
+        Some(FORMAT) => {
+            sound(|| whole::sweep(&database)).map_err(|error| explain(path, error))?;
+            Ok((database, meta.revision))
+        }
         Some(found) if found > FORMAT => Err(OpenError::NewerFormat {
             found,
             known: FORMAT,

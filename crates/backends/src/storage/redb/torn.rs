@@ -50,6 +50,51 @@ async fn acknowledged_commits_survive_power_cuts() {
     }
 }
 
+/// The power is cut at every point of a restore: there is the old store or the new one, whole, and
+/// the new one once it was acknowledged.
+#[tokio::test]
+async fn a_restore_survives_power_cuts() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("store.redb");
+    let store = Redb::open(&file).unwrap();
+    let old = Batch::new().put("old/a", "1").put("old/b", "2");
+    store.commit(old).await.unwrap();
+    drop(store);
+    let before = std::fs::read(&file).unwrap();
+    let health = Arc::new(Health::default());
+    health.faults.record();
+    let store = Redb::open_on(&file, Options::default(), Arc::clone(&health)).unwrap();
+    let mut staged = store.stage().await.unwrap();
+    for n in 0..3 {
+        let entry = (format!("new/{n}"), vec![n; 3000]);
+        staged.add(vec![entry]).await.unwrap();
+    }
+    staged.adopt().await.unwrap();
+    let acknowledged = health.faults.recorded();
+    let events = health.faults.take_record();
+    drop(store);
+
+    let mut random = Random(2);
+    for cut in 0..=events.len() {
+        for _ in 0..2 {
+            let path = directory.path().join("cut.redb");
+            std::fs::write(&path, disk_after(&before, &events[..cut], &mut random)).unwrap();
+            let store = Redb::open(&path).unwrap();
+            let mut whole = store.whole().await.unwrap();
+            let entries = whole.next().await.unwrap();
+            let keys: Vec<_> = entries.iter().map(|(key, _)| key.as_str()).collect();
+            if keys == ["old/a", "old/b"] {
+                assert!(
+                    cut < acknowledged,
+                    "cut {cut}: an acknowledged restore is lost"
+                );
+            } else {
+                assert_eq!(keys, ["new/0", "new/1", "new/2"], "cut {cut}");
+            }
+        }
+    }
+}
+
 /// Two keys of its own, and one that all overwrite.
 fn batch(n: u8) -> Batch {
     let size = 100 + usize::from(n) * 331 % 9000;

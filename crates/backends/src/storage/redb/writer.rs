@@ -12,23 +12,34 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use keyfold_core::ports::storage::{Batch, Change, Check, Revision, StorageError};
+use keyfold_core::ports::whole::Portion;
 use redb::{Database, ReadableTable, Table};
 use tokio::sync::mpsc::error::TryRecvError;
-use tokio::sync::mpsc::{self, Receiver, Sender};
+use tokio::sync::mpsc::{self, Receiver, Sender, WeakSender};
 use tokio::sync::{broadcast, oneshot};
 
+use super::super::portion;
 use super::open::{DATA, META, REVISION_ROW};
-use super::{Slot, sound};
+use super::{Slot, sound, whole};
 
 /// Batches that may wait; a writer beyond them waits for room.
 const QUEUE: usize = 1024;
 /// Pause between two attempts to open a store that failed.
 const REOPEN_PAUSE: Duration = Duration::from_millis(200);
 
-/// A batch, and where its result goes.
-struct Job {
-    batch: Batch,
+/// A task, and where its result goes.
+pub(super) struct Job {
+    task: Task,
     answer: oneshot::Sender<Answer>,
+}
+
+/// What is asked of the thread. Each takes a revision of its own.
+pub(super) enum Task {
+    Commit(Batch),
+    /// Begins a stage, which its revision is the number of.
+    Stage,
+    Add(u64, Portion),
+    Adopt(u64),
 }
 
 type Answer = Result<Revision, StorageError>;
@@ -52,6 +63,7 @@ impl Writer {
             queue,
             changes,
             revision,
+            stage: None,
         };
         let thread = thread::Builder::new()
             .name("redb-writer".into())
@@ -65,18 +77,13 @@ impl Writer {
     /// Queues a batch and waits until it is on disk. A caller that stops waiting does not stop a
     /// batch that is queued.
     pub(super) async fn commit(&self, batch: Batch) -> Answer {
-        let (answer, result) = oneshot::channel();
-        let gone = || "the writer has ended".to_owned();
-        let jobs = self
-            .jobs
-            .as_ref()
-            .ok_or_else(|| StorageError::Failed(gone()))?;
-        if jobs.send(Job { batch, answer }).await.is_err() {
-            return Err(StorageError::Failed(gone()));
-        }
-        result
-            .await
-            .unwrap_or_else(|_| Err(StorageError::Unknown(gone())))
+        let jobs = self.jobs.as_ref().ok_or_else(gone)?;
+        ask(jobs, Task::Commit(batch)).await
+    }
+
+    /// The end of the queue, for what is staged.
+    pub(super) fn jobs(&self) -> Result<WeakSender<Job>, StorageError> {
+        Ok(self.jobs.as_ref().ok_or_else(gone)?.downgrade())
     }
 
     /// Makes the thread find out, without a caller waiting, that the engine has failed.
@@ -85,11 +92,25 @@ impl Writer {
         if let Some(jobs) = &self.jobs {
             // A full queue finds out by itself.
             let _ = jobs.try_send(Job {
-                batch: Batch::new(),
+                task: Task::Commit(Batch::new()),
                 answer,
             });
         }
     }
+}
+
+/// Queues a task and waits until it is done.
+pub(super) async fn ask(jobs: &Sender<Job>, task: Task) -> Answer {
+    let (answer, result) = oneshot::channel();
+    if jobs.send(Job { task, answer }).await.is_err() {
+        return Err(gone());
+    }
+    let ended = |_| Err(StorageError::Unknown("the writer has ended".into()));
+    result.await.unwrap_or_else(ended)
+}
+
+pub(super) fn gone() -> StorageError {
+    StorageError::Failed("the writer has ended".into())
 }
 
 impl Drop for Writer {
@@ -109,13 +130,21 @@ struct Worker {
     changes: broadcast::Sender<Change>,
     /// The last revision given.
     revision: u64,
+    /// The number of the stage that is under way.
+    stage: Option<u64>,
 }
 
 impl Worker {
     fn run(mut self) {
-        let mut group = Vec::with_capacity(QUEUE);
-        while self.queue.blocking_recv_many(&mut group, QUEUE) > 0 {
-            self.commit(&mut group);
+        let mut jobs = Vec::with_capacity(QUEUE);
+        while self.queue.blocking_recv_many(&mut jobs, QUEUE) > 0 {
+            while !jobs.is_empty() {
+                // What is no batch has a transaction of its own.
+                let batches = jobs.iter().take_while(|job| job.is_batch()).count();
+                let later = jobs.split_off(batches.max(1));
+                self.commit(&mut jobs);
+                jobs = later;
+            }
         }
     }
 
@@ -125,7 +154,14 @@ impl Worker {
             return refuse(group, &self.slot.closed());
         };
         let mut verdicts = Vec::with_capacity(group.len());
-        let result = sound(|| write(&database, group, self.revision, &mut verdicts));
+        let result = sound(|| match group.as_slice() {
+            [job] if !job.is_batch() => {
+                let verdict = self.perform(&database, &job.task)?;
+                verdicts.push(verdict);
+                Ok(())
+            }
+            batches => write(&database, batches, self.revision, &mut verdicts),
+        });
         drop(database);
         match result {
             Ok(()) => self.settle(group, verdicts),
@@ -141,7 +177,7 @@ impl Worker {
         for (job, verdict) in group.drain(..).zip(verdicts) {
             if let Ok(revision) = verdict {
                 self.revision = self.revision.max(revision.0);
-                self.announce(job.batch, revision);
+                self.announce(job.task, revision);
             }
             answers.push((job.answer, verdict));
         }
@@ -151,21 +187,60 @@ impl Worker {
         }
     }
 
-    fn announce(&self, batch: Batch, revision: Revision) {
-        let Batch { puts, deletes, .. } = batch;
-        let keys = puts
-            .into_iter()
-            .map(|(key, _)| key)
-            .chain(deletes)
-            .collect();
+    /// Does what is no batch, in one transaction.
+    fn perform(&self, database: &Database, task: &Task) -> Result<Answer, redb::Error> {
+        if let Task::Add(number, _) | Task::Adopt(number) = task
+            && self.stage != Some(*number)
+        {
+            return Ok(Err(portion::overtaken()));
+        }
+        let revision = self.revision + 1;
+        let transaction = database.begin_write()?;
+        match task {
+            Task::Commit(_) => {}
+            Task::Stage => whole::begin(&transaction)?,
+            Task::Add(_, portion) => whole::add(&transaction, portion, revision)?,
+            Task::Adopt(_) => whole::adopt(&transaction)?,
+        }
+        transaction
+            .open_table(META)?
+            .insert(REVISION_ROW, revision)?;
+        transaction.commit()?;
+        Ok(Ok(Revision(revision)))
+    }
+
+    /// A task is done: notes and tells what has changed.
+    fn announce(&mut self, task: Task, revision: Revision) {
+        let mut change = Change {
+            revision,
+            keys: Vec::new(),
+            replaced: false,
+        };
+        match task {
+            Task::Commit(Batch { puts, deletes, .. }) => {
+                change.keys.extend(puts.into_iter().map(|(key, _)| key));
+                change.keys.extend(deletes);
+            }
+            Task::Stage => {
+                self.stage = Some(revision.0);
+                return;
+            }
+            Task::Add(..) => return,
+            Task::Adopt(_) => {
+                self.stage = None;
+                change.replaced = true;
+            }
+        }
         // No watcher is no error.
-        let _ = self.changes.send(Change { revision, keys });
+        let _ = self.changes.send(change);
     }
 
     /// The engine refuses everything after a failed write (a full disk, say): reopens the file,
     /// which also tells whether the group got there.
     fn recover(&mut self, group: &mut Vec<Job>, verdicts: Vec<Answer>, error: &redb::Error) {
         tracing::error!(%error, "a commit failed; reopening the store");
+        // To open a store is to drop what was staged.
+        self.stage = None;
         let last = verdicts.iter().flatten().max().map(|revision| revision.0);
         let complete = verdicts.len() == group.len();
         match self.slot.reopen() {
@@ -177,9 +252,11 @@ impl Worker {
                 // It may have happened, so no cache may go on as if it had not.
                 for (job, verdict) in group.iter_mut().zip(&verdicts) {
                     if let Ok(revision) = verdict {
-                        self.announce(std::mem::take(&mut job.batch), *revision);
+                        let task = std::mem::replace(&mut job.task, Task::Commit(Batch::new()));
+                        self.announce(task, *revision);
                     }
                 }
+                self.stage = None;
                 refuse(group, &StorageError::Unknown(error.to_string()));
                 self.wait_for_disk();
             }
@@ -204,6 +281,12 @@ impl Worker {
                 }
             }
         }
+    }
+}
+
+impl Job {
+    fn is_batch(&self) -> bool {
+        matches!(self.task, Task::Commit(_))
     }
 }
 
@@ -233,11 +316,15 @@ fn write(
     {
         let mut data = transaction.open_table(DATA)?;
         for job in group {
-            let verdict = match failed_check(&data, &job.batch)? {
+            // The others have a transaction of their own.
+            let Task::Commit(batch) = &job.task else {
+                continue;
+            };
+            let verdict = match failed_check(&data, batch)? {
                 Some(key) => Err(StorageError::Conflict(key.to_owned())),
                 None => {
                     last += 1;
-                    apply(&mut data, &job.batch, last)?;
+                    apply(&mut data, batch, last)?;
                     Ok(Revision(last))
                 }
             };

@@ -9,6 +9,7 @@ mod lists;
 mod locks;
 mod restart;
 mod watching;
+mod wholes;
 
 use std::sync::Arc;
 
@@ -47,6 +48,11 @@ pub async fn storage_suite(stores: &dyn Stores) {
     locks::exclusive(&*stores.fresh().await).await;
     locks::expiring(&*stores.fresh().await).await;
     restart::keeps_everything(stores).await;
+    wholes::shows_one_commit(&*stores.fresh().await).await;
+    wholes::large_ones_come_in_portions(&*stores.fresh().await).await;
+    wholes::adopted_in_one_step(stores).await;
+    wholes::given_up_is_forgotten(stores).await;
+    wholes::the_last_stage_counts(&*stores.fresh().await).await;
 }
 
 /// Commits what has to succeed.
@@ -62,7 +68,7 @@ async fn value(store: &dyn Storage, key: &str) -> Option<Vec<u8>> {
     store.get(key).await.expect("get works").map(|e| e.value)
 }
 
-fn is_conflict(result: &Result<Revision, StorageError>) -> bool {
+fn is_conflict<T>(result: &Result<T, StorageError>) -> bool {
     matches!(result, Err(StorageError::Conflict(_)))
 }
 
