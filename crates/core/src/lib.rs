@@ -5,6 +5,7 @@
 
 pub mod audit;
 pub mod barrier;
+pub mod chunks;
 pub mod clock;
 pub mod cors;
 mod cubbyhole;
@@ -27,6 +28,7 @@ pub mod renewal;
 pub mod reply;
 pub mod request;
 pub mod rotation;
+pub mod snapshot;
 pub mod sys;
 pub mod testing;
 pub mod tokens;

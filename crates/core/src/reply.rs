@@ -6,6 +6,7 @@ use keyfold_api::Seconds;
 use keyfold_api::envelope::{Auth, Envelope, WrapInfo};
 use serde::Serialize;
 
+use crate::chunks::{Chunks, Stream};
 use crate::error::Error;
 use crate::ports::auth::Login;
 use crate::ports::engine::Future_;
@@ -103,6 +104,8 @@ pub struct Reply {
     pub wrap: Option<Box<WrapInfo>>,
     /// What is done once the answer was written out; nothing where it could not be.
     pub after: Option<After>,
+    /// The whole answer, where it is not held in memory.
+    pub stream: Option<Stream>,
     /// Who has logged in: the pipeline makes the token and puts it into `auth`.
     pub login: Option<Box<Login>>,
 }
@@ -169,6 +172,15 @@ impl Reply {
         }
     }
 
+    /// 200 with bytes that are made while they go out.
+    pub fn stream(media: &'static str, chunks: impl Chunks + 'static) -> Self {
+        Self {
+            media: Some(media),
+            stream: Some(Stream::new(chunks)),
+            ..Self::default()
+        }
+    }
+
     /// An answer that is kept under a wrapping token.
     pub fn wrapped(info: WrapInfo) -> Self {
         Self {
@@ -183,6 +195,7 @@ impl Reply {
             && self.auth.is_none()
             && self.warnings.is_empty()
             && self.wrap.is_none()
+            && self.stream.is_none()
     }
 
     /// The text that goes out, empty where there is nothing to tell. A wrapped answer does not name
@@ -191,6 +204,7 @@ impl Reply {
         match (self.form, &self.data) {
             // Some paths answer an envelope with nothing in it, and say so by their status.
             _ if self.is_empty() && self.status != Some(200) => Vec::new(),
+            _ if self.stream.is_some() => Vec::new(),
             (Form::Exact, Some(data)) => data.bytes().to_vec(),
             (Form::Bare, Some(data)) => [data.bytes(), b"\n"].concat(),
             (form, data) => Envelope {

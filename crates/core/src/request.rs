@@ -8,6 +8,7 @@ use keyfold_secret::Secret;
 use serde::de::DeserializeOwned;
 
 use crate::audit::AuditedHeader;
+use crate::chunks::{Chunks, Stream};
 use crate::error::Error;
 
 /// What is asked of a path. PUT and POST are one; the store decides whether it creates or updates.
@@ -67,13 +68,20 @@ impl Request {
     }
 }
 
-/// The members of a request: the bytes of a JSON object, or empty for none.
-pub struct Body(Secret<Vec<u8>>);
+/// The members of a request: the bytes of a JSON object, or empty for none. Few requests bring
+/// something else, piece by piece.
+pub struct Body {
+    json: Secret<Vec<u8>>,
+    stream: Option<Stream>,
+}
 
 impl Body {
     /// Takes the bytes of a JSON object, checked for depth and text by `keyfold_api::body`.
     pub fn new(json: Vec<u8>) -> Self {
-        Self(Secret::new(json))
+        Self {
+            json: Secret::new(json),
+            stream: None,
+        }
     }
 
     /// No members.
@@ -81,9 +89,22 @@ impl Body {
         Self::new(Vec::new())
     }
 
+    /// No members, but bytes that are read while they come.
+    pub fn streamed(chunks: impl Chunks + 'static) -> Self {
+        Self {
+            stream: Some(Stream::new(chunks)),
+            ..Self::empty()
+        }
+    }
+
+    /// The bytes that come, for the first who asks.
+    pub fn stream(&self) -> Option<Box<dyn Chunks>> {
+        self.stream.as_ref()?.take()
+    }
+
     /// The JSON text.
     pub fn bytes(&self) -> &[u8] {
-        self.0.expose()
+        self.json.expose()
     }
 
     /// Parses into what a handler takes; the error names the field.

@@ -57,9 +57,49 @@ impl Digest {
     }
 }
 
+/// SHA-256 of what comes piece by piece.
+pub struct Sha256(digest::Context);
+
+impl Sha256 {
+    /// Of nothing yet.
+    pub fn new() -> Self {
+        Self(digest::Context::new(&digest::SHA256))
+    }
+
+    /// Takes the next piece.
+    pub fn update(&mut self, piece: &[u8]) {
+        self.0.update(piece);
+    }
+
+    /// The hash of all pieces.
+    pub fn finish(self) -> [u8; 32] {
+        let mut hash = [0; 32];
+        let whole = self.0.finish();
+        for (to, from) in hash.iter_mut().zip(whole.as_ref()) {
+            *to = *from;
+        }
+        hash
+    }
+}
+
+impl Default for Sha256 {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn in_pieces_as_in_one() {
+        let mut pieces = Sha256::new();
+        for piece in [&b"key"[..], b"", b"fold"] {
+            pieces.update(piece);
+        }
+        assert_eq!(pieces.finish().to_vec(), Digest::Sha2_256.of(b"keyfold"));
+    }
 
     /// FIPS 180-4 and FIPS 202, of the empty text.
     #[test]

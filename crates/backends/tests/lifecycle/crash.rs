@@ -46,11 +46,14 @@ enum Act {
     /// The same where several ways have to come together.
     RotateRootTogether,
     RootToken,
+    Save,
+    Restore,
+    RestoreEmpty,
 }
 
 const DEK: &str = "sys/mounts/shelf/rotate-dek";
 
-const ACTS: [Act; 23] = [
+const ACTS: [Act; 26] = [
     Act::Init,
     Act::Unseal,
     Act::Rotate,
@@ -74,6 +77,9 @@ const ACTS: [Act; 23] = [
     Act::RotateRootAlone,
     Act::RotateRootTogether,
     Act::RootToken,
+    Act::Save,
+    Act::Restore,
+    Act::RestoreEmpty,
 ];
 
 struct Stage {
@@ -82,6 +88,7 @@ struct Stage {
     tree: [String; 2],
     /// The answer to a rekey, and the shares in it.
     told: Option<(Reply, Vec<String>)>,
+    snapshot: Vec<u8>,
 }
 
 #[tokio::test]
@@ -115,6 +122,7 @@ async fn set(act: Act) -> Stage {
             world: World::new().await,
             tree: Default::default(),
             told: None,
+            snapshot: Vec::new(),
         };
     }
     let one = || vec![Machine::new("one", 1)];
@@ -128,6 +136,7 @@ async fn set(act: Act) -> Stage {
             world: World::with(seals).await,
             tree: Default::default(),
             told: None,
+            snapshot: Vec::new(),
         };
     }
     let mut world = match act {
@@ -173,8 +182,17 @@ async fn set(act: Act) -> Stage {
         .await
         .unwrap();
     let leaf = token(leaf);
+    let mut snapshot = Vec::new();
     match act {
         Act::Unseal | Act::OpenBySeal | Act::OpenTogether => world.restart().await,
+        Act::Restore | Act::RestoreEmpty => {
+            snapshot = world.save().await.unwrap();
+            world.write("shelf/since", json!({"v": 1})).await.unwrap();
+            if matches!(act, Act::RestoreEmpty) {
+                let begun = std::mem::replace(&mut world, World::new().await);
+                (world.shares, world.root) = (begun.shares, begun.root);
+            }
+        }
         Act::AddSeal => {
             world.seals.all.push(Machine::new("one", 1));
             world.reseal().await;
@@ -202,6 +220,7 @@ async fn set(act: Act) -> Stage {
         world,
         tree: [top, leaf],
         told,
+        snapshot,
     }
 }
 
@@ -261,6 +280,8 @@ async fn perform(act: Act, stage: &mut Stage, crash: usize) -> bool {
             .write("auth/token/revoke", json!({"token": stage.tree[0]}))
             .await
             .is_ok(),
+        Act::Save => world.save().await.is_ok(),
+        Act::Restore | Act::RestoreEmpty => world.restore(&stage.snapshot, false).await.is_ok(),
     }
 }
 
@@ -300,6 +321,11 @@ async fn check(act: Act, acknowledged: bool, stage: &mut Stage, n: usize, moment
     }
     if rekeys(act) {
         return check_shares(act, acknowledged, stage, &at).await;
+    }
+    if matches!(act, Act::RestoreEmpty) && !world.dump().await.contains_key("core/keyring") {
+        // As empty as before.
+        assert!(!acknowledged && world.dump().await.is_empty(), "{at}");
+        return;
     }
     // By every way that there is.
     let wraps = world.dump().await;
@@ -349,6 +375,15 @@ async fn check(act: Act, acknowledged: bool, stage: &mut Stage, n: usize, moment
                 let seen = world.ask(Some(token), Op::Read, self_, Value::Null).await;
                 assert!(seen.is_ok(), "{at}");
             }
+        }
+        Act::Save => {
+            world.save().await.expect(&at);
+        }
+        Act::Restore | Act::RestoreEmpty => {
+            let since = world.read("shelf/since").await.is_ok();
+            assert!(!(since && acknowledged), "{at}");
+            let left = world.dump().await;
+            assert!(!left.contains_key("core/restored"), "{at}");
         }
         // Whatever was cut off is done the next time.
         Act::AddSeal | Act::RemoveSeal | Act::RenewSeal => {

@@ -24,6 +24,7 @@ mod renewals;
 mod rotation;
 mod seals;
 mod shelf;
+mod snapshots;
 mod tokens;
 mod trees;
 mod world;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use keyfold_backends::storage::Memory;
+use keyfold_core::chunks::Chunks;
 use keyfold_core::clock::{ManualClock, Time};
 use keyfold_core::error::Error;
 use keyfold_core::initialize::Stanza;
@@ -227,16 +228,30 @@ impl World {
             Value::Null => Body::empty(),
             body => Body::new(serde_json::to_vec(&body).unwrap()),
         };
-        let request = Request {
-            id: keyfold_core::id::uuid(),
-            op,
-            path: path.to_owned(),
-            body,
-            token: token.map(|t| Secret::new(t.to_owned())),
-            remote: None,
-            headers: Vec::new(),
-            wrap_ttl: None,
+        self.core.handle(request(token, op, path, body)).await
+    }
+
+    /// A snapshot of the store, as it goes out.
+    pub async fn save(&self) -> Result<Vec<u8>, Error> {
+        let reply = self
+            .ask(Some(&self.root), Op::Read, "sys/snapshot", Value::Null)
+            .await?;
+        let mut chunks = reply.stream.and_then(|stream| stream.take()).unwrap();
+        let mut bytes = Vec::new();
+        while let Some(piece) = chunks.next().await? {
+            bytes.extend(piece);
+        }
+        Ok(bytes)
+    }
+
+    /// Restores a snapshot over the API, with the root token or none.
+    pub async fn restore(&self, bytes: &[u8], force: bool) -> Result<Reply, Error> {
+        let path = match force {
+            false => "sys/storage/raft/snapshot",
+            true => "sys/storage/raft/snapshot-force",
         };
+        let mut request = request(Some(&self.root), Op::Write, path, Body::empty());
+        request.body = Body::streamed(Pieces(bytes.to_vec()));
         self.core.handle(request).await
     }
 
@@ -256,6 +271,31 @@ impl World {
             }
         }
         all
+    }
+}
+
+fn request(token: Option<&str>, op: Op, path: &str, body: Body) -> Request {
+    Request {
+        id: keyfold_core::id::uuid(),
+        op,
+        path: path.to_owned(),
+        body,
+        token: token.map(|t| Secret::new(t.to_owned())),
+        remote: None,
+        headers: Vec::new(),
+        wrap_ttl: None,
+    }
+}
+
+/// Bytes that come in pieces.
+struct Pieces(Vec<u8>);
+
+#[async_trait::async_trait]
+impl Chunks for Pieces {
+    async fn next(&mut self) -> Result<Option<Vec<u8>>, Error> {
+        let rest = self.0.split_off(self.0.len().min(1000));
+        let piece = std::mem::replace(&mut self.0, rest);
+        Ok(Some(piece).filter(|piece| !piece.is_empty()))
     }
 }
 

@@ -11,8 +11,10 @@
 
 mod ceremony;
 mod dev;
+mod fence;
 mod init;
 mod open;
+mod replace;
 mod sealed;
 mod seals;
 mod status;
@@ -31,8 +33,8 @@ pub use self::dev::DevVault;
 pub use self::init::{Initialized, Shares};
 pub use self::sealed::{Progress, Sealed};
 pub use self::seals::{Condition, Rehearsed, SealConfig, ShamirSeal, ShareTerms, Tried};
-pub(crate) use self::seals::{FOREIGN, Seals};
-use self::seals::{Set, Wraps};
+pub(crate) use self::seals::{FOLDER as SEALS, FOREIGN, Seals, Wraps};
+use self::seals::Set;
 pub use self::status::{SealReport, SealStatus};
 pub use self::unsealed::Unsealed;
 use crate::audit::{AuditConfig, AuditSetup, HeaderSettings};
@@ -205,6 +207,12 @@ impl Core {
         // From memory: a store that does not answer must not keep a vault open.
         let sealed = Arc::new(Sealed::by_hand());
         self.state.store(Arc::new(State::Sealed(sealed)));
+        Self::retire(vault);
+        Ok(())
+    }
+
+    /// Ends a vault that is not the state any more: its keys are wiped with the last request.
+    fn retire(vault: Arc<Unsealed>) {
         vault.stop();
         let gone = Arc::downgrade(&vault);
         drop(vault);
@@ -221,7 +229,6 @@ impl Core {
                 n => tracing::error!(requests = n, "vault is sealed; requests still hold keys"),
             }
         });
-        Ok(())
     }
 
     /// Before the process ends: see [`Broker::settle`](crate::audit::Broker::settle).

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use keyfold_keys::{Keyring, RootKey, Share};
 
+use super::fence::Fence;
 use super::sealed::Step;
 use super::seals::{Fetched, Set, Tried, Wraps, prove};
 use super::unsealed::Unsealed;
@@ -127,8 +128,9 @@ impl Core {
         (keyring, revision): (Keyring, Revision),
         root: Option<RootKey>,
     ) -> Result<(), Error> {
-        let barrier = Barrier::open(self.storage.clone(), keyring, revision).await?;
-        let vault = Unsealed::open(self, root, barrier).await?;
+        let fence = Arc::new(Fence::new(self.storage.clone()));
+        let barrier = Barrier::open(fence.clone(), keyring, revision).await?;
+        let vault = Unsealed::open(self, root, barrier, fence).await?;
         // Before anybody else is served: who asks finds the vault configured.
         if let Err(error) = initialize::run(self, &vault, &self.initialize).await {
             vault.stop();

@@ -10,6 +10,7 @@ use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 
 use super::ceremony::Ceremonies;
+use super::fence::Fence;
 use super::{Core, Seals, Settings};
 use crate::audit::Broker;
 use crate::barrier::{Barrier, Rotated, SYSTEM, View};
@@ -28,6 +29,7 @@ use crate::ports::storage::{Batch, Change};
 use crate::quotas::Quotas;
 use crate::renewal::Renewals;
 use crate::rotation::Rotation;
+use crate::snapshot;
 use crate::sys::versions;
 use crate::tokens::{self, Token, Tokens};
 
@@ -74,6 +76,8 @@ pub struct Unsealed {
     pub(super) seals: Arc<Seals>,
     /// What share holders are at.
     pub(super) ceremonies: Ceremonies,
+    /// What the barrier stands on.
+    pub(super) fence: Arc<Fence>,
     /// While no seal is known to give it without people.
     root: Mutex<Option<Arc<RootKey>>>,
     stopping: AtomicBool,
@@ -100,6 +104,7 @@ impl Unsealed {
         core: &Core,
         root: Option<RootKey>,
         barrier: Barrier,
+        fence: Arc<Fence>,
     ) -> Result<Arc<Self>, Error> {
         let barrier = Arc::new(barrier);
         let clock = core.clock.clone();
@@ -108,6 +113,7 @@ impl Unsealed {
         let changes = core.storage.watch();
         let damaged = || Error::corrupt(format!("{PREFIX}{CLUSTER}"));
         let (cluster, _) = system.read::<Cluster>(CLUSTER).await?.ok_or_else(damaged)?;
+        snapshot::settle(&*core.storage, &system).await?;
         versions::note(&system, core.settings.version, clock.now()).await?;
         let mounts =
             Mounts::open(system.clone(), barrier.clone(), core.kinds, clock.clone()).await?;
@@ -132,6 +138,7 @@ impl Unsealed {
             cluster,
             seals: core.seals.clone(),
             ceremonies: Ceremonies::default(),
+            fence,
             root: Mutex::new(root.map(Arc::new)),
             stopping: AtomicBool::new(false),
         });
@@ -213,6 +220,11 @@ impl Unsealed {
         self.root.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// A snapshot has taken the place of the store that this was opened on.
+    pub(crate) fn is_replaced(&self) -> bool {
+        self.fence.is_closed()
+    }
+
     /// Ends the background tasks.
     pub(super) fn stop(&self) {
         self.stopping.store(true, Ordering::Release);
@@ -257,6 +269,7 @@ async fn follow(vault: std::sync::Weak<Unsealed>, mut changes: broadcast::Receiv
         let change = changes.recv().await;
         let Some(vault) = vault.upgrade() else { return };
         match change {
+            Ok(change) if change.replaced => vault.missed(),
             Ok(change) => vault.heard(&change),
             Err(RecvError::Lagged(_)) => vault.missed(),
             Err(RecvError::Closed) => return,

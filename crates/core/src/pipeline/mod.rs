@@ -24,13 +24,13 @@ use crate::audit::{Admitted, Outcome, Parts};
 use crate::cubbyhole::Cubbyhole;
 use crate::error::{Error, UnsupportedReason};
 use crate::identity::IdentityStore;
-use crate::lifecycle::{Core, Unsealed};
+use crate::lifecycle::{Core, State, Unsealed};
 use crate::lockout;
 use crate::mounts::{Mount, MountRecord, Target};
 use crate::ports::engine::{Access, Call, Dispatch, Found};
 use crate::reply::Reply;
 use crate::request::{Op, Request};
-use crate::sys::{Doors, System};
+use crate::sys::{self, Doors, System};
 use crate::tokens::{Caller, Token, TokenAuth, login};
 
 impl Core {
@@ -38,6 +38,9 @@ impl Core {
     pub async fn handle(self: &Arc<Self>, mut request: Request) -> Result<Reply, Error> {
         if let Some(reply) = self.door(&request).await {
             return reply;
+        }
+        if let Some(force) = self.begins_with(request.op, &request.path) {
+            return sys::snapshot::restore(self, &request.body, force).await;
         }
         let vault = self.unsealed()?;
         let caller = vault.identify(&mut request).await?;
@@ -49,10 +52,23 @@ impl Core {
     /// Whether a path has an answer in the present state: [`Error::Sealed`] where it has none. The
     /// edge asks before it parses a body, so that a sealed server judges none.
     pub fn serves(self: &Arc<Self>, path: &str) -> Result<(), Error> {
-        match self.is_sealed() && !Doors::has(path) {
+        let closed = self.is_sealed() && !Doors::has(path);
+        match closed && self.begins_with(Op::Write, path).is_none() {
             true => Err(Error::Sealed),
             false => Ok(()),
         }
+    }
+
+    /// Whether what is written to a path is read while it comes, and not held in memory.
+    pub fn streams(&self, path: &str) -> bool {
+        sys::snapshot::restores(path).is_some()
+    }
+
+    /// Whether a request begins the store from a snapshot, and whether by force. As of an init, no
+    /// token is asked for: there is none, and nothing that could be lost.
+    fn begins_with(&self, op: Op, path: &str) -> Option<bool> {
+        let begins = op == Op::Write && matches!(*self.state(), State::Uninit);
+        sys::snapshot::restores(path).filter(|_| begins)
     }
 
     /// The seal's own calls, which work in every state and without a token.
@@ -184,7 +200,8 @@ pub(crate) async fn serve(
     };
     let now = vault.clock.now();
     let recorded = vault.audit.answered(entry.as_ref(), now, &outcome).await;
-    if let Some(hash) = spent {
+    // Where a snapshot was restored the token is gone with all others of before.
+    if let Some(hash) = spent.filter(|_| !vault.is_replaced()) {
         Box::pin(vault.tokens.revoke(&hash)).await?;
     }
     recorded?;

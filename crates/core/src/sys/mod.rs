@@ -30,6 +30,7 @@ mod remount;
 mod resultant;
 mod rotate_dek;
 mod rotation;
+pub(crate) mod snapshot;
 mod tools;
 mod ui;
 mod ui_headers;
@@ -91,6 +92,7 @@ impl Engine for System {
                 rehearsal::rows(),
                 generate_root::rows(),
                 rekey::rows(),
+                snapshot::rows(),
                 counters::rows(),
                 machine::rows(),
                 plugins::rows(),
