@@ -114,7 +114,7 @@ impl Client {
         request: &Request,
         url: Url,
     ) -> Result<reqwest::Response, ClientError> {
-        let mut builder = self.http.request(request.method().into(), url);
+        let mut builder = self.start(request.method(), url);
         if let Some(ttl) = self.wrap_ttl.as_ref().filter(|_| !request.is_unwrapped()) {
             builder = builder.header("X-Vault-Wrap-TTL", ttl.clone());
         }
@@ -131,6 +131,14 @@ impl Client {
             .send()
             .await
             .map_err(|error| self.unreachable(&error))
+    }
+
+    pub(crate) fn start(&self, method: Method, url: Url) -> reqwest::RequestBuilder {
+        self.http.request(method.into(), url)
+    }
+
+    pub(crate) fn url(&self, request: &Request) -> Result<Url, ClientError> {
+        self.address.url(request)
     }
 
     /// Where a standby node sends us. Never from TLS to plain HTTP: the token would go in clear.
@@ -151,7 +159,10 @@ impl Client {
         (safe && target.has_host()).then_some(target)
     }
 
-    async fn collect(&self, mut answer: reqwest::Response) -> Result<Response, ClientError> {
+    pub(crate) async fn collect(
+        &self,
+        mut answer: reqwest::Response,
+    ) -> Result<Response, ClientError> {
         let status = answer.status().as_u16();
         let announced = answer.content_length().unwrap_or(0);
         let capacity = usize::try_from(announced).unwrap_or(usize::MAX);
@@ -170,7 +181,7 @@ impl Client {
         }
     }
 
-    fn unreachable(&self, error: &reqwest::Error) -> ClientError {
+    pub(crate) fn unreachable(&self, error: &reqwest::Error) -> ClientError {
         let reason = if error.is_timeout() {
             "it took too long".to_owned()
         } else {

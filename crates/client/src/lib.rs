@@ -23,6 +23,7 @@ mod retry;
 mod testing;
 mod tls;
 mod token_file;
+mod transfer;
 mod transit;
 
 pub use address::Address;
@@ -33,4 +34,5 @@ pub use hint::Setup;
 pub use request::{Method, Request};
 pub use response::Response;
 pub use token_file::TokenFile;
+pub use transfer::TransferError;
 pub use transit::TransitKeys;

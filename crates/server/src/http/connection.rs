@@ -46,6 +46,15 @@ struct Activity {
     ended: AtomicU64,
 }
 
+/// A request that has begun; it has ended when this is dropped.
+struct Ended(Arc<Activity>);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        self.0.ended.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
 /// Serves a connection. How it ends is the client's affair.
 pub async fn serve<I>(
     io: I,
@@ -67,8 +76,9 @@ pub async fn serve<I>(
             let written = Arc::clone(&written);
             async move {
                 activity.begun.fetch_add(1, Ordering::Relaxed);
-                let answer = service::answer(&site, remote, request).await;
-                activity.ended.fetch_add(1, Ordering::Relaxed);
+                let ended = Ended(activity);
+                let mut answer = service::answer(&site, remote, request).await;
+                answer.body_mut().hold(ended);
                 Ok::<_, Infallible>(answer.map(|body| body.on(&written)))
             }
         }

@@ -4,6 +4,7 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE, STRICT_TRANSPORT_SECURITY};
 use http::{HeaderValue, Response, StatusCode};
 use keyfold_api::error;
 use keyfold_core::Reply;
+use keyfold_core::chunks::Stream;
 
 use super::failure::{Failure, FailureBody};
 use super::outgoing::Outgoing;
@@ -23,7 +24,11 @@ pub fn reply(request_id: &str, reply: Reply) -> Answer {
         Some(status) => StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
         None => usual,
     };
-    let mut answer = answer(status, reply.body(request_id));
+    let body = match reply.stream.as_ref().and_then(Stream::take) {
+        Some(chunks) => Outgoing::streamed(chunks),
+        None => Outgoing::new(reply.body(request_id)),
+    };
+    let mut answer = answer(status, body);
     if let Some(media) = reply.media {
         let headers = answer.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(media));
@@ -37,7 +42,7 @@ pub fn failure(failure: &Failure) -> Answer {
         FailureBody::Silent => error::errors::<&str>(&[]),
         FailureBody::Text(text) => error::errors(&[text]),
     };
-    answer(failure.status, body)
+    answer(failure.status, Outgoing::new(body))
 }
 
 /// Adds the headers of the listener's configuration.
@@ -55,8 +60,8 @@ pub fn without_body(answer: Answer) -> Answer {
     answer.map(|_| Outgoing::default())
 }
 
-fn answer(status: StatusCode, body: Vec<u8>) -> Answer {
-    let mut answer = Response::new(Outgoing::new(body));
+fn answer(status: StatusCode, body: Outgoing) -> Answer {
+    let mut answer = Response::new(body);
     *answer.status_mut() = status;
     let headers = answer.headers_mut();
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -18,10 +18,12 @@ mod path;
 mod query;
 mod rate;
 mod service;
+mod streamed;
 pub mod tls;
 mod underway;
 mod unix;
 mod unreadable;
+mod upload;
 
 pub use service::Site;
 pub use underway::Underway;

@@ -8,7 +8,7 @@
 //! was not told. HTTP/2 takes a body before its peer has room for it, and asks for more once there
 //! is: so its body says that it ends when it is asked again.
 
-use std::convert::Infallible;
+use std::any::Any;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,15 +17,19 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
+use keyfold_core::chunks::Chunks;
 use keyfold_core::reply::After;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::connection::Protocol;
+use super::streamed::Streamed;
 
 /// The bytes of an answer.
 #[derive(Default)]
 pub struct Outgoing {
     data: Bytes,
+    /// In their place, what is made while it goes out.
+    streamed: Option<Streamed>,
     /// It has nothing more to give.
     ended: bool,
     after: Option<After>,
@@ -50,9 +54,22 @@ impl Outgoing {
     pub fn new(data: Vec<u8>) -> Self {
         Self {
             data: data.into(),
-            ended: false,
-            after: None,
-            written: None,
+            ..Self::default()
+        }
+    }
+
+    /// What comes piece by piece.
+    pub fn streamed(chunks: Box<dyn Chunks>) -> Self {
+        Self {
+            streamed: Some(Streamed::new(chunks)),
+            ..Self::default()
+        }
+    }
+
+    /// Keeps something until the body has gone out. Bytes that are here are as good as gone.
+    pub fn hold(&mut self, what: impl Any + Send) {
+        if let Some(streamed) = &mut self.streamed {
+            streamed.hold(what);
         }
     }
 
@@ -79,12 +96,15 @@ impl Outgoing {
 
 impl Body for Outgoing {
     type Data = Bytes;
-    type Error = Infallible;
+    type Error = io::Error;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        context: &mut Context<'_>,
+    ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        if let Some(streamed) = &mut self.streamed {
+            return streamed.poll(context).map_ok(Frame::data);
+        }
         if self.data.is_empty() {
             self.ended = true;
             return Poll::Ready(None);
@@ -95,11 +115,17 @@ impl Body for Outgoing {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.ended || self.data.is_empty() && !self.is_asked_twice()
+        match &self.streamed {
+            Some(streamed) => streamed.is_over(),
+            None => self.ended || self.data.is_empty() && !self.is_asked_twice(),
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(u64::try_from(self.data.len()).unwrap_or(u64::MAX))
+        match &self.streamed {
+            Some(_) => SizeHint::default(),
+            None => SizeHint::with_exact(u64::try_from(self.data.len()).unwrap_or(u64::MAX)),
+        }
     }
 }
 

@@ -4,18 +4,20 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
+use http::request::Parts;
 use http::{Method, Request};
 use hyper::body::Incoming;
 use keyfold_core::error::UnsupportedReason;
+use keyfold_core::request::Body;
 use keyfold_core::{Core, Error, Op, id};
 use tokio::sync::mpsc;
 
-use super::decode::NAMESPACE;
+use super::decode::{Head, Members, NAMESPACE};
 use super::detached::Detached;
 use super::encode::Answer;
 use super::failure::Failure;
 use super::underway::Underway;
-use super::{body, cors, decode, encode, rate};
+use super::{body, cors, decode, encode, rate, upload};
 use crate::config::Limits;
 use crate::config::listener::ExtraHeader;
 
@@ -90,8 +92,20 @@ async fn serve(
     request: Request<Incoming>,
 ) -> Result<Answer, Failure> {
     let (parts, incoming) = request.into_parts();
+    if let Ok(head) = decode::head(&parts)
+        && head.op == Op::Write
+        && site.core.streams(&head.path)
+    {
+        let (upload, rest) = upload::open(incoming, site.limits.read_timeout, site.limits.body);
+        let answer = match serves(site, id, &head.path) {
+            Ok(()) => carry(site, remote, id, (&parts, head), Body::streamed(upload)).await,
+            Err(failure) => Err(failure),
+        };
+        rest.drain().await;
+        return answer;
+    }
     let bytes = body::read(incoming, &site.limits).await?;
-    let head = decode::head(&parts)?;
+    let mut head = decode::head(&parts)?;
     if site.limits.open_metrics && head.path == METRICS && head.op == Op::Read {
         let reply = site.core.report(head.members.query("format"));
         return Ok(encode::reply(id, reply.map_err(|e| Failure::of(e, id))?));
@@ -100,14 +114,31 @@ async fn serve(
         let error = Error::Unsupported(UnsupportedReason::OpenOperation);
         return Err(Failure::of(error, id));
     }
-    site.core
-        .serves(&head.path)
-        .map_err(|error| Failure::of(error, id))?;
+    serves(site, id, &head.path)?;
+    let members = std::mem::replace(&mut head.members, Members::Json);
+    let body = body::members(members, bytes, &site.limits)?;
+    carry(site, remote, id, (&parts, head), body).await
+}
+
+/// Whether a path has an answer in the present state.
+fn serves(site: &Site, id: &str, path: &str) -> Result<(), Failure> {
+    let served = site.core.serves(path);
+    served.map_err(|error| Failure::of(error, id))
+}
+
+/// Has a request carried out.
+async fn carry(
+    site: &Arc<Site>,
+    remote: Option<SocketAddr>,
+    id: &str,
+    (parts, head): (&Parts, Head),
+    body: Body,
+) -> Result<Answer, Failure> {
     let request = keyfold_core::Request {
         id: id.to_owned(),
         op: head.op,
         path: head.path,
-        body: body::members(head.members, bytes, &site.limits)?,
+        body,
         token: decode::token(&parts.headers),
         remote,
         headers: match site.core.audited_headers() {
