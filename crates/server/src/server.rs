@@ -15,7 +15,7 @@ use crate::host::Process;
 use crate::http::listener::{self, Address, Bound, ListenError, ServerPhase as Phase};
 use crate::http::tls::Terms;
 use crate::http::{Site, Underway};
-use crate::wiring;
+use crate::{schedule, wiring};
 
 /// How long requests that are under way may take when the server stops.
 const DRAIN: Duration = Duration::from_secs(30);
@@ -66,6 +66,9 @@ impl Server {
         core.attach(Arc::new(Process::new(&config, &api_addr, underway.clone())));
         let (phase, stopping) = watch::channel(Phase::Serving);
         let (working, busy) = mpsc::channel(1);
+        if let Some(snapshots) = config.snapshots.take() {
+            tokio::spawn(schedule::run(core.clone(), snapshots, stopping.clone()));
+        }
         let addresses = bound.iter().map(|bound| bound.address().clone()).collect();
         let terms = bound.iter().filter_map(Bound::terms).collect();
         let mut sockets = Vec::new();

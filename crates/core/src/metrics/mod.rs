@@ -2,6 +2,7 @@
 //! there are few of them, and none holds anything that a caller chose.
 
 mod family;
+mod snapshots;
 mod storage;
 mod tally;
 
@@ -14,6 +15,7 @@ use arc_swap::ArcSwap;
 
 pub use self::family::Family;
 use self::family::{Kind, Value};
+use self::snapshots::SnapshotTally;
 pub(crate) use self::storage::Metered;
 use self::storage::StorageTally;
 use self::tally::Tally;
@@ -51,6 +53,7 @@ pub struct Metrics {
     /// Held by whoever adds a mount.
     adding: Mutex<()>,
     pub(crate) storage: Arc<StorageTally>,
+    snapshots: SnapshotTally,
     unrecorded: Counter,
     limited: Counter,
     in_flight: Counter,
@@ -189,6 +192,7 @@ impl Core {
             seals.push(labels, Value::Count(u64::from(seal.healthy)));
         }
         families.push(seals);
+        families.extend(counted.snapshots.families(self.clock().now()));
         families.extend(counted.storage.families());
         let mounts = counted.mounts.load();
         families.extend(tally::families(mounts.iter()));

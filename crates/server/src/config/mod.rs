@@ -13,6 +13,7 @@ mod raw;
 pub mod resolved;
 mod seal;
 mod section;
+mod snapshots;
 
 use std::path::{Path, PathBuf};
 
@@ -20,6 +21,7 @@ pub use listener::{Limits, Listener, Tcp, Tls, Unix};
 pub use place::{ConfigError, Place, Placed};
 pub use resolved::{Audit, Config, Format, Level, Log, Storage};
 pub use seal::Seal;
+pub use snapshots::Snapshots;
 
 use raw::Raw;
 

@@ -11,6 +11,7 @@ use keyfold_core::initialize::Stanza;
 use super::lockout::{self, RawLockout};
 use super::place::{ConfigError, Place, Placed};
 use super::section::Section;
+use super::snapshots::{self, Snapshots};
 use super::{initialize, known, seal};
 
 /// One file, or several merged.
@@ -48,6 +49,8 @@ pub struct Raw {
     pub seals: seal::RawSeals,
     /// `user_lockout "kind" {…}`, in order.
     pub lockouts: Vec<Placed<RawLockout>>,
+    /// `snapshots {…}`.
+    pub snapshots: Option<Placed<Snapshots>>,
     /// What the operator should know.
     pub warnings: Vec<String>,
 }
@@ -181,6 +184,16 @@ impl Raw {
                 place,
             });
         }
+        for block in section.blocks("snapshots", 0)? {
+            let place = section.place(block.line);
+            if raw.snapshots.is_some() {
+                return Err(ConfigError::at(place, "\"snapshots\" is set twice"));
+            }
+            raw.snapshots = Some(Placed {
+                value: snapshots::read(&file, &block, &mut raw.warnings)?,
+                place: Some(place),
+            });
+        }
         raw.seals = seal::read(&file, &mut section, &mut raw.warnings)?;
         for block in section.blocks("user_lockout", 1)? {
             let lockout = lockout::raw(&file, &block, &mut raw.warnings)?;
@@ -269,6 +282,7 @@ impl Raw {
             later.seals.require,
             warnings,
         );
+        replace("snapshots", &mut self.snapshots, later.snapshots, warnings);
         self.lockouts.extend(later.lockouts);
         self.initialize.extend(later.initialize);
         self.warnings.extend(later.warnings);

@@ -13,6 +13,7 @@ use super::lockout;
 use super::place::{ConfigError, Placed};
 use super::raw::{Raw, RawAudit, RawStorage};
 use super::seal::{self, Seal};
+use super::snapshots::Snapshots;
 
 /// 32 days, as existing servers have it.
 const LEASE_TTL: Duration = Duration::from_secs(768 * 3600);
@@ -45,6 +46,8 @@ pub struct Config {
     pub max_lease_ttl: Duration,
     /// When a name that fails to log in is locked.
     pub lockout: LockoutRules,
+    /// Backups that it makes by itself.
+    pub snapshots: Option<Snapshots>,
     /// What is logged.
     pub log: Log,
     /// Holds the process id while the server runs.
@@ -133,6 +136,7 @@ impl Config {
             default_lease_ttl: LEASE_TTL,
             max_lease_ttl: LEASE_TTL,
             lockout: LockoutRules::default(),
+            snapshots: None,
             log: Log::default(),
             pid_file: None,
             warnings: Vec::new(),
@@ -194,6 +198,7 @@ impl Config {
             default_lease_ttl,
             max_lease_ttl,
             lockout: lockout::resolve(raw.lockouts)?,
+            snapshots: raw.snapshots.map(|snapshots| snapshots.value),
             log: Log {
                 level: level.unwrap_or_default(),
                 format: format.unwrap_or_default(),
