@@ -41,6 +41,9 @@ pub(crate) enum CliError {
         subject: PathBuf,
         source: keyfold_envelope::Error,
     },
+    /// A file that is no good snapshot.
+    #[error(transparent)]
+    Snapshot(keyfold_server::snapshot::FileError),
     /// The reader of the output went away.
     #[error("the output was closed")]
     Closed,
@@ -68,7 +71,11 @@ impl CliError {
     /// How the process ends.
     pub(crate) fn exit(&self) -> Exit {
         match self {
-            Self::Usage(_) | Self::Io { .. } | Self::Config(_) | Self::NoField(_) => Exit::LOCAL,
+            Self::Usage(_)
+            | Self::Io { .. }
+            | Self::Config(_)
+            | Self::NoField(_)
+            | Self::Snapshot(_) => Exit::LOCAL,
             Self::Client(
                 ClientError::Config(_) | ClientError::Path { .. } | ClientError::Encode,
             ) => Exit::LOCAL,

@@ -1,8 +1,12 @@
 //! [`Session`]: the common flags, and the server they lead to.
 
 use std::cell::OnceCell;
+use std::fs::File;
+use std::io;
 
-use keyfold_client::{Client, ClientConfig, Request, Response, Setup, TokenFile, TransitKeys};
+use keyfold_client::{
+    Client, ClientConfig, Request, Response, Setup, TokenFile, TransferError, TransitKeys,
+};
 use keyfold_secret::Secret;
 use tokio::runtime::{Builder, Runtime};
 
@@ -26,6 +30,13 @@ struct Connection {
     runtime: Runtime,
 }
 
+fn transfer(what: &str, error: TransferError) -> CliError {
+    match error {
+        TransferError::Client(error) => error.into(),
+        TransferError::Local(error) => CliError::io(what)(error),
+    }
+}
+
 impl Session {
     pub(crate) fn new(mut global: Global) -> Result<Self, CliError> {
         let format = match global.format {
@@ -42,11 +53,45 @@ impl Session {
 
     /// Asks, and takes any answer.
     pub(crate) fn send(&self, request: &Request) -> Result<Response, CliError> {
-        if let Some(rehearsal) = &self.rehearsal {
-            output::raw(rehearsal.of(request, &self.config()?)?.as_bytes())?;
-            return Err(CliError::Rehearsed);
-        }
+        self.rehearsed(request)?;
         self.ask(request)
+    }
+
+    /// Prints the request where that is all that is wished.
+    fn rehearsed(&self, request: &Request) -> Result<(), CliError> {
+        let Some(rehearsal) = &self.rehearsal else {
+            return Ok(());
+        };
+        output::raw(rehearsal.of(request, &self.config()?)?.as_bytes())?;
+        Err(CliError::Rehearsed)
+    }
+
+    /// Asks, and hands a good answer to `take` as it comes; `what` takes it, for the error.
+    pub(crate) fn download(
+        &self,
+        request: &Request,
+        what: &str,
+        take: impl FnMut(&[u8]) -> io::Result<()>,
+    ) -> Result<(), CliError> {
+        self.rehearsed(request)?;
+        let connection = self.connection()?;
+        let came = connection.client.download(request, take);
+        let came = connection.runtime.block_on(came);
+        came.map_err(|error| transfer(what, error))
+    }
+
+    /// Sends a file, which is called `what` in an error, and takes only a good answer.
+    pub(crate) fn upload(
+        &self,
+        request: &Request,
+        what: &str,
+        file: File,
+    ) -> Result<Response, CliError> {
+        self.rehearsed(request)?;
+        let connection = self.connection()?;
+        let answer = connection.client.upload(request, file);
+        let answer = connection.runtime.block_on(answer);
+        answer.map_err(|error| transfer(what, error))
     }
 
     /// [`Session::send`] for what a command has to know before it can make its request: it is sent

@@ -9,13 +9,16 @@
 #![forbid(unsafe_code)]
 
 pub mod config;
+pub mod drill;
 mod host;
 mod http;
 mod levels;
 mod logging;
 mod run;
+mod schedule;
 mod server;
 mod signals;
+pub mod snapshot;
 mod web;
 mod wiring;
 

@@ -2,6 +2,7 @@
 
 mod ceremony;
 mod generate_root;
+mod drill;
 mod init;
 mod key_status;
 mod keys;
@@ -10,6 +11,7 @@ mod rotate;
 mod rotate_dek;
 mod seal;
 mod share;
+mod snapshot;
 mod unseal;
 
 use clap::Subcommand;
@@ -35,6 +37,15 @@ pub(crate) enum Operator {
     Rekey(rekey::RekeyArgs),
     /// The same with a token besides; of a store that only shares open, a new root key is made too
     RotateKeys(rekey::RekeyArgs),
+    /// Save the store to a file, put one in its place, look into one
+    #[command(subcommand)]
+    Snapshot(snapshot::Snapshot),
+    /// Rehearse a restore: put a snapshot into a sandbox, open it there, and report; exit code 2
+    /// when something failed
+    Drill(drill::DrillArgs),
+    /// The snapshot commands under the name that other servers have for them
+    #[command(subcommand)]
+    Raft(Raft),
     /// Put a new KEK in place, under which all mount keys are wrapped anew
     Rotate,
     /// Put all records of a mount under a new DEK, and destroy the old one
@@ -43,6 +54,14 @@ pub(crate) enum Operator {
     Keys(keys::KeysArgs),
     /// Show the KEK's term, its age and its use
     KeyStatus,
+}
+
+/// The commands of `operator raft`.
+#[derive(Subcommand)]
+pub(crate) enum Raft {
+    /// Save the store to a file, put one in its place, look into one
+    #[command(subcommand)]
+    Snapshot(snapshot::Snapshot),
 }
 
 /// Runs one of them.
@@ -55,6 +74,10 @@ pub(crate) fn run(session: &Session, operator: Operator) -> Result<Exit, CliErro
         Operator::GenerateRoot(args) => generate_root::run(session, args),
         Operator::Rekey(args) => rekey::run(session, args, rekey::Family::Rekey),
         Operator::RotateKeys(args) => rekey::run(session, args, rekey::Family::Rotate),
+        Operator::Snapshot(args) | Operator::Raft(Raft::Snapshot(args)) => {
+            snapshot::run(session, &args)
+        }
+        Operator::Drill(args) => return drill::run(session, args),
         Operator::Rotate => rotate::run(session),
         Operator::RotateDek(args) => rotate_dek::run(session, &args),
         Operator::Keys(args) => keys::run(session, &args),
