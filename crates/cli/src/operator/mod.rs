@@ -1,8 +1,8 @@
 //! `keyfold operator`: the seal and the keys below it.
 
 mod ceremony;
-mod generate_root;
 mod drill;
+mod generate_root;
 mod init;
 mod key_status;
 mod keys;

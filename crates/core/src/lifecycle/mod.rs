@@ -32,9 +32,9 @@ pub(crate) use self::ceremony::{
 pub use self::dev::DevVault;
 pub use self::init::{Initialized, Shares};
 pub use self::sealed::{Progress, Sealed};
+use self::seals::Set;
 pub use self::seals::{Condition, Rehearsed, SealConfig, ShamirSeal, ShareTerms, Tried};
 pub(crate) use self::seals::{FOLDER as SEALS, FOREIGN, Seals, Wraps};
-use self::seals::Set;
 pub use self::status::{SealReport, SealStatus};
 pub use self::unsealed::Unsealed;
 use crate::audit::{AuditConfig, AuditSetup, HeaderSettings};
