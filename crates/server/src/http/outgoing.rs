@@ -54,16 +54,18 @@ impl Outgoing {
     pub fn new(data: Vec<u8>) -> Self {
         Self {
             data: data.into(),
-            ..Self::default()
+            streamed: None,
+            ended: false,
+            after: None,
+            written: None,
         }
     }
 
     /// What comes piece by piece.
     pub fn streamed(chunks: Box<dyn Chunks>) -> Self {
-        Self {
-            streamed: Some(Streamed::new(chunks)),
-            ..Self::default()
-        }
+        let mut body = Self::new(Vec::new());
+        body.streamed = Some(Streamed::new(chunks));
+        body
     }
 
     /// Keeps something until the body has gone out. Bytes that are here are as good as gone.
