@@ -7,6 +7,7 @@ use keyfold_core::request::Op;
 use keyfold_core::testing::Moment;
 use serde_json::{Value, json};
 
+use crate::snapshots;
 use crate::world::{Machine, Seals, World, token};
 
 /// What is done when the crash comes.
@@ -185,14 +186,8 @@ async fn set(act: Act) -> Stage {
     let mut snapshot = Vec::new();
     match act {
         Act::Unseal | Act::OpenBySeal | Act::OpenTogether => world.restart().await,
-        Act::Restore | Act::RestoreEmpty => {
-            snapshot = world.save().await.unwrap();
-            world.write("shelf/since", json!({"v": 1})).await.unwrap();
-            if matches!(act, Act::RestoreEmpty) {
-                let begun = std::mem::replace(&mut world, World::new().await);
-                (world.shares, world.root) = (begun.shares, begun.root);
-            }
-        }
+        Act::Restore => snapshot = snapshots::before(&mut world, false).await,
+        Act::RestoreEmpty => snapshot = snapshots::before(&mut world, true).await,
         Act::AddSeal => {
             world.seals.all.push(Machine::new("one", 1));
             world.reseal().await;
@@ -376,15 +371,8 @@ async fn check(act: Act, acknowledged: bool, stage: &mut Stage, n: usize, moment
                 assert!(seen.is_ok(), "{at}");
             }
         }
-        Act::Save => {
-            world.save().await.expect(&at);
-        }
-        Act::Restore | Act::RestoreEmpty => {
-            let since = world.read("shelf/since").await.is_ok();
-            assert!(!(since && acknowledged), "{at}");
-            let left = world.dump().await;
-            assert!(!left.contains_key("core/restored"), "{at}");
-        }
+        Act::Save => drop(world.save().await.expect(&at)),
+        Act::Restore | Act::RestoreEmpty => snapshots::after(world, acknowledged, &at).await,
         // Whatever was cut off is done the next time.
         Act::AddSeal | Act::RemoveSeal | Act::RenewSeal => {
             world.core.settle().await.expect(&at);

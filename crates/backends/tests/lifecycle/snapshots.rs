@@ -14,6 +14,25 @@ async fn begun() -> World {
     world
 }
 
+/// A snapshot of a store that has changed since; or of one that another, empty one is to become.
+pub async fn before(world: &mut World, empty: bool) -> Vec<u8> {
+    let snapshot = world.save().await.unwrap();
+    world.write("shelf/since", json!({"v": 1})).await.unwrap();
+    if empty {
+        let begun = std::mem::replace(world, World::new().await);
+        (world.shares, world.root) = (begun.shares, begun.root);
+    }
+    snapshot
+}
+
+/// What was restored is there, where that was told.
+pub async fn after(world: &World, acknowledged: bool, at: &str) {
+    let since = world.read("shelf/since").await.is_ok();
+    assert!(!(since && acknowledged), "{at}");
+    let left = world.dump().await;
+    assert!(!left.contains_key("core/restored"), "{at}");
+}
+
 async fn v(world: &World, path: &str) -> Result<Value, Error> {
     world.read(path).await.map(|data| data["v"].clone())
 }

@@ -6,7 +6,6 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 
-use keyfold_backends::storage::Redb;
 use keyfold_core::audit::AuditConfig;
 use keyfold_core::clock::SystemClock;
 use keyfold_core::lifecycle::{CoreConfig, SealConfig, Settings};
@@ -75,15 +74,16 @@ impl Sandbox {
     /// An empty store, with the seals of a configuration.
     pub async fn open(config: Option<&Config>) -> Result<Self, DrillError> {
         let folder = Folder::make()?;
-        let store = Redb::open(folder.path().join("store.redb"));
-        let store = store.map_err(|error| io::Error::other(error.to_string()))?;
+        let path = folder.path().join("store.redb");
+        let path = path.to_string_lossy();
+        let listener = Listener::Tcp(Tcp::plain("127.0.0.1:0"));
+        let defaults = Config::embedded("redb", &[("path", &path)], listener);
         let seals = match config {
             Some(config) => wiring::seals(config)?,
             None => SealConfig::default(),
         };
-        let defaults = Config::embedded("inmem", &[], Listener::Tcp(Tcp::plain("127.0.0.1:0")));
         let core = Core::open(CoreConfig {
-            storage: Arc::new(store),
+            storage: wiring::storage(&defaults.storage)?,
             clock: Arc::new(SystemClock),
             kinds: wiring::KINDS,
             audit: AuditConfig {
