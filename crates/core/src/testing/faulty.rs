@@ -79,7 +79,7 @@ impl FaultyStorage {
     /// The operation numbered `n` is carried out if it is a commit, and its caller gets
     /// [`StorageError::Unknown`]; any other fails. Those after it work again.
     pub fn unanswered_at(&self, n: usize) {
-        self.state(|s| s.plan = Plan::UnansweredAt(n));
+        self.faults.state(|s| s.plan = Plan::UnansweredAt(n));
     }
 
     /// From the operation numbered `n` on everything fails, as if the process had died there. If
