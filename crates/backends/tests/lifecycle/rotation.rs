@@ -8,7 +8,7 @@ use keyfold_core::ports::storage::Batch;
 use keyfold_keys::Wrapped;
 use serde_json::{Value, json};
 
-use crate::world::{Machine, World};
+use crate::world::{Machine, Seals, World};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
@@ -123,4 +123,25 @@ async fn an_unknown_end_bricks_nothing() {
             assert_eq!(world.read("new/b").await.expect(&at), json!({"v": 2}));
         }
     }
+}
+
+#[tokio::test]
+async fn the_report_knows_how_old_the_root_key_is() {
+    let world = World::begun_under(Seals {
+        shares_unseal: false,
+        ..Seals::any(vec![Machine::new("one", 1)])
+    });
+    let world = world.await.unwrap();
+    let age = async || {
+        let report = world.read("sys/keys/report").await.unwrap();
+        let keys = report["keys"].as_array().unwrap().clone();
+        assert_eq!(keys[0]["key"], "root-key");
+        keys[0]["age"].as_u64().unwrap()
+    };
+    world.clock.advance(DAY);
+    assert_eq!(age().await, 86_400);
+    world.write("sys/rotate", Value::Null).await.unwrap();
+    assert_eq!(age().await, 86_400, "another term, the same root key");
+    world.write("sys/rotate/root", Value::Null).await.unwrap();
+    assert_eq!(age().await, 0);
 }

@@ -6,7 +6,7 @@ use keyfold_keys::{RootKey, Share, UnsealKey};
 use keyfold_secret::Secret;
 
 use super::seals::{Holds, ShamirSeal, Wraps, prove, shares_key};
-use super::unsealed::{Cluster, PREFIX};
+use super::unsealed::{Cluster, PREFIX, ROOT_MADE};
 use super::{Core, FORMAT, FORMAT_KEY, Sealed, State};
 use crate::audit::Broker;
 use crate::barrier::{FirstKeys, KEYRING, json};
@@ -134,6 +134,7 @@ impl Core {
         let (tokens, records) = Tokens::first(system.clone(), self.clock.clone(), records);
         let (_, root_token, records) = tokens.prepare(NewToken::root(root_token), records)?;
         let records = initialize::note(&self.initialize, records)?;
+        let records = records.put(ROOT_MADE, now.rfc3339());
         let batch = batch.and(first.store(&root, system.sealed(records)?)?);
         let batch = batch.absent(FORMAT_KEY).put(FORMAT_KEY, FORMAT.to_string());
         match self.storage.commit(batch).await {

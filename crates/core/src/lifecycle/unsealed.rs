@@ -14,7 +14,7 @@ use super::fence::Fence;
 use super::{Core, Seals, Settings};
 use crate::audit::Broker;
 use crate::barrier::{Barrier, Rotated, SYSTEM, View};
-use crate::clock::Clock;
+use crate::clock::{Clock, Time};
 use crate::cors::{self, Cors};
 use crate::error::Error;
 use crate::identity::{Identity, Standing};
@@ -36,6 +36,8 @@ use crate::tokens::{self, Token, Tokens};
 /// Where core's own records lie.
 pub(super) const PREFIX: &str = "sys/";
 const CLUSTER: &str = "cluster";
+/// When the root key was made, RFC 3339.
+pub(super) const ROOT_MADE: &str = "root-key";
 /// One node sweeps at a time; the lock outlives a sweep by far and ends with the process.
 const SWEEP_LOCK: (&str, Duration) = ("expiry", Duration::from_secs(30));
 
@@ -191,6 +193,13 @@ impl Unsealed {
                 Err(error)
             }
         }
+    }
+
+    /// When the root key was made. Stores of older versions do not tell.
+    pub(crate) async fn root_made(&self) -> Result<Option<Time>, Error> {
+        let stored = self.system.get(ROOT_MADE).await?;
+        let text = stored.and_then(|stored| String::from_utf8(stored.value.into_inner()).ok());
+        Ok(text.and_then(|text| Time::parse(&text)))
     }
 
     /// The root key is in memory.

@@ -174,7 +174,7 @@ impl System {
     async fn root_and_keks(&self, now: Time) -> Result<Vec<Key>, Error> {
         let config = self.vault.rotation.config().await?;
         let terms = self.vault.barrier.terms();
-        let mut root = Key::new("root-key", "root key", None, now);
+        let mut root = Key::new("root-key", "root key", self.vault.root_made().await?, now);
         root.wrapped_by = self.core.wraps_of_root();
         let mut keys = vec![root];
         for (term, created, state) in terms {

@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::lifecycle::seals::{
     Holds, NEXT, Quorum, Set, ShamirSeal, Tried, Wraps, copy, prove, shares_key,
 };
-use crate::lifecycle::unsealed::Unsealed;
+use crate::lifecycle::unsealed::{ROOT_MADE, Unsealed};
 use crate::ports::storage::{Batch, Revision};
 
 /// What the unseal key of the shares holds.
@@ -134,6 +134,8 @@ impl Unsealed {
     /// The keyring under another root key, in the commit that stores the wraps of that.
     async fn change_root(&self, root: Arc<RootKey>, batch: Batch) -> Result<(), Error> {
         let _held = self.mounts.hold().await;
+        let made = Batch::new().put(ROOT_MADE, self.clock.now().rfc3339());
+        let batch = batch.and(self.system.sealed(made)?);
         self.barrier.rewrap(&root, batch).await?;
         match self.held_root() {
             Some(_) => self.keep_root(root),
