@@ -125,8 +125,9 @@ fn answered(error: &ClientError, status: u16, silent: bool) -> Option<&'static s
     } else if says("no handler for route") {
         "Nothing is mounted there: `keyfold secrets list` shows what is."
     } else if says("path is already in use") {
-        "`keyfold secrets list` shows what is mounted: take another path with -path, or give this \
-         one up, and all it stores, with `keyfold secrets disable PATH`."
+        "`keyfold secrets list` and `keyfold auth list` show what is mounted: take another path with \
+         -path, or give this one up, and all it stores, with `keyfold secrets disable PATH` or \
+         `keyfold auth disable PATH`."
     } else if says("did not match the current version") {
         "Somebody wrote in between: read the current version N (`keyfold kv get`), and put with \
          -cas=N."

@@ -32,7 +32,8 @@ pub struct Request {
 }
 
 impl Request {
-    /// A request without body.
+    /// A request without body. Slashes at the end of the path are cut off: people write folders with
+    /// them, and no call takes one.
     pub fn new(method: Method, path: &str) -> Self {
         let query = match method {
             Method::List => vec![("list".to_owned(), "true".to_owned())],
@@ -40,7 +41,7 @@ impl Request {
         };
         Self {
             method,
-            path: path.to_owned(),
+            path: path.trim_end_matches('/').to_owned(),
             query,
             body: None,
             unwrapped: false,

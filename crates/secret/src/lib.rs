@@ -32,7 +32,7 @@ mod wipe;
 pub use allocator::WipingAllocator;
 pub use guarded::Guarded;
 pub use pages::locked as pages_locked;
-pub use process::harden;
+pub use process::{harden, return_large_blocks};
 pub use protected::Protected;
 pub use scrub::scrub_stack;
 pub use secret::Secret;

@@ -28,6 +28,23 @@ pub fn harden() -> io::Result<()> {
     }
 }
 
+/// Blocks from here on are mapped each on its own, bytes.
+#[cfg(target_env = "gnu")]
+const LARGE: libc::c_int = 1 << 20;
+
+/// Has large blocks of memory go back to the system when they are freed.
+///
+/// glibc would do so only until it meets the first one: from then on it keeps blocks of up to 32 MiB
+/// for later, for each of its arenas. The memory of a few password hashes or large bodies at a time
+/// then stays for ever.
+pub fn return_large_blocks() {
+    // SAFETY: `mallopt` takes plain numbers. Where it refuses, all stays as it was.
+    #[cfg(target_env = "gnu")]
+    unsafe {
+        libc::mallopt(libc::M_MMAP_THRESHOLD, LARGE);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

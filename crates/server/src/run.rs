@@ -47,6 +47,7 @@ pub fn run(args: &ServerArgs) -> ExitCode {
 
 fn serve(args: &ServerArgs) -> Result<(), StartError> {
     let hardened = keyfold_secret::harden();
+    keyfold_secret::return_large_blocks();
     let config = configuration(args)?;
     let control = logging::start(config.log).map_err(system("can't start the log"))?;
     if let Err(error) = hardened {

@@ -17,6 +17,9 @@ use crate::http::tls::Terms;
 use crate::http::{Site, Underway};
 use crate::{schedule, wiring};
 
+/// The version that clients are told: that of the API which is served. Tools compare it with the
+/// releases of the servers they know, and take a lower one for one that lacks calls.
+const API_VERSION: &str = "2.6.2";
 /// How long requests that are under way may take when the server stops.
 const DRAIN: Duration = Duration::from_secs(30);
 
@@ -186,7 +189,7 @@ async fn open(config: &mut Config, bound: &[Bound]) -> Result<Arc<Core>, StartEr
             max_lease_ttl: config.max_lease_ttl,
             lockout: config.lockout.clone(),
             api_addr,
-            version: env!("CARGO_PKG_VERSION"),
+            version: API_VERSION,
             cluster_name: config.cluster_name.clone(),
         },
     });
