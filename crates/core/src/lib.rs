@@ -18,6 +18,7 @@ pub mod lifecycle;
 pub mod lockout;
 pub mod metrics;
 pub mod mounts;
+mod openpgp;
 pub mod passwords;
 pub mod pipeline;
 pub mod policies;

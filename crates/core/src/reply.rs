@@ -69,9 +69,9 @@ impl After {
         Self(Box::new(|| Box::pin(work())))
     }
 
-    /// Does it: the answer has been handed to the network.
-    pub async fn run(self) {
-        (self.0)().await;
+    /// Begins it, as the answer has been handed to the network; the future does the rest.
+    pub fn run(self) -> Future_<'static, ()> {
+        (self.0)()
     }
 }
 

@@ -331,6 +331,81 @@ async fn a_root_token_by_shares() {
     }
 }
 
+/// The public keys of the golden data's key holders, and their fingerprints.
+fn holders() -> (Vec<String>, Vec<String>) {
+    let path = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../../shared/golden/shamir.json"
+    );
+    let golden: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    let holders = golden["pgp"]["holders"].as_array().unwrap();
+    let all = |name: &str| {
+        let texts = holders.iter().map(|holder| holder[name].as_str().unwrap());
+        texts.map(str::to_owned).collect()
+    };
+    (all("public_key_base64"), all("fingerprint"))
+}
+
+#[tokio::test]
+async fn shares_for_openpgp_keys_are_kept_encrypted() {
+    let world = World::begun().await;
+    let (keys, names) = holders();
+    let body = |keys: &[String], backup| json!({"secret_shares": 2, "secret_threshold": 2, "pgp_keys": keys, "backup": backup});
+    let refused = world.write("sys/rekey/init", body(&keys[..1], true)).await;
+    assert!(text(refused).contains("count mismatch"));
+    let wrong = [keys[0].clone(), "eA==".to_owned()];
+    let refused = world.write("sys/rekey/init", body(&wrong, false)).await;
+    assert!(text(refused).contains("no OpenPGP public key"));
+    let refused = world.write("sys/rekey/init", body(&[], true)).await;
+    assert!(text(refused).contains("without providing PGP keys"));
+    let made = data(
+        world
+            .ceremony("sys/rekey", body(&keys, true))
+            .await
+            .unwrap(),
+    );
+    assert_eq!(made["pgp_fingerprints"], json!(names));
+    let kept = world.read("sys/rekey/backup").await.unwrap();
+    for (at, name) in names.iter().enumerate() {
+        let message = made["keys"][at].as_str().unwrap();
+        assert!(
+            message.starts_with("c1") || message.starts_with("84"),
+            "{message}"
+        );
+        assert_eq!(kept["keys"][name], json!([message]));
+        assert_eq!(kept["keys_base64"][name], json!([made["keys_base64"][at]]));
+    }
+    assert_eq!(kept["nonce"], made["nonce"]);
+    world.delete("sys/rotate/root/backup").await.unwrap();
+    let gone = text(world.read("sys/rekey/backup").await);
+    assert_eq!(gone, "no backed-up keys found");
+    let attempt = json!({"pgp_key": keys[1]});
+    let begun = world.anonymous(Op::Write, "sys/generate-root/attempt", attempt);
+    let begun = data(begun.await.unwrap());
+    assert_eq!(
+        (&begun["pgp_fingerprint"], &begun["otp"]),
+        (&json!(names[1]), &json!(""))
+    );
+}
+
+#[tokio::test]
+async fn a_store_begins_with_shares_for_openpgp_keys() {
+    let world = World::new().await;
+    let (keys, _) = holders();
+    let body = |token: &str| {
+        json!({
+            "secret_shares": 2, "secret_threshold": 2, "pgp_keys": keys, "root_token_pgp_key": token
+        })
+    };
+    let refused = world.anonymous(Op::Write, "sys/init", body("x")).await;
+    assert!(text(refused).contains("not base64"));
+    assert!(world.dump().await.is_empty(), "nothing was begun");
+    let begun = world.anonymous(Op::Write, "sys/init", body(&keys[0])).await;
+    let begun = data(begun.unwrap());
+    assert!(begun["keys"][1].as_str().unwrap().len() > 200);
+    assert!(begun["root_token"].as_str().unwrap().starts_with("wc"));
+}
+
 impl World {
     /// A root token, with a pad of the server's.
     pub async fn root_token(&self, shares: &[String]) -> Result<String, Error> {

@@ -5,8 +5,9 @@ use std::fmt::Write as _;
 use clap::Args;
 use keyfold_client::Request;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
+use super::ceremony;
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::session::Session;
@@ -29,6 +30,15 @@ pub(crate) struct InitArgs {
     /// How many of those are needed [default: 3]
     #[arg(long, value_name = "N")]
     recovery_threshold: Option<u32>,
+    /// Files with OpenPGP keys, one for each share, for which these are encrypted
+    #[arg(long, value_name = "FILE,...", value_delimiter = ',')]
+    pgp_keys: Vec<String>,
+    /// The same for the shares beside a seal
+    #[arg(long, value_name = "FILE,...", value_delimiter = ',')]
+    recovery_pgp_keys: Vec<String>,
+    /// A file with an OpenPGP key, for which the root token is encrypted
+    #[arg(long, value_name = "FILE")]
+    root_token_pgp_key: Option<String>,
     /// Only tell whether the server is initialised: exit code 0 if it is, 2 if not
     #[arg(long)]
     status: bool,
@@ -75,10 +85,13 @@ pub(crate) fn run(session: &Session, args: &InitArgs) -> Result<Exit, CliError> 
     }
     let split = split(session, args)?;
     let (shares, threshold) = (split.shares, split.threshold);
-    let body = match split.recovery {
+    let mut body = match split.recovery {
         false => json!({"secret_shares": shares, "secret_threshold": threshold}),
         true => json!({"recovery_shares": shares, "recovery_threshold": threshold}),
     };
+    if let Some(body) = body.as_object_mut() {
+        body.extend(pgp_keys(args)?);
+    }
     let made: Made = session.call(&Request::write("sys/init", &body)?)?.json()?;
     let of = |recovery: bool| match recovery == split.recovery {
         true => (shares, threshold),
@@ -121,6 +134,26 @@ fn split(session: &Session, args: &InitArgs) -> Result<Split, CliError> {
         shares,
         threshold: threshold.unwrap_or(if shares == 0 { 0 } else { USUAL.1 }),
     })
+}
+
+/// The OpenPGP keys, as members of the request.
+fn pgp_keys(args: &InitArgs) -> Result<Map<String, Value>, CliError> {
+    let mut members = Map::new();
+    for (name, files) in [
+        ("pgp_keys", &args.pgp_keys),
+        ("recovery_pgp_keys", &args.recovery_pgp_keys),
+    ] {
+        let keys = files.iter().map(|file| ceremony::pgp_key(file));
+        let keys = keys.collect::<Result<Vec<_>, _>>()?;
+        if !keys.is_empty() {
+            members.insert(name.to_owned(), json!(keys));
+        }
+    }
+    if let Some(file) = &args.root_token_pgp_key {
+        let key = ceremony::pgp_key(file)?;
+        members.insert("root_token_pgp_key".to_owned(), json!(key));
+    }
+    Ok(members)
 }
 
 fn status(session: &Session) -> Result<Exit, CliError> {

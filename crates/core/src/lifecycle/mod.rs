@@ -26,8 +26,8 @@ use std::time::Duration;
 use arc_swap::{ArcSwap, Guard};
 
 pub(crate) use self::ceremony::{
-    Cover, Family, Insider, NewShares, RekeyStatus, Rekeyed, RootTokenStatus, Terms, Verification,
-    Verified, uncover,
+    Backup, Cover, Family, Insider, NewShares, RekeyStatus, Rekeyed, RootTokenStatus, Terms,
+    Verification, Verified, uncover,
 };
 pub use self::dev::DevVault;
 pub use self::init::{Initialized, Shares};

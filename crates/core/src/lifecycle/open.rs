@@ -29,6 +29,7 @@ impl Core {
             State::Unsealed(_) => return Ok(()),
             State::Sealed(sealed) => sealed,
         };
+        self.seals.settle_told(&*self.storage).await?;
         let known = self.seals.wraps();
         // A foreign share is tried with the others, as one of today's.
         let set = known.set_of(&share).unwrap_or(Set::Today);

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
 use crate::lifecycle::{Core, Initialized, Shares, State};
+use crate::openpgp::{self, Recipient};
 use crate::ports::engine::{Call, Engine, Route};
 use crate::reply::Reply;
 use crate::request::Op;
@@ -160,26 +161,32 @@ impl Doors {
             false => Some(Shares::new(shares, threshold)?),
             true => Shares::recovery(shares, threshold)?,
         };
-        for (name, keys) in [
-            ("pgp_keys", asked.pgp_keys),
-            ("recovery_pgp_keys", asked.recovery_pgp_keys),
-        ] {
-            if keys.is_some_and(|keys| !keys.is_empty()) {
-                return Err(Error::field(name, "shares under OpenPGP are not offered"));
-            }
+        let (keys, idle, idle_name) = match by_machine {
+            false => (asked.pgp_keys, asked.recovery_pgp_keys, "recovery_pgp_keys"),
+            true => (asked.recovery_pgp_keys, asked.pgp_keys, "pgp_keys"),
+        };
+        if idle.is_some_and(|keys| !keys.is_empty()) {
+            return Err(Error::bad(format!(
+                "parameters {idle_name} not applicable to seal type {kind}"
+            )));
         }
-        if asked.root_token_pgp_key.is_some_and(|key| !key.is_empty()) {
-            return Err(Error::field(
-                "root_token_pgp_key",
-                "a token under OpenPGP is not offered",
-            ));
-        }
+        let count = split.map_or(0, |split| split.shares);
+        let of = if by_machine { "recovery" } else { "seal" };
+        let recipients = Recipient::parse_all(keys, count, of, call.now)?;
+        let for_token = asked.root_token_pgp_key.filter(|key| !key.is_empty());
+        let for_token = for_token.map(|key| Recipient::parse(&key, call.now));
+        let for_token = for_token.transpose()?;
         let Initialized { shares, root_token } = self.0.init(split, None).await?;
-        let hexed = shares.iter().map(|s| hex::encode(s.as_bytes())).collect();
-        let base64 = shares
-            .iter()
-            .map(|s| STANDARD.encode(s.as_bytes()))
-            .collect();
+        let told = openpgp::told(&shares, &recipients)?;
+        let hexed = told.iter().map(|s| hex::encode(s.expose())).collect();
+        let base64 = told.iter().map(|s| STANDARD.encode(s.expose())).collect();
+        let root_token = match for_token {
+            None => root_token,
+            Some(recipient) => {
+                let text = Secret::new(root_token.expose().clone().into_bytes());
+                Secret::new(STANDARD.encode(recipient.seal(&text)?))
+            }
+        };
         let root_token = root_token.expose();
         Reply::bare(&match by_machine {
             false => InitReply {

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{Row, System, insider};
 use crate::error::Error;
 use crate::lifecycle::{Cover, RootTokenStatus, uncover};
+use crate::openpgp::Recipient;
 use crate::ports::engine::Call;
 use crate::reply::Reply;
 use crate::request::Op;
@@ -151,7 +152,7 @@ fn begun(status: &RootTokenStatus, family: Family, otp: &str) -> Result<Reply, E
         complete: false,
         encoded_token: open.then_some(""),
         encoded_root_token: open.then_some(""),
-        pgp_fingerprint: told.then_some(""),
+        pgp_fingerprint: told.then_some(&status.fingerprint),
         otp: Some(otp),
         otp_length: Some(status.pad_length),
     };
@@ -173,7 +174,7 @@ fn given(status: &RootTokenStatus, family: Family) -> Result<Reply, Error> {
         complete: status.encoded.is_some(),
         encoded_token: Some(encoded),
         encoded_root_token: open.then_some(encoded),
-        pgp_fingerprint: Some(""),
+        pgp_fingerprint: Some(&status.fingerprint),
         otp: open.then_some(""),
         otp_length: open.then_some(0),
     };
@@ -199,21 +200,15 @@ impl System {
 
     async fn root_token_begin(&self, call: &Call<'_>, family: Family) -> Result<Reply, Error> {
         let asked = call.decode::<Begin>()?;
-        let given = asked.otp.filter(|otp| !otp.is_empty());
-        if given.is_none() && asked.pgp_key.is_some_and(|key| !key.is_empty()) {
-            return Err(Error::field(
-                "pgp_key",
-                "a token under OpenPGP is not offered",
-            ));
-        }
-        let made = given.is_none();
-        let cover = Cover::pad(given)?;
-        let Cover::Pad(pad) = &cover;
-        let told = Secret::new(if made {
-            pad.expose().clone()
-        } else {
-            String::new()
-        });
+        let (cover, told) = match (filled(asked.otp), filled(asked.pgp_key)) {
+            (Some(pad), _) => (Cover::pad(pad)?, None),
+            (None, Some(key)) => {
+                let recipient = Recipient::parse(&key, call.now)?;
+                (Cover::For(Box::new(recipient)), None)
+            }
+            (None, None) => Cover::fresh(),
+        };
+        let told = told.unwrap_or_else(|| Secret::new(String::new()));
         let status = self.vault.root_token_begin(cover).await?;
         begun(&status, family, told.expose())
     }

@@ -1,6 +1,8 @@
 //! `sys/rekey` and `sys/rekey-recovery-key`, for whoever holds shares; `sys/rotate/root` and
 //! `sys/rotate/recovery`, the same with a token besides.
 
+use std::collections::BTreeMap;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use keyfold_api::weak;
@@ -10,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::{Row, System, insider};
 use crate::error::Error;
 use crate::lifecycle::{
-    Family, Insider, NewShares, RekeyStatus, Rekeyed, Terms, Verification, Verified,
+    Backup, Family, Insider, NewShares, RekeyStatus, Rekeyed, Terms, Verification, Verified,
 };
 use crate::ports::engine::Call;
 use crate::reply::Reply;
@@ -83,7 +85,29 @@ pub(super) fn rows() -> Vec<Row> {
     );
     let open = open.into_iter().flatten().map(Row::open);
     let rows = open.chain(with_token.into_iter().flatten());
-    rows.chain([root.sudo()]).collect()
+    rows.chain([root.sudo()]).chain(backup_rows()).collect()
+}
+
+/// Backups need a token in all families: a store has one set of shares, so it has one backup.
+fn backup_rows() -> impl Iterator<Item = Row> {
+    let paths = [
+        "rekey/backup",
+        "rekey/recovery-key-backup",
+        "rotate/root/backup",
+        "rotate/recovery/backup",
+    ];
+    paths.into_iter().flat_map(|path| {
+        [
+            Row::new(Op::Read, path, "The kept shares, encrypted.", |s, _| {
+                Box::pin(s.shares_backup())
+            })
+            .sudo(),
+            Row::new(Op::Delete, path, "Keeps them no more.", |s, _| {
+                Box::pin(s.drop_shares_backup())
+            })
+            .sudo(),
+        ]
+    })
 }
 
 #[derive(Deserialize)]
@@ -163,6 +187,13 @@ struct Shown<'a> {
     complete: bool,
 }
 
+#[derive(Serialize)]
+struct Kept<'a> {
+    nonce: &'a str,
+    keys: &'a BTreeMap<String, Vec<String>>,
+    keys_base64: BTreeMap<&'a String, Vec<String>>,
+}
+
 fn answer<T: Serialize>(family: Family, value: &T) -> Result<Reply, Error> {
     match family.has_token() {
         true => Reply::data(value),
@@ -175,6 +206,7 @@ fn status(family: Family, status: &RekeyStatus) -> Result<Reply, Error> {
     let started = !status.nonce.is_empty() || status.split.0 > 0;
     let told = open || started;
     let verification = status.verification_nonce.as_deref();
+    let names = status.fingerprints.as_deref();
     answer(
         family,
         &Status {
@@ -184,8 +216,8 @@ fn status(family: Family, status: &RekeyStatus) -> Result<Reply, Error> {
             n: status.split.0,
             progress: told.then_some(status.progress),
             required: status.required,
-            pgp_fingerprints: open.then_some(None),
-            backup: open.then_some(false),
+            pgp_fingerprints: (open || names.is_some()).then_some(names),
+            backup: (open || names.is_some()).then_some(status.backup),
             verification_required: told.then_some(status.verify),
             verification_nonce: match open {
                 true => verification,
@@ -205,8 +237,8 @@ fn complete(family: Family, made: &NewShares) -> Result<Reply, Error> {
             complete: true,
             keys: shares().map(hex::encode).collect(),
             keys_base64: shares().map(|share| STANDARD.encode(share)).collect(),
-            pgp_fingerprints: None,
-            backup: false,
+            pgp_fingerprints: made.fingerprints.as_deref(),
+            backup: made.backup,
             verification_required: verification.is_some(),
             verification_nonce: match family.has_token() {
                 true => Some(verification.unwrap_or_default()),
@@ -243,21 +275,13 @@ impl System {
     async fn rekey_begin(&self, call: &Call<'_>, family: Family) -> Result<Reply, Error> {
         let asked = call.decode::<Begin>()?;
         family.check(&self.core.seals)?;
-        if asked.pgp_keys.is_some_and(|keys| !keys.is_empty()) {
-            let refusal = "shares under OpenPGP are not offered";
-            return Err(Error::field("pgp_keys", refusal));
-        }
-        if asked.backup == Some(true) {
-            return Err(Error::bad(
-                "cannot request a backup of the new keys without providing PGP keys for encryption",
-            ));
-        }
         let numbers = (
             asked.secret_shares.unwrap_or(0),
             asked.secret_threshold.unwrap_or(0),
         );
         let verify = asked.require_verification.unwrap_or(false);
-        let terms = Terms::new(family, numbers, verify)?;
+        let keys = (asked.pgp_keys, asked.backup.unwrap_or(false));
+        let terms = Terms::new(family, numbers, verify, keys, call.now)?;
         self.rekeyed(family, self.vault.rekey_begin(terms).await?)
     }
 
@@ -316,6 +340,23 @@ impl System {
         let insider = self.insider(call, family, asked.nonce.as_deref()).await?;
         let told = self.vault.verify_restart(family, insider).await?;
         showing(family, &told)
+    }
+
+    async fn shares_backup(&self) -> Result<Reply, Error> {
+        let Backup { nonce, keys } = self.vault.shares_backup().await?;
+        let base64 = |text: &String| Some(STANDARD.encode(hex::decode(text).ok()?));
+        let again = |texts: &Vec<String>| texts.iter().filter_map(base64).collect();
+        let keys_base64 = keys.iter().map(|(name, texts)| (name, again(texts)));
+        Reply::injected(&Kept {
+            nonce: &nonce,
+            keys: &keys,
+            keys_base64: keys_base64.collect(),
+        })
+    }
+
+    async fn drop_shares_backup(&self) -> Result<Reply, Error> {
+        self.vault.drop_shares_backup().await?;
+        Ok(Reply::none())
     }
 
     async fn rotate_root(&self) -> Result<Reply, Error> {

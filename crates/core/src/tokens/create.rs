@@ -111,7 +111,7 @@ pub(super) fn display_name(wished: Option<String>) -> String {
 }
 
 /// The text of a fresh token: a prefix that scanners of leaked secrets know, and 142 bits.
-fn fresh() -> String {
+pub(crate) fn fresh() -> String {
     format!("hvs.{}", id::base62(24))
 }
 

@@ -46,6 +46,7 @@ use keyfold_secret::Secret;
 use crate::identity::Standing;
 
 pub use self::create::NewToken;
+pub(crate) use self::create::fresh;
 pub(crate) use self::disowned::disowning;
 pub use self::life::{Granted, Limits, Wish};
 pub use self::pairs::Pairs;

@@ -10,7 +10,7 @@ mod root_token;
 use tokio::sync::Mutex;
 
 pub(crate) use self::rekey::{
-    Family, NewShares, RekeyStatus, Rekeyed, Terms, Verification, Verified,
+    Backup, Family, NewShares, RekeyStatus, Rekeyed, Terms, Verification, Verified,
 };
 pub(crate) use self::root_token::{Cover, RootTokenStatus, uncover};
 

@@ -4,7 +4,7 @@
 //! the answer of the last share sees no token.
 
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD_NO_PAD;
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 use keyfold_keys::Share;
 use keyfold_secret::Secret;
 
@@ -13,6 +13,7 @@ use super::gathering::{Gathering, Given, shares_of};
 use crate::error::Error;
 use crate::id;
 use crate::lifecycle::unsealed::Unsealed;
+use crate::openpgp::Recipient;
 use crate::tokens::NewToken;
 
 /// Characters of a pad for a token that begins with `s.`, and for one that begins with `hvs.`: the
@@ -27,16 +28,23 @@ const RANDOM: usize = 24;
 pub(crate) enum Cover {
     /// As long as the token.
     Pad(Secret<String>),
+    /// Someone's OpenPGP key.
+    For(Box<Recipient>),
 }
 
 impl Cover {
-    /// The pad of a request; a fresh one where there is none.
-    pub fn pad(given: Option<String>) -> Result<Self, Error> {
-        let pad = given.unwrap_or_else(|| id::base62(USUAL));
+    /// The pad of a request.
+    pub fn pad(pad: String) -> Result<Self, Error> {
         match PADS.iter().any(|(length, _)| *length == pad.len()) {
             true => Ok(Self::Pad(Secret::new(pad))),
             false => Err(Error::bad("OTP string has incorrect length")),
         }
+    }
+
+    /// A fresh pad, and what is told of it.
+    pub fn fresh() -> (Self, Option<Secret<String>>) {
+        let pad = id::base62(USUAL);
+        (Self::Pad(Secret::new(pad.clone())), Some(Secret::new(pad)))
     }
 
     /// A token that fits, and how it looks on its way.
@@ -49,6 +57,11 @@ impl Cover {
                 let token = Secret::new(format!("{prefix}{}", id::base62(RANDOM)));
                 let covered = xor(token.expose().as_bytes(), pad.as_bytes());
                 Ok((token, STANDARD_NO_PAD.encode(covered)))
+            }
+            Self::For(recipient) => {
+                let token = Secret::new(crate::tokens::fresh());
+                let text = Secret::new(token.expose().clone().into_bytes());
+                Ok((token, STANDARD.encode(recipient.seal(&text)?)))
             }
         }
     }
@@ -74,19 +87,25 @@ pub(crate) struct RootTokenStatus {
     pub required: u8,
     /// Characters that the pad has, or should have.
     pub pad_length: usize,
+    /// Whose key the token is encrypted for; else empty.
+    pub fingerprint: String,
     /// The covered token, when all shares are there.
     pub encoded: Option<String>,
 }
 
 impl Attempt {
     fn status(&self, required: u8) -> RootTokenStatus {
-        let Cover::Pad(pad) = &self.cover;
+        let (pad_length, fingerprint) = match &self.cover {
+            Cover::Pad(pad) => (pad.expose().len(), String::new()),
+            Cover::For(recipient) => (USUAL, recipient.fingerprint().to_owned()),
+        };
         RootTokenStatus {
             nonce: self.nonce.clone(),
             started: true,
             progress: self.given.count(),
             required,
-            pad_length: pad.expose().len(),
+            pad_length,
+            fingerprint,
             encoded: None,
         }
     }
@@ -108,6 +127,7 @@ impl Unsealed {
 
     /// Begins an attempt. There is one at a time.
     pub(crate) async fn root_token_begin(&self, cover: Cover) -> Result<RootTokenStatus, Error> {
+        self.seals.settle_told(&**self.barrier.storage()).await?;
         let required = shares_of(&self.seals.wraps())?.threshold;
         let mut place = self.ceremonies.root_token.lock().await;
         if place.is_some() {
@@ -139,6 +159,7 @@ impl Unsealed {
                 "incorrect nonce supplied: it is not that of this root generation",
             ));
         }
+        self.seals.settle_told(&**self.barrier.storage()).await?;
         let wraps = self.seals.wraps();
         let Given::All(shown) = attempt.given.give(share, &wraps)? else {
             return Ok(attempt.status(attempt.given.required(&wraps)));
@@ -200,7 +221,7 @@ mod tests {
     fn a_token_comes_out_from_under_its_pad_only() {
         for (length, prefix) in PADS {
             let pad = id::base62(length);
-            let cover = Cover::pad(Some(pad.clone())).ok().unwrap();
+            let cover = Cover::pad(pad.clone()).ok().unwrap();
             let (token, encoded) = cover.token().ok().unwrap();
             assert!(token.expose().starts_with(prefix));
             assert_eq!(token.expose().len(), length);
@@ -211,7 +232,7 @@ mod tests {
             assert!(uncover(&encoded, "x").is_err());
         }
         for wrong in ["", "short", &id::base62(27)] {
-            assert!(Cover::pad(Some(wrong.to_owned())).is_err(), "{wrong}");
+            assert!(Cover::pad(wrong.to_owned()).is_err(), "{wrong}");
         }
         assert!(uncover("not base64!", "x").is_err());
         assert!(uncover("/w", "\0").is_err(), "no text");

@@ -23,7 +23,7 @@ mod tend;
 mod wrap;
 mod wraps;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
 use tokio::sync::Notify;
@@ -72,6 +72,8 @@ pub(crate) struct Seals {
     clock: Arc<dyn Clock>,
     /// Held by whoever changes the wraps.
     pub(super) changing: tokio::sync::Mutex<()>,
+    /// The second set of shares was told, by the commit that stored it: it is to stay.
+    told: Mutex<Option<Revision>>,
     /// There is something to do for who tends the seals.
     pub(super) wake: Arc<Notify>,
 }
@@ -85,6 +87,7 @@ impl Seals {
             require: config.require,
             clock,
             changing: tokio::sync::Mutex::new(()),
+            told: Mutex::default(),
             wake: Arc::new(Notify::new()),
         }
     }
@@ -138,6 +141,26 @@ impl Seals {
         tracing::warn!(?used, "one set of shares opens the store again");
         self.note(Wraps::load(storage).await?);
         Ok(())
+    }
+
+    /// The second set of shares, which this commit stored, was told. From here on nobody is let in
+    /// with the first before that is settled.
+    pub(super) fn note_told(&self, stored: Revision) {
+        *self.told() = Some(stored);
+    }
+
+    /// Settles what [`Seals::note_told`] has noted, if it is not yet.
+    pub(super) async fn settle_told(&self, storage: &dyn Storage) -> Result<(), Error> {
+        let told = *self.told();
+        let Some(stored) = told else { return Ok(()) };
+        self.settle_shares(storage, Set::Next, Some(stored)).await?;
+        self.told().take_if(|told| *told == stored);
+        Ok(())
+    }
+
+    fn told(&self) -> MutexGuard<'_, Option<Revision>> {
+        // It is there or not after every operation.
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes up another configuration.

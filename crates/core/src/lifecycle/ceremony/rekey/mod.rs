@@ -9,6 +9,7 @@
 //!
 //! What is stored changes in one commit ([`renew`]), or not at all.
 
+mod backup;
 mod renew;
 mod terms;
 mod verify;
@@ -16,6 +17,7 @@ mod verify;
 use keyfold_keys::{Share, UnsealKey};
 use keyfold_secret::Secret;
 
+pub(crate) use self::backup::Backup;
 use self::renew::{Held, Renewal};
 pub(crate) use self::terms::{Family, Terms};
 use self::verify::Verifying;
@@ -24,8 +26,9 @@ use super::Insider;
 use super::gathering::{Gathering, Given, Shown};
 use crate::error::Error;
 use crate::id;
-use crate::lifecycle::seals::{Holds, Set, ShamirSeal};
+use crate::lifecycle::seals::{Holds, ShamirSeal};
 use crate::lifecycle::unsealed::Unsealed;
+use crate::openpgp::told;
 use crate::ports::storage::Revision;
 use crate::reply::After;
 
@@ -53,6 +56,10 @@ pub(crate) struct RekeyStatus {
     pub verify: bool,
     /// Names the showing, once it has begun.
     pub verification_nonce: Option<String>,
+    /// Whose keys the new shares are encrypted for.
+    pub fingerprints: Option<Vec<String>>,
+    /// They are kept too.
+    pub backup: bool,
 }
 
 /// What a share led to.
@@ -71,6 +78,10 @@ pub(crate) struct NewShares {
     pub shares: Vec<Secret<Vec<u8>>>,
     /// Names the showing, where they have to be shown.
     pub verification_nonce: Option<String>,
+    /// Whose keys they are encrypted for.
+    pub fingerprints: Option<Vec<String>>,
+    /// They are kept too.
+    pub backup: bool,
     /// The old ones open too until it is known that this was told.
     pub unsettled: Option<Revision>,
 }
@@ -91,6 +102,8 @@ impl Attempt {
             required,
             verify: self.terms.verify,
             verification_nonce: self.verifying.as_ref().map(|v| v.nonce().to_owned()),
+            fingerprints: self.terms.fingerprints(),
+            backup: self.terms.backup,
         }
     }
 
@@ -113,11 +126,6 @@ impl Fresh {
             record,
         })
     }
-
-    fn told(&self) -> Vec<Secret<Vec<u8>>> {
-        let copy = |share: &Share| Secret::new(share.as_bytes().to_vec());
-        self.shares.iter().map(copy).collect()
-    }
 }
 
 impl Unsealed {
@@ -135,6 +143,7 @@ impl Unsealed {
 
     /// Begins a rekey. There is one at a time. A store without shares gets its first ones at once.
     pub(crate) async fn rekey_begin(&self, terms: Terms) -> Result<Rekeyed, Error> {
+        self.seals.settle_told(&**self.barrier.storage()).await?;
         let wraps = self.seals.wraps();
         terms.check(&wraps)?;
         let family = terms.family;
@@ -179,6 +188,7 @@ impl Unsealed {
                 "the new shares are told already, and wait for their verification",
             ));
         }
+        self.seals.settle_told(&**self.barrier.storage()).await?;
         let wraps = self.seals.wraps();
         match attempt.given.give(share, &wraps)? {
             Given::More => {
@@ -199,10 +209,12 @@ impl Unsealed {
     /// What is done once the answer with new shares was written out: they are the shares then.
     pub(crate) fn once_told(&self, stored: Revision) -> After {
         let (seals, storage) = (self.seals.clone(), self.barrier.storage().clone());
-        After::new(move || async move {
-            let settled = seals.settle_shares(&*storage, Set::Next, Some(stored));
-            if let Err(error) = settled.await {
-                tracing::warn!(%error, "two sets of shares open the store still");
+        After::new(move || {
+            seals.note_told(stored);
+            async move {
+                if let Err(error) = seals.settle_told(&*storage).await {
+                    tracing::warn!(%error, "two sets of shares open the store still");
+                }
             }
         })
     }
@@ -239,12 +251,15 @@ impl Unsealed {
         let replaces = old.as_ref().map(|(_, revision, _)| *revision);
         let mut done = NewShares {
             nonce: attempt.nonce.clone(),
-            shares: fresh.told(),
+            shares: told(&fresh.shares, &attempt.terms.recipients)?,
             verification_nonce: None,
+            fingerprints: attempt.terms.fingerprints(),
+            backup: attempt.terms.backup,
             unsettled: None,
         };
+        let backup = attempt.terms.backup.then(|| Backup::of(&done));
         if attempt.terms.verify {
-            let verifying = Verifying::new(held, replaces, fresh.record);
+            let verifying = Verifying::new(held, replaces, fresh.record, backup);
             done.verification_nonce = Some(verifying.nonce().to_owned());
             attempt.verifying = Some(verifying);
             return Ok(done);
@@ -256,6 +271,7 @@ impl Unsealed {
             beside: old.as_ref().map(|(set, _, unseal)| (*set, unseal)),
             new: (&fresh.unseal, &fresh.record),
             new_root: attempt.terms.family.is_root(),
+            backup: backup.as_ref(),
         };
         done.unsettled = self.renew(renewal).await?;
         Ok(done)

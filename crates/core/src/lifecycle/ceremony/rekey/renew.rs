@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use keyfold_keys::{RootKey, Share, UnsealKey};
 
+use super::Backup;
 use crate::barrier::{json, overtaken};
 use crate::error::Error;
 use crate::lifecycle::seals::{
@@ -35,6 +36,8 @@ pub(super) struct Renewal<'a> {
     pub new: (&'a UnsealKey, &'a ShamirSeal),
     /// With a new root key.
     pub new_root: bool,
+    /// What is kept of the new shares.
+    pub backup: Option<&'a Backup>,
 }
 
 /// What a record of shares is to hold from now on.
@@ -114,6 +117,10 @@ impl Unsealed {
             wraps: &wraps,
         };
         let batch = shares(batch, &renewal, &content)?;
+        let batch = match renewal.backup {
+            Some(backup) => backup.keep(self, batch)?,
+            None => batch,
+        };
         match root.filter(|_| renewal.new_root) {
             Some(root) => self.change_root(root, batch).await?,
             None => drop(storage.commit(batch).await.map_err(overtaken)?),

@@ -1,8 +1,10 @@
 //! What a rekey is to make, and by which calls it is spoken of.
 
+use crate::clock::Time;
 use crate::error::Error;
 use crate::lifecycle::Shares;
 use crate::lifecycle::seals::{Seals, Wraps};
+use crate::openpgp::Recipient;
 
 /// The calls by which it is spoken of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +27,10 @@ pub(crate) struct Terms {
     pub split: Shares,
     /// They have to be shown before the old ones go.
     pub verify: bool,
+    /// Whose keys they are encrypted for, one each; or nobody's.
+    pub recipients: Vec<Recipient>,
+    /// They are kept too, encrypted.
+    pub backup: bool,
 }
 
 impl Terms {
@@ -33,17 +39,35 @@ impl Terms {
         family: Family,
         (shares, threshold): (i64, i64),
         verify: bool,
+        (keys, backup): (Option<Vec<String>>, bool),
+        now: Time,
     ) -> Result<Self, Error> {
         let of = match family {
             Family::Rekey => "rekey seal",
             Family::RotateRoot => "rotate seal",
             Family::RekeyRecovery | Family::RotateRecovery => "recovery",
         };
+        let split = Shares::checked(of, shares, threshold)?;
+        let recipients = Recipient::parse_all(keys, split.shares, of, now)?;
+        if backup && recipients.is_empty() {
+            return Err(Error::bad(
+                "cannot request a backup of the new keys without providing PGP keys for encryption",
+            ));
+        }
         Ok(Self {
             family,
-            split: Shares::checked(of, shares, threshold)?,
+            split,
             verify,
+            recipients,
+            backup,
         })
+    }
+
+    /// Whose keys they are encrypted for, by fingerprint.
+    pub(super) fn fingerprints(&self) -> Option<Vec<String>> {
+        let names = self.recipients.iter().map(Recipient::fingerprint);
+        let names: Vec<_> = names.map(str::to_owned).collect();
+        (!names.is_empty()).then_some(names)
     }
 
     /// Whether the store as it is can be rekeyed so.

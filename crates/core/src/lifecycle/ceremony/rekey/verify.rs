@@ -3,7 +3,7 @@
 use keyfold_keys::{Share, UnsealKey};
 
 use super::renew::{Held, Renewal};
-use super::{Family, Insider};
+use super::{Backup, Family, Insider};
 use crate::error::Error;
 use crate::id;
 use crate::lifecycle::seals::{ShamirSeal, Tried};
@@ -18,6 +18,7 @@ pub(super) struct Verifying {
     replaces: Option<Revision>,
     record: ShamirSeal,
     given: Vec<Share>,
+    backup: Option<Backup>,
 }
 
 /// How far the showing is.
@@ -40,13 +41,19 @@ pub(crate) enum Verified {
 }
 
 impl Verifying {
-    pub(super) fn new(held: Held, replaces: Option<Revision>, record: ShamirSeal) -> Self {
+    pub(super) fn new(
+        held: Held,
+        replaces: Option<Revision>,
+        record: ShamirSeal,
+        backup: Option<Backup>,
+    ) -> Self {
         Self {
             nonce: id::uuid(),
             held,
             replaces,
             record,
             given: Vec::new(),
+            backup,
         }
     }
 
@@ -134,6 +141,7 @@ impl Unsealed {
             beside: None,
             new: (&unseal, &verifying.record),
             new_root,
+            backup: verifying.backup.as_ref(),
         };
         self.renew(renewal).await?;
         let nonce = verifying.nonce.clone();
