@@ -120,7 +120,7 @@ mod tests {
         );
         assert_eq!(
             url("https://h/base/", "/secret/data/a b?c%/"),
-            "https://h/base/v1/secret/data/a%20b%3Fc%25/"
+            "https://h/base/v1/secret/data/a%20b%3Fc%25"
         );
         assert_eq!(
             url("unix:///run/kf.sock", "sys/seal"),
