@@ -3,8 +3,7 @@
 use std::cell::RefCell;
 
 use keyfold_keys::rng;
-
-const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+pub use keyfold_keys::rng::base62;
 
 /// Random bytes that are drawn at once for the ids of requests: the generator asks as much for 16.
 const DRAWN: usize = 1024;
@@ -48,22 +47,6 @@ fn uuid_of(mut bytes: [u8; 16]) -> String {
     text
 }
 
-/// `length` characters of `0-9A-Za-z`, each equally likely.
-pub fn base62(length: usize) -> String {
-    let mut text = String::with_capacity(length);
-    while text.len() < length {
-        // 248 = 4 · 62: what lies above would favour the first characters.
-        let fair = rng::bytes::<32>().into_iter().filter(|b| *b < 248);
-        let wanted = length - text.len();
-        text.extend(
-            fair.filter_map(|b| BASE62.get(usize::from(b % 62)))
-                .take(wanted)
-                .map(|b| char::from(*b)),
-        );
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;
@@ -81,14 +64,5 @@ mod tests {
     fn ids_of_requests_do_not_come_twice() {
         let ids: HashSet<String> = (0..1000).map(|_| of_request()).collect();
         assert_eq!(ids.len(), 1000);
-    }
-
-    #[test]
-    fn base62_has_its_length_and_alphabet() {
-        for length in [0, 1, 24, 95] {
-            let text = base62(length);
-            assert_eq!(text.len(), length);
-            assert!(text.bytes().all(|b| b.is_ascii_alphanumeric()));
-        }
     }
 }

@@ -4,6 +4,8 @@ use std::num::NonZeroU8;
 
 use aws_lc_rs::rand;
 
+const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
 /// Overwrites `out` with random bytes.
 pub fn fill(out: &mut [u8]) {
     #[expect(
@@ -19,6 +21,22 @@ pub fn bytes<const N: usize>() -> [u8; N] {
     let mut out = [0; N];
     fill(&mut out);
     out
+}
+
+/// `length` characters of `0-9A-Za-z`, each equally likely.
+pub fn base62(length: usize) -> String {
+    let mut text = String::with_capacity(length);
+    while text.len() < length {
+        // 248 = 4 · 62: what lies above would favour the first characters.
+        let fair = bytes::<32>().into_iter().filter(|b| *b < 248);
+        let wanted = length - text.len();
+        text.extend(
+            fair.filter_map(|b| BASE62.get(usize::from(b % 62)))
+                .take(wanted)
+                .map(|b| char::from(*b)),
+        );
+    }
+    text
 }
 
 /// A random number less than `limit`, each as likely as the others.
@@ -37,6 +55,15 @@ pub fn below(limit: NonZeroU8) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn base62_has_its_length_and_alphabet() {
+        for length in [0, 1, 24, 95] {
+            let text = base62(length);
+            assert_eq!(text.len(), length);
+            assert!(text.bytes().all(|b| b.is_ascii_alphanumeric()));
+        }
+    }
 
     #[test]
     fn two_draws_differ() {

@@ -4,7 +4,6 @@ use std::io::IsTerminal as _;
 
 use keyfold_api::base64;
 use keyfold_client::Request;
-use keyfold_keys::rng;
 use keyfold_secret::Secret;
 use serde_json::Value;
 
@@ -12,7 +11,6 @@ use crate::error::CliError;
 use crate::output::note;
 use crate::session::Session;
 
-const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 /// The longest file that is taken for an OpenPGP key, in bytes.
 const KEY_FILE: u64 = 1 << 20;
 
@@ -76,20 +74,6 @@ pub(super) fn pgp_key(file: &str) -> Result<String, CliError> {
     }
 }
 
-/// Random characters, each equally likely.
-pub(super) fn base62(length: usize) -> String {
-    let mut text = String::with_capacity(length);
-    while text.len() < length {
-        let bytes = rng::bytes::<32>();
-        // 248 = 4 · 62: what lies above would favour the first characters.
-        let fair = bytes.into_iter().filter(|byte| *byte < 248);
-        let chars = fair.filter_map(|byte| BASE62.get(usize::from(byte % 62)));
-        let wanted = length - text.len();
-        text.extend(chars.take(wanted).map(|byte| char::from(*byte)));
-    }
-    text
-}
-
 /// The token under a pad.
 pub(super) fn uncover(encoded: &str, pad: &str) -> Result<Secret<String>, CliError> {
     let wrong = |what: &str| CliError::Usage(what.to_owned());
@@ -118,6 +102,5 @@ mod tests {
         assert_eq!(token.ok().unwrap().expose(), "s.BE8X7spVilythmWEczYTHDJU");
         assert!(uncover("O3p7", "x").is_err());
         assert!(uncover("!", "x").is_err());
-        assert_eq!(base62(26).len(), 26);
     }
 }

@@ -2,6 +2,7 @@
 
 use clap::Args;
 use keyfold_client::Request;
+use keyfold_keys::rng;
 use serde_json::{Value, json};
 
 use super::ceremony;
@@ -109,7 +110,7 @@ fn pad(session: &Session) -> Result<(), CliError> {
     let status: Value = session.call(&Request::read(ATTEMPT))?.json()?;
     let length = status.get("otp_length").and_then(Value::as_u64);
     let length = length.and_then(|n| usize::try_from(n).ok()).unwrap_or(PAD);
-    let pad = ceremony::base62(length.min(PAD * 4));
+    let pad = rng::base62(length.min(PAD * 4));
     session
         .output
         .result(&json!({"otp": pad, "otp_length": pad.len()}), || {

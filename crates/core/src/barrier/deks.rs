@@ -85,11 +85,6 @@ impl MountDeks {
         Replaced(Arc::downgrade(&old))
     }
 
-    /// Whether a record is under a version that is here.
-    pub(super) fn knows(&self, bytes: &[u8]) -> bool {
-        record::version(bytes).is_ok_and(|version| self.versions.load().0.contains_key(&version))
-    }
-
     /// What seals. To be held until what it sealed is stored.
     pub(super) fn sealing(&self) -> Arc<Versions> {
         self.versions.load_full()

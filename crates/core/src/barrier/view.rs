@@ -49,14 +49,17 @@ impl View {
         let Some(mut entry) = self.storage.get(&full).await? else {
             return Ok(None);
         };
-        if !self.deks.knows(&entry.value) {
+        let value = match self.deks.open(&full, &entry.value) {
             // A rotation of the dek may have ended since it was read: then it is another by now.
-            let Some(again) = self.storage.get(&full).await? else {
-                return Ok(None);
-            };
-            entry = again;
-        }
-        let value = self.deks.open(&full, &entry.value)?;
+            Err(Error::Corrupt(_)) => {
+                let Some(again) = self.storage.get(&full).await? else {
+                    return Ok(None);
+                };
+                entry = again;
+                self.deks.open(&full, &entry.value)?
+            }
+            opened => opened?,
+        };
         Ok(Some(Stored {
             value,
             revision: entry.revision,

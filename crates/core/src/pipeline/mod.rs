@@ -67,8 +67,8 @@ impl Core {
     /// Whether a request begins the store from a snapshot, and whether by force. As of an init, no
     /// token is asked for: there is none, and nothing that could be lost.
     fn begins_with(&self, op: Op, path: &str) -> Option<bool> {
-        let begins = op == Op::Write && matches!(*self.state(), State::Uninit);
-        sys::snapshot::restores(path).filter(|_| begins)
+        let restores = sys::snapshot::restores(path).filter(|_| op == Op::Write);
+        restores.filter(|_| matches!(*self.state(), State::Uninit))
     }
 
     /// The seal's own calls, which work in every state and without a token.

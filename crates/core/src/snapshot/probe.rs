@@ -7,9 +7,6 @@ use crate::error::Error;
 use crate::lifecycle::Unsealed;
 use crate::mounts::Target;
 
-/// Names that are read at a time.
-const PAGE: usize = 100;
-
 /// How the records of one mount opened.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Probe {
@@ -55,31 +52,15 @@ async fn probe(path: &str, kind: &str, view: &View, most: usize) -> Probe {
     probe
 }
 
-/// Depth first, a page at a time: it keeps one name for each level.
 async fn walk(view: &View, most: usize, probe: &mut Probe) -> Result<(), Error> {
-    let mut levels = vec![(String::new(), String::new())];
-    while let Some((folder, after)) = levels.pop() {
-        let page = view.list(&folder, &after, PAGE).await?;
-        let mut names = page.names.into_iter();
-        while let Some(name) = names.next() {
-            let key = format!("{folder}{name}");
-            if name.ends_with('/') {
-                // The rest of this level comes after what is below the name.
-                levels.push((folder, name));
-                levels.push((key, String::new()));
-                break;
-            }
-            if probe.opened >= most {
-                probe.more = true;
-                return Ok(());
-            }
-            if view.get(&key).await?.is_some() {
-                probe.opened += 1;
-            }
-            if page.more && names.len() == 0 {
-                levels.push((folder, name));
-                break;
-            }
+    let mut names = view.walk("");
+    while let Some(key) = names.next(view.storage()).await? {
+        if probe.opened >= most {
+            probe.more = true;
+            return Ok(());
+        }
+        if view.get(&key).await?.is_some() {
+            probe.opened += 1;
         }
     }
     Ok(())

@@ -5,7 +5,8 @@ use keyfold_api::weak;
 use keyfold_secret::Secret;
 use serde::{Deserialize, Serialize};
 
-use super::{Row, System, insider};
+use super::insider::{self, Cancel, Give};
+use super::{Row, System};
 use crate::error::Error;
 use crate::lifecycle::{Cover, RootTokenStatus, uncover};
 use crate::openpgp::Recipient;
@@ -90,20 +91,6 @@ struct Begin {
     otp: Option<String>,
     #[serde(default, deserialize_with = "weak::string")]
     pgp_key: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Give {
-    #[serde(default)]
-    key: Option<Secret<String>>,
-    #[serde(default, deserialize_with = "weak::string")]
-    nonce: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Cancel {
-    #[serde(default, deserialize_with = "weak::string")]
-    nonce: Option<String>,
 }
 
 #[derive(Deserialize)]

@@ -1,4 +1,8 @@
-//! Who calls where no token is asked for.
+//! Who calls where no token is asked for, and what they bring.
+
+use keyfold_api::weak;
+use keyfold_secret::Secret;
+use serde::Deserialize;
 
 use crate::error::Error;
 use crate::lifecycle::{Insider, Unsealed};
@@ -6,6 +10,22 @@ use crate::pipeline::Question;
 use crate::policy::{JsonParams, Operation};
 use crate::ports::engine::Call;
 use crate::request::Op;
+
+/// A share, and the nonce of what it is given for.
+#[derive(Deserialize)]
+pub(super) struct Give {
+    #[serde(default)]
+    pub key: Option<Secret<String>>,
+    #[serde(default, deserialize_with = "weak::string")]
+    pub nonce: Option<String>,
+}
+
+/// The nonce of what is to end.
+#[derive(Deserialize)]
+pub(super) struct Cancel {
+    #[serde(default, deserialize_with = "weak::string")]
+    pub nonce: Option<String>,
+}
 
 /// Whether the caller came with a token that would be let in if the path asked for one.
 pub(super) async fn permits(vault: &Unsealed, call: &Call<'_>) -> Result<bool, Error> {

@@ -9,7 +9,8 @@ use keyfold_api::weak;
 use keyfold_secret::Secret;
 use serde::{Deserialize, Serialize};
 
-use super::{Row, System, insider};
+use super::insider::{self, Cancel, Give};
+use super::{Row, System};
 use crate::error::Error;
 use crate::lifecycle::{
     Backup, Family, Insider, NewShares, RekeyStatus, Rekeyed, Terms, Verification, Verified,
@@ -122,20 +123,6 @@ struct Begin {
     backup: Option<bool>,
     #[serde(default, deserialize_with = "weak::boolean")]
     require_verification: Option<bool>,
-}
-
-#[derive(Deserialize)]
-struct Give {
-    #[serde(default)]
-    key: Option<Secret<String>>,
-    #[serde(default, deserialize_with = "weak::string")]
-    nonce: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Cancel {
-    #[serde(default, deserialize_with = "weak::string")]
-    nonce: Option<String>,
 }
 
 #[derive(Serialize)]

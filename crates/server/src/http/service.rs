@@ -92,20 +92,21 @@ async fn serve(
     request: Request<Incoming>,
 ) -> Result<Answer, Failure> {
     let (parts, incoming) = request.into_parts();
-    if let Ok(head) = decode::head(&parts)
-        && head.op == Op::Write
-        && site.core.streams(&head.path)
-    {
-        let (upload, rest) = upload::open(incoming, site.limits.read_timeout, site.limits.body);
-        let answer = match serves(site, id, &head.path) {
-            Ok(()) => carry(site, remote, id, (&parts, head), Body::streamed(upload)).await,
-            Err(failure) => Err(failure),
-        };
-        rest.drain().await;
-        return answer;
-    }
+    let head = match decode::head(&parts) {
+        Ok(head) if head.op == Op::Write && site.core.streams(&head.path) => {
+            let (upload, rest) = upload::open(incoming, site.limits.read_timeout, site.limits.body);
+            let answer = match serves(site, id, &head.path) {
+                Ok(()) => carry(site, remote, id, (&parts, head), Body::streamed(upload)).await,
+                Err(failure) => Err(failure),
+            };
+            rest.drain().await;
+            return answer;
+        }
+        head => head,
+    };
+    // What is wrong with the body is told first.
     let bytes = body::read(incoming, &site.limits).await?;
-    let mut head = decode::head(&parts)?;
+    let mut head = head?;
     if site.limits.open_metrics && head.path == METRICS && head.op == Op::Read {
         let reply = site.core.report(head.members.query("format"));
         return Ok(encode::reply(id, reply.map_err(|e| Failure::of(e, id))?));
