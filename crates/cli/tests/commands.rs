@@ -47,6 +47,8 @@ fn a_server_from_init_to_seal() {
     let server = Server::stored();
     let status = server.run(&["status"]);
     assert_eq!(status.code, 2, "{}", status.stderr);
+    // The API's, which tools compare with the releases of servers they know.
+    assert!(status.text().contains("2.6.2"), "{}", status.text());
     assert_eq!(server.run(&["operator", "init", "-status"]).code, 2);
 
     let made = server.json(&["operator", "init", "-key-shares=3", "-key-threshold=2"]);

@@ -63,4 +63,20 @@ mod tests {
         }
         assert_eq!((limit.rlim_cur, limit.rlim_max), (0, 0));
     }
+
+    #[test]
+    #[cfg(target_env = "gnu")]
+    fn large_blocks_are_mapped_apart_again_and_again() {
+        return_large_blocks();
+        // SAFETY: `mallinfo2` takes nothing and returns numbers.
+        let mapped = || unsafe { libc::mallinfo2() }.hblks;
+        let large = || std::hint::black_box(vec![1_u8; 8 << 20]);
+        // After the first one glibc would keep such blocks.
+        drop(large());
+        let before = mapped();
+        let block = large();
+        assert!(mapped() > before);
+        drop(block);
+        assert_eq!(mapped(), before);
+    }
 }
