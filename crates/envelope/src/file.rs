@@ -8,8 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-use zeroize::Zeroizing;
-
+use crate::buffer::Buffer;
 use crate::cobblestone::{
     CHUNK_LEN, Finding, PayloadKey, SEALED_CHUNK_LEN, TAG_LEN, diagnose, plaintext_len, sealed_len,
 };
@@ -167,8 +166,8 @@ fn bad_chunk(key: &PayloadKey, chunk: u64, sealed: &[u8]) -> Error {
 
 /// What one worker reads and writes with.
 struct Buffers {
-    plain: Zeroizing<Vec<u8>>,
-    sealed: Vec<u8>,
+    plain: Buffer,
+    sealed: Buffer,
 }
 
 impl Buffers {
@@ -176,8 +175,8 @@ impl Buffers {
     fn new(sealed_len: u64) -> Self {
         let len = usize::try_from(sealed_len).unwrap_or(usize::MAX);
         Self {
-            plain: Zeroizing::new(vec![0; len.min(BATCH_PLAIN)]),
-            sealed: vec![0; len.min(BATCH_SEALED)],
+            plain: Buffer::new(len.min(BATCH_PLAIN)),
+            sealed: Buffer::new(len.min(BATCH_SEALED)),
         }
     }
 }

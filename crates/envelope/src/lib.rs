@@ -27,6 +27,7 @@ pub mod cobblestone;
 pub mod header;
 pub mod slot;
 
+mod buffer;
 mod census;
 mod context;
 mod decrypt;

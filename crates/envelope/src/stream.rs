@@ -7,7 +7,7 @@
 //! input ─► reader ┴─► to do ─► worker … worker ─► done ─► writer, in order ─► output
 //! ```
 //!
-//! A batch is 2 MiB (plaintext and sealed), so [`MAX_BATCHES`] of them stay far below 64 MiB.
+//! A batch is half a MiB (plaintext and sealed), so [`MAX_BATCHES`] of them stay far below 64 MiB.
 
 use std::collections::BTreeMap;
 use std::io::{self, ErrorKind, Read, Write};
@@ -15,8 +15,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-use zeroize::Zeroizing;
-
+use crate::buffer::Buffer;
 use crate::cobblestone::PayloadKey;
 use crate::error::Error;
 use crate::file::{BATCH_CHUNKS, BATCH_PLAIN, BATCH_SEALED, open_batch, seal_batch};
@@ -73,9 +72,9 @@ enum Direction {
 struct Batch {
     number: u64,
     is_last: bool,
-    plain: Zeroizing<Vec<u8>>,
+    plain: Buffer,
     plain_len: usize,
-    sealed: Vec<u8>,
+    sealed: Buffer,
     sealed_len: usize,
     /// What is wrong behind the bytes that are ready.
     error: Option<Error>,
@@ -86,9 +85,9 @@ impl Batch {
         Self {
             number: 0,
             is_last: false,
-            plain: Zeroizing::new(vec![0; BATCH_PLAIN]),
+            plain: Buffer::new(BATCH_PLAIN),
             plain_len: 0,
-            sealed: vec![0; BATCH_SEALED],
+            sealed: Buffer::new(BATCH_SEALED),
             sealed_len: 0,
             error: None,
         }
@@ -98,7 +97,7 @@ impl Batch {
     fn read(&mut self, direction: Direction, number: u64, input: &mut impl Read) {
         let (buffer, len) = match direction {
             Direction::Encrypt => (&mut *self.plain, &mut self.plain_len),
-            Direction::Decrypt => (&mut self.sealed, &mut self.sealed_len),
+            Direction::Decrypt => (&mut *self.sealed, &mut self.sealed_len),
         };
         self.number = number;
         self.error = None;
