@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # Measures keyfold against the ceiling (bench/ceiling), against age and against cp, on this machine, in one run.
 #
-#   bench/run.sh [--quick] [--write] [--only server|data|lists|keys]
+#   bench/run.sh [--quick] [--write] [--only server|data|lists|keys]...
 #
 # --quick   short rounds and small files: shows that it works, measures nothing
-# --only    one part; lists (a folder of a million secrets) and keys (rotation and unseal with a million records and
-#           tokens) are no part of a whole run
-# --write   puts the result into docs/performance.md
+# --only    one part: lists is a folder of a million secrets, keys is rotation and unseal with a million records and
+#           tokens, and what readers notice of them
+# --write   puts what was measured into its sections of docs/performance.md
 #
 # BENCH_DIR     where stores lie (default: a temporary folder under the target folder; a real disk, not tmpfs)
 # BENCH_MIB     size of the file that is encrypted, in MiB (default 4096)
@@ -31,5 +31,5 @@ need age age
 need python3 python3
 
 cargo build --profile dist --locked -p keyfold-cli -p keyfold-ceiling
-cargo build --profile dist --locked -p keyfold-backends --example token_memory
+cargo build --profile dist --locked -p keyfold-backends --example token_memory -p keyfold-core --example acl_check
 PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=bench exec python3 -m measure "$@"

@@ -1,4 +1,4 @@
-"""Runs the measurements, prints the tables, and with --write puts them into docs/performance.md."""
+"""Runs the measurements, prints their sections, and with --write puts those into docs/performance.md."""
 
 import argparse
 import os
@@ -12,30 +12,33 @@ from measure import data_plane, keys, lists, report, server_plane
 ROOT = Path(__file__).resolve().parents[2]
 
 
+# What each part measures, by its name.
+PARTS = {
+    "server": server_plane.measure,
+    "data": data_plane.measure,
+    "lists": lists.measure,
+    "keys": keys.measure,
+}
+
+
 def main():
     arguments = parse()
     target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")).resolve()
     base = os.environ.get("BENCH_DIR")
     folder = Path(tempfile.mkdtemp(prefix="bench-", dir=base or target))
     programs = {name: target / "dist" / name for name in ("keyfold", "keyfold-ceiling")}
-    programs["token_memory"] = target / "dist" / "examples" / "token_memory"
+    programs |= {name: target / "dist" / "examples" / name for name in ("token_memory", "acl_check")}
     try:
-        parts = [report.machine(folder)]
-        if arguments.only == "lists":
-            parts.append(lists.measure(programs, folder, arguments.quick))
-        if arguments.only == "keys":
-            parts.append(keys.measure(programs, folder, arguments.quick))
-        if arguments.only in (None, "server"):
-            parts.append(server_plane.measure(programs, folder, arguments.quick))
-        if arguments.only in (None, "data"):
-            parts.append(data_plane.measure(programs, folder, arguments.quick))
+        machine = report.machine(folder)
+        sections = [
+            f"{PARTS[name](programs, folder, arguments.quick)}\n{machine}" for name in arguments.only or PARTS
+        ]
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    text = "\n".join(parts)
-    print("\n" + text)
+    print("\n" + "\n".join(sections))
     if arguments.write:
         document = ROOT / "docs" / "performance.md"
-        document.write_text(report.document(text))
+        document.write_text(report.document(document.read_text(), sections))
         print(f"written to {document.relative_to(ROOT)}", file=sys.stderr)
 
 
@@ -43,10 +46,10 @@ def parse():
     parser = argparse.ArgumentParser(prog="bench/run.sh")
     parser.add_argument("--quick", action="store_true", help="short rounds, small files")
     parser.add_argument("--write", action="store_true", help="put the result into docs/performance.md")
-    parser.add_argument("--only", choices=["server", "data", "lists", "keys"], help="one part")
+    parser.add_argument("--only", action="append", choices=PARTS, help="one part; may be given again")
     arguments = parser.parse_args()
-    if arguments.write and (arguments.quick or arguments.only):
-        parser.error("--write takes a whole run")
+    if arguments.write and arguments.quick:
+        parser.error("--quick measures nothing that could be written down")
     return arguments
 
 

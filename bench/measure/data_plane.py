@@ -6,8 +6,8 @@ import subprocess
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
 
 from measure import process, report
 
@@ -30,7 +30,7 @@ def measure(programs, folder, quick):
         token = server.call("PUT", "/v1/auth/token/create", {"policies": ["files"]}, root)
         tool = Tool(programs["keyfold"], server.port, token["auth"]["client_token"], folder)
         with tempfile.TemporaryDirectory(prefix="keyfold-bench-", dir=shm) as ram:
-            big = one_file(tool, Path(ram), mib, 1 if quick else 3)
+            big = one_file(tool, Path(ram), mib, 1 if quick else 7)
         many = many_files(tool, server, root, folder / "files", files)
     return report.data(mib, big, many)
 
@@ -53,9 +53,10 @@ class Tool:
 
 
 def one_file(tool, ram, mib, rounds):
-    """Seconds for each program, and the peak memory of keyfold on a pipe."""
+    """The run of each program, and the peak memory of keyfold on a pipe."""
     source, out, sealed = ram / "source", ram / "out", ram / "sealed.kf"
     fill(source, mib)
+    keep_warm(ram, mib)
     identity = ram / "identity"
     subprocess.run(["age-keygen", "-o", identity], check=True, capture_output=True)
     recipient = subprocess.run(["age-keygen", "-y", identity], check=True, capture_output=True, text=True)
@@ -66,33 +67,55 @@ def one_file(tool, ram, mib, rounds):
         ),
         "keyfold encrypt": lambda: tool.run("encrypt", "--key", "transit/payments", "-o", out, source),
     }
-    times = timed(writing, out, mib, rounds)
+    runs = timed(writing, out, mib, rounds)
     out.rename(sealed)
     reading = {"keyfold decrypt": lambda: tool.run("decrypt", "-o", out, sealed)}
-    times |= timed(reading, out, mib, rounds)
+    runs |= timed(reading, out, mib, rounds)
     if subprocess.run(["cmp", "-s", source, out]).returncode:
         raise RuntimeError("the decrypted file differs from the source")
     out.unlink()
     sealed.unlink()
-    return times, pipe_peak_mib(tool, source)
+    return runs, pipe_peak_mib(tool, source)
+
+
+@dataclass
+class Run:
+    """Seconds of one run: by the clock, and of the processors, outside the kernel and in it."""
+
+    clock: float
+    user: float
+    kernel: float
 
 
 def timed(commands, out, mib, rounds):
-    """Median seconds of each command, in interleaved rounds; what the last one wrote stays."""
-    times = {name: [] for name in commands}
+    """The run of each command that took a median time, of interleaved rounds; what the last one wrote stays."""
+    runs = {name: [] for name in commands}
     for turn in range(rounds):
         for name, command in commands.items():
             note(f"round {turn + 1} of {rounds}: {name}, {mib} MiB")
-            # A virtual machine's host takes freed memory back after a while, and the first touch of such a page costs
-            # more than all that is to be measured: so each timed run follows an untimed one of the same program, and
-            # no more lies on the RAM disk than it has to.
             out.unlink(missing_ok=True)
+            before, start = os.times(), time.perf_counter()
             command()
-            out.unlink()
-            start = time.perf_counter()
-            command()
-            times[name].append(time.perf_counter() - start)
-    return {name: median(list_) for name, list_ in times.items()}
+            seconds, after = time.perf_counter() - start, os.times()
+            user, kernel = after.children_user - before.children_user, after.children_system - before.children_system
+            runs[name].append(Run(seconds, user, kernel))
+    return {name: sorted(of, key=lambda run: run.clock)[len(of) // 2] for name, of in runs.items()}
+
+
+def keep_warm(ram, mib):
+    """Memory for two more files of that size, at hand whenever a program wants it.
+
+    A virtual machine gives free memory back to its host after a second or two, in blocks of megabytes, and what a program
+    touches then costs more than all that is to be measured: one run found its memory and the next did not. So one page in each
+    MiB is kept: what is free around it is too small to be given back, and the kernel uses small pieces first.
+    """
+    page, block = 4096, os.urandom(1 << 20)
+    loose = ram / "loose"
+    with open(loose, "wb", buffering=0) as around, open(ram / "kept", "wb", buffering=0) as kept:
+        for _ in range(2 * mib + mib // 8):
+            around.write(block[page:])
+            kept.write(block[:page])
+    loose.unlink()
 
 
 def pipe_peak_mib(tool, source):
