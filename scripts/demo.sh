@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# The whole story on a real file: a sealed server, a key per service, a file encrypted, rotated and rewrapped.
+# The whole story on a real file: a sealed server, a key per service, a file encrypted, rotated and rewrapped. Then the
+# day a key is lost: scripts/incidents.sh.
 #
 #   scripts/demo.sh [FILE]     FILE is only read; without one a sample is made
 #
@@ -28,4 +29,7 @@ if [ -z "${KEYFOLD_BIN:-}" ]; then
     target=$(cd "$repo" && cargo metadata --format-version 1 --no-deps --locked | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
     KEYFOLD_BIN=$target/release/keyfold
 fi
-exec "$KEYFOLD_BIN" demo "$@"
+export KEYFOLD_BIN
+"$KEYFOLD_BIN" demo "$@"
+# Who asked for help has it.
+case ${1:-} in -*) ;; *) exec "$repo/scripts/incidents.sh" ;; esac

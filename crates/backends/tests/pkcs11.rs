@@ -70,8 +70,8 @@ fn a_token_wraps_and_opens() {
         .concat(),
     );
     let aes = here.join("aes");
-    // The import ends a key at its first zero byte.
-    let key = keyfold_keys::rng::bytes::<32>().map(|byte| byte.max(1));
+    // The import ends a key at a zero byte and after a line break: neither has its highest bit set.
+    let key = keyfold_keys::rng::bytes::<32>().map(|byte| byte | 0x80);
     std::fs::write(&aes, key).unwrap();
     let pair = here.join("pair.pem");
     let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256).unwrap();
