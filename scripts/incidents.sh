@@ -58,8 +58,10 @@ if ! command -v softhsm2-util >/dev/null && [ "$(id -u)" -eq 0 ] && command -v a
     echo "incidents: installing softhsm2 from Debian's packages" >&2
     { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq softhsm2; } >/dev/null 2>&1 || true
 fi
-library=$(ls /usr/lib/softhsm/libsofthsm2.so /usr/lib*/*/softhsm/libsofthsm2.so /usr/lib64/softhsm/libsofthsm2.so \
-    /usr/lib64/pkcs11/libsofthsm2.so /usr/local/lib/softhsm/libsofthsm2.so 2>/dev/null | head -n 1) || true
+library=''
+for folder in /usr/lib*/softhsm /usr/lib*/*/softhsm /usr/lib64/pkcs11 /usr/local/lib/softhsm; do
+    [ ! -e "$folder/libsofthsm2.so" ] || library=$folder/libsofthsm2.so
+done
 if [ -z "$library" ] || ! command -v softhsm2-util >/dev/null; then
     chapter "Part two, a lost HSM, is left out: SoftHSM2 is not here (apt-get install softhsm2)."
     exit 0
@@ -160,13 +162,13 @@ END
 serve here
 command_line "keyfold operator init -recovery-shares=5 -recovery-threshold=3"
 say "  (five shares and a root token, shown once, to those who are to have them)"
-keyfold operator init -recovery-shares=5 -recovery-threshold=3 >init
+keyfold operator init -recovery-shares=5 -recovery-threshold=3 >keys
 for n in 1 2 3 4 5; do
-    sed -n "s/^Recovery Key $n: //p" init >"share.$n"
+    sed -n "s/^Recovery Key $n: //p" keys >"share.$n"
 done
-VAULT_TOKEN=$(sed -n 's/^Initial Root Token: //p' init)
+VAULT_TOKEN=$(sed -n 's/^Initial Root Token: //p' keys)
 export VAULT_TOKEN
-rm init
+rm keys
 plaintext=$(printf 'IBAN of the payee' | base64)
 {
     keyfold secrets enable -path=secret -version=2 kv
@@ -201,6 +203,7 @@ holds "Open with three of the five shares, in $opened ms. The password and the c
 rmdir tokens
 new_token 02
 say "A new HSM comes, with another key under the old label: the configuration stays as it is."
+# shellcheck disable=SC2016 # It is printed as it is typed.
 run 'kill -HUP "$(cat here/keyfold.pid)"'
 soon 'keyfold operator seal check'
 run 'keyfold operator seal check'
@@ -219,8 +222,8 @@ run "keyfold operator keys report | grep -E '^(Key|dek) '"
 others=$(others)
 run "keyfold operator rotate-dek -watch secret/ | grep -vE '^(mount|rate|records_passed)'"
 records=$(datum records)
-[ "$(datum state)" = done ] || fail "the rotation did not end"
-[ "$(datum records_rewritten)" = "$records" ] && [ "$(datum records_damaged)" = 0 ] || fail "records were left"
+[ "$(datum state)" = "done" ] || fail "the rotation did not end"
+[ "$(datum records_rewritten) $(datum records_damaged)" = "$records 0" ] || fail "records were left"
 took=$((($(date -d "$(datum finished)" +%s%N) - $(date -d "$(datum started)" +%s%N)) / 1000000))
 run "keyfold operator keys report | grep '^dek '"
 [ "$(grep -c 'secret/ *2  *active' said)" = 1 ] || fail "version 2 does not seal"
