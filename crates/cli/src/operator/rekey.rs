@@ -134,13 +134,13 @@ fn terms(args: &RekeyArgs) -> Result<Value, CliError> {
         "secret_shares": args.key_shares,
         "secret_threshold": args.key_threshold,
         "require_verification": args.verify,
+        "backup": args.backup,
     });
     if !args.pgp_keys.is_empty() {
         let keys = args.pgp_keys.iter().map(|file| ceremony::pgp_key(file));
         let keys = keys.collect::<Result<Vec<_>, _>>()?;
-        let more = [("pgp_keys", json!(keys)), ("backup", json!(args.backup))];
         if let Some(body) = body.as_object_mut() {
-            body.extend(more.map(|(name, value)| (name.to_owned(), value)));
+            body.insert("pgp_keys".to_owned(), json!(keys));
         }
     }
     Ok(body)

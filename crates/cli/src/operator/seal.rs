@@ -71,6 +71,14 @@ fn text(answer: &Value) -> String {
         } else {
             text.push_str("no shares open the store\n");
         }
+        if let Some(next) = shares.get("next") {
+            let of = |name: &str| next.get(name).map(text_of).unwrap_or_default();
+            text.push_str(&format!(
+                "{} of {} new shares do so too, until one of the two sets is used\n",
+                of("t"),
+                of("n")
+            ));
+        }
     }
     text
 }

@@ -33,22 +33,33 @@ pub(crate) fn run(session: &Session, args: ShareArgs) -> Result<(), CliError> {
     let What::Check { share } = args.what;
     let share = parse(prompt::secret(share, "share")?.expose())?;
     let terms: Value = session.call(&Request::read("sys/share-check"))?.json()?;
-    let salt = terms.get("salt").and_then(Value::as_str);
-    let salt = salt
-        .and_then(|salt| hex::decode(salt).ok())
-        .ok_or(CliError::Answer("salt"))?;
-    let check = hex::encode(share.check(&salt));
-    let request = Request::write("sys/share-check", &json!({"check": check}))?;
-    let answer: Value = session.call(&request)?.json()?;
+    let mut checks = json!({"check": check(&share, &terms)?});
+    // A rekey whose answer may not have reached anybody has made a second set, with a salt of its own.
+    if let Some(next) = terms.get("next") {
+        checks["check_next"] = check(&share, next)?.into();
+    }
+    let answer: Value = session.call(&Request::write("sys/share-check", &checks)?)?.json()?;
     session.output.result(&answer, || {
         let of = |name: &str| answer.get(name).map(text_of).unwrap_or_default();
+        let set = match answer.get("next").and_then(Value::as_bool) {
+            Some(true) => " of the new shares: they and the old ones open the server, until one set is used",
+            _ => "",
+        };
         format!(
-            "This is share {} of {}, any {} of which are enough. It stayed here.\n",
+            "This is share {} of {}, any {} of which are enough{set}. It stayed here.\n",
             of("share"),
             of("n"),
             of("t")
         )
     })
+}
+
+/// What a share hashes to under the salt of a set, in hex.
+fn check(share: &Share, terms: &Value) -> Result<String, CliError> {
+    let salt = terms.get("salt").and_then(Value::as_str);
+    let salt = salt.and_then(|salt| hex::decode(salt).ok());
+    let salt = salt.ok_or(CliError::Answer("salt"))?;
+    Ok(hex::encode(share.check(&salt)))
 }
 
 fn parse(text: &str) -> Result<Share, CliError> {

@@ -28,7 +28,8 @@ impl Barrier {
     /// A new term; every dek wrapped under it; the old term gone: one commit. No record is
     /// touched, so the cost grows with mounts, not with data.
     ///
-    /// The caller holds the lock that also covers creating and removing mounts.
+    /// The caller holds the lock that also covers creating and removing mounts. A root key that is
+    /// not today's any more, as somebody rotated it meanwhile, is [`Error::Contended`].
     pub async fn rotate(&self, root: &RootKey, created: &str) -> Result<Rotated, Error> {
         let old = self.current(root).await?;
         let mut new = old.keyring.rotate(created)?;
@@ -71,15 +72,13 @@ impl Barrier {
         Ok(Rotated { term, deks: count })
     }
 
-    /// The stored keyring. It is another than the one that is held after a rotation whose commit
-    /// had an unknown end.
+    /// The stored keyring, opened with the root key, which shows that it is today's: a keyring under
+    /// another one would never open again. It is another than the one that is held after a rotation
+    /// whose commit had an unknown end.
     async fn current(&self, root: &RootKey) -> Result<Arc<Held>, Error> {
         let damaged = || Error::corrupt(KEYRING);
         let held = self.keyring.load_full();
         let entry = self.storage.get(KEYRING).await?.ok_or_else(damaged)?;
-        if entry.revision == held.revision {
-            return Ok(held);
-        }
         let wrapped = Wrapped::<Keyring>::from_bytes(entry.value);
         let keyring = match root.unwrap(&wrapped, KEYRING.as_bytes()) {
             Ok(keyring) => Arc::new(keyring),
@@ -87,6 +86,9 @@ impl Barrier {
             Err(keyfold_keys::Error::WrongKey) => return Err(Error::Contended),
             Err(_) => return Err(damaged()),
         };
+        if entry.revision == held.revision {
+            return Ok(held);
+        }
         let held = Arc::new(Held {
             keyring,
             revision: entry.revision,

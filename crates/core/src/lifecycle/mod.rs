@@ -33,9 +33,11 @@ pub use self::dev::DevVault;
 pub use self::init::{Initialized, Shares};
 pub use self::sealed::{Progress, Sealed};
 use self::seals::Set;
-pub use self::seals::{Condition, Rehearsed, SealConfig, ShamirSeal, ShareTerms, Tried};
+pub use self::seals::{
+    Condition, KnownShare, Rehearsed, SealConfig, SetTerms, ShamirSeal, ShareTerms, Tried,
+};
 pub(crate) use self::seals::{FOLDER as SEALS, FOREIGN, Seals, Wraps};
-pub use self::status::{SealReport, SealStatus};
+pub use self::status::{SealReport, SealStatus, Split};
 pub use self::unsealed::Unsealed;
 use crate::audit::{AuditConfig, AuditSetup, HeaderSettings};
 use crate::barrier::KEYRING;

@@ -45,9 +45,11 @@ pub struct SealStatus {
 
 /// Shares that are enough, and shares that there are.
 #[derive(Debug, Clone, Serialize)]
-struct Split {
-    t: u8,
-    n: u8,
+pub struct Split {
+    /// Enough.
+    pub t: u8,
+    /// All.
+    pub n: u8,
 }
 
 /// How many ways it takes.
@@ -107,10 +109,10 @@ impl SealReport {
 }
 
 impl Core {
-    /// Every configured seal that needs no people, in the order in which it is asked.
+    /// Every seal in use that needs no people, in the order in which it is asked.
     pub fn seal_reports(&self) -> Vec<SealReport> {
         let wraps = self.seals.wraps();
-        let slots = self.seals.slots();
+        let slots = self.seals.in_use();
         slots
             .iter()
             .map(|slot| SealReport::of(slot, &wraps))
@@ -129,11 +131,13 @@ impl Core {
         let wraps = self.seals.wraps();
         let (n, t) = wraps.split();
         let people = wraps.shares_open().then(|| format!("{t} of {n} shares"));
+        let next = self.shares_next().filter(|_| wraps.shares_open());
+        let next = next.map(|Split { t, n }| format!("{t} of {n} new shares"));
         let seals = wraps.seals.iter().map(|(name, kept)| {
             let kind = &kept.record.kind;
             format!("seal {name} ({kind})")
         });
-        people.into_iter().chain(seals).collect()
+        people.into_iter().chain(next).chain(seals).collect()
     }
 
     /// Ways that have to come together to open the store.
@@ -144,6 +148,14 @@ impl Core {
     /// Shares handed out, and shares that are enough.
     pub fn shares(&self) -> (u8, u8) {
         self.seals.wraps().split()
+    }
+
+    /// The second set of shares, of a rekey that may not have been told, where there is one.
+    pub fn shares_next(&self) -> Option<Split> {
+        let wraps = self.seals.wraps();
+        let next = wraps.set(Set::Next)?;
+        let (t, n) = (next.record.threshold, next.record.shares);
+        Some(Split { t, n })
     }
 
     /// Whether shares open the store.
@@ -187,10 +199,7 @@ impl Core {
         };
         let wraps = self.seals.wraps();
         let next = wraps.set(Set::Next).map(|kept| &kept.record);
-        status.shares_next = next.map(|next| Split {
-            t: next.threshold,
-            n: next.shares,
-        });
+        status.shares_next = self.shares_next();
         let require = self.seals.wraps().required();
         if require > 1 {
             let shares_given = match &*self.state() {

@@ -36,6 +36,8 @@ use crate::tokens::{self, Token, Tokens};
 /// Where core's own records lie.
 pub(super) const PREFIX: &str = "sys/";
 const CLUSTER: &str = "cluster";
+/// How often a rotation of the kek is tried while the root key is rotated beside it.
+const ROTATE_TURNS: usize = 3;
 /// When the root key was made, RFC 3339.
 pub(super) const ROOT_MADE: &str = "root-key";
 /// One node sweeps at a time; the lock outlives a sweep by far and ends with the process.
@@ -171,12 +173,22 @@ impl Unsealed {
 
     /// Rotates the kek: see [`Barrier::rotate`].
     pub async fn rotate(&self) -> Result<Rotated, Error> {
-        // A seal may take its time, and mounting need not wait for it.
+        for _ in 1..ROTATE_TURNS {
+            match self.rotate_once().await {
+                Err(Error::Contended) => {}
+                ended => return ended,
+            }
+        }
+        self.rotate_once().await
+    }
+
+    async fn rotate_once(&self) -> Result<Rotated, Error> {
+        // A seal may take its time, and mounting need not wait for it: so the root key may be
+        // another one by the time that it is used.
         let root = self.root().await?;
         let _held = self.mounts.hold().await;
-        self.barrier
-            .rotate(&root, &self.clock.now().rfc3339())
-            .await
+        let created = self.clock.now().rfc3339();
+        self.barrier.rotate(&root, &created).await
     }
 
     /// Rotates it where its time has come.

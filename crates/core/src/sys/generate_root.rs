@@ -196,7 +196,8 @@ impl System {
             (None, None) => Cover::fresh(),
         };
         let told = told.unwrap_or_else(|| Secret::new(String::new()));
-        let status = self.vault.root_token_begin(cover).await?;
+        let with_token = matches!(family, Family::Token);
+        let status = self.vault.root_token_begin(cover, with_token).await?;
         begun(&status, family, told.expose())
     }
 

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Doors, Row, System};
 use crate::error::Error;
-use crate::lifecycle::{FOREIGN, Rehearsed};
+use crate::lifecycle::{FOREIGN, Rehearsed, Split};
 use crate::ports::engine::Call;
 use crate::reply::Reply;
 use crate::request::Op;
@@ -36,20 +36,18 @@ struct People {
     t: u8,
     /// Enough of them open it.
     opens: bool,
+    /// A second set of shares, of a rekey that may not have been told, opens it too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<Split>,
 }
 
 #[derive(Deserialize)]
 struct ShareCheck {
     #[serde(default, deserialize_with = "weak::string")]
     check: Option<String>,
-}
-
-#[derive(Serialize)]
-struct Share {
-    /// From 1, in the order in which they were handed out.
-    share: usize,
-    n: u8,
-    t: u8,
+    /// The same share's check under the second set's salt, where there is one.
+    #[serde(default, deserialize_with = "weak::string")]
+    check_next: Option<String>,
 }
 
 impl System {
@@ -63,6 +61,7 @@ impl System {
                 n,
                 t,
                 opens: self.core.shares_open(),
+                next: self.core.shares_next(),
             },
         })
     }
@@ -81,10 +80,8 @@ impl Doors {
                 "is needed: the check of a share, in hex",
             ));
         };
-        let Some(share) = self.0.check_share(&check.to_ascii_lowercase())? else {
-            return Err(Error::bad(FOREIGN));
-        };
-        let (n, t) = self.0.shares();
-        Reply::bare(&Share { share, n, t })
+        let next = asked.check_next.map(|check| check.to_ascii_lowercase());
+        let known = self.0.check_share(&check.to_ascii_lowercase(), next.as_deref())?;
+        Reply::bare(&known.ok_or_else(|| Error::bad(FOREIGN))?)
     }
 }

@@ -43,16 +43,16 @@ pub(crate) enum Insider<'a> {
 }
 
 /// What an outsider is told.
-const NOT_YOURS: &str =
-    "shares were given already: to end this takes its nonce, or a token that may";
+const NOT_YOURS: &str = "shares were given already, or it was begun with a token: to end this takes \
+                         its nonce, or a token that may";
 
 impl Insider<'_> {
-    /// Whether a ceremony may be ended: one that no share was given to yet by anybody, as nothing is
-    /// lost with it.
-    fn may_end(self, nonce: &str, shares: usize) -> bool {
+    /// Whether a ceremony may be ended: by anybody one that needed no token to begin and that no
+    /// share was given to yet, as nothing is lost with it.
+    fn may_end(self, nonce: &str, at_stake: bool) -> bool {
         match self {
             Self::Token => true,
-            Self::Nonce(given) => shares == 0 || given == Some(nonce),
+            Self::Nonce(given) => !at_stake || given == Some(nonce),
         }
     }
 }

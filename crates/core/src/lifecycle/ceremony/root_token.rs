@@ -72,6 +72,8 @@ pub(super) struct Attempt {
     nonce: String,
     cover: Cover,
     given: Gathering,
+    /// A token was shown to begin it.
+    with_token: bool,
 }
 
 /// How far it is.
@@ -126,7 +128,11 @@ impl Unsealed {
     }
 
     /// Begins an attempt. There is one at a time.
-    pub(crate) async fn root_token_begin(&self, cover: Cover) -> Result<RootTokenStatus, Error> {
+    pub(crate) async fn root_token_begin(
+        &self,
+        cover: Cover,
+        with_token: bool,
+    ) -> Result<RootTokenStatus, Error> {
         self.seals.settle_told(&**self.barrier.storage()).await?;
         let required = shares_of(&self.seals.wraps())?.threshold;
         let mut place = self.ceremonies.root_token.lock().await;
@@ -139,6 +145,7 @@ impl Unsealed {
             nonce: id::uuid(),
             cover,
             given: Gathering::default(),
+            with_token,
         });
         tracing::info!(nonce = attempt.nonce, "a root token is asked for");
         Ok(attempt.status(required))
@@ -183,7 +190,10 @@ impl Unsealed {
     pub(crate) async fn root_token_cancel(&self, insider: Insider<'_>) -> Result<(), Error> {
         let mut place = self.ceremonies.root_token.lock().await;
         if let Some(attempt) = &*place
-            && !insider.may_end(&attempt.nonce, attempt.given.count())
+            && !insider.may_end(
+                &attempt.nonce,
+                attempt.given.count() > 0 || attempt.with_token,
+            )
         {
             return Err(Error::bad(super::NOT_YOURS));
         }

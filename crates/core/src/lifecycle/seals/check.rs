@@ -2,10 +2,10 @@
 
 use serde::Serialize;
 
-use super::shares::Checks;
+use super::shares::{Checks, ShamirSeal};
 use super::slot::Finding;
 use super::wrap::Given;
-use super::{Wraps, prove};
+use super::{Set, Wraps, prove};
 use crate::error::Error;
 use crate::lifecycle::Core;
 
@@ -31,6 +31,17 @@ pub struct Rehearsed {
 /// What a custodian's share is compared with.
 #[derive(Debug, Clone, Serialize)]
 pub struct ShareTerms {
+    /// Those of today.
+    #[serde(flatten)]
+    pub today: SetTerms,
+    /// Those of a rekey that may not have been told: they open the store too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next: Option<SetTerms>,
+}
+
+/// What the shares of one set are compared with.
+#[derive(Debug, Clone, Serialize)]
+pub struct SetTerms {
     /// Hex; goes into the check of a share.
     pub salt: String,
     /// Shares that there are.
@@ -39,13 +50,27 @@ pub struct ShareTerms {
     pub t: u8,
 }
 
+/// A share that was told by its check.
+#[derive(Debug, Clone, Serialize)]
+pub struct KnownShare {
+    /// From 1, in the order in which they were handed out.
+    pub share: usize,
+    /// Shares that there are.
+    pub n: u8,
+    /// Shares that open.
+    pub t: u8,
+    /// It is one of a rekey that may not have been told: both sets open the store.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub next: bool,
+}
+
 impl Core {
     /// Has every seal open its wrap, and tries what it gives on the keyring. Nothing is changed.
     pub async fn rehearse(&self) -> Result<Vec<Rehearsed>, Error> {
         let storage = &*self.storage;
         let wraps = Wraps::load(storage).await?;
         let mut all = Vec::new();
-        for slot in self.seals.slots().iter() {
+        for slot in self.seals.in_use() {
             let wrap = wraps.seals.get(&slot.name).map(|kept| &kept.record);
             let finding = slot.examine(wrap).await;
             let (given, mut remark) = match finding {
@@ -80,26 +105,53 @@ impl Core {
     /// What a share is checked with, for whoever holds one. From memory, as anybody may ask.
     pub fn share_terms(&self) -> Result<ShareTerms, Error> {
         let wraps = self.seals.wraps();
-        let salt = checks(&wraps)?.salt.clone();
-        let (n, t) = wraps.split();
-        Ok(ShareTerms { salt, n, t })
+        let terms = |set: Set| {
+            let (record, checks) = checks(&wraps, set)?;
+            Ok::<_, Error>(SetTerms {
+                salt: checks.salt.clone(),
+                n: record.shares,
+                t: record.threshold,
+            })
+        };
+        Ok(ShareTerms {
+            today: terms(Set::Today)?,
+            next: wraps.next.is_some().then(|| terms(Set::Next)).transpose()?,
+        })
     }
 
-    /// Which share, from 1, has the check; `None` when none of today's has. The share itself stays
-    /// with its custodian.
-    pub fn check_share(&self, check: &str) -> Result<Option<usize>, Error> {
+    /// Which share has the check, or the check under the second set's salt; `None` when none of
+    /// today's has. The share itself stays with its custodian.
+    pub fn check_share(
+        &self,
+        today: &str,
+        next: Option<&str>,
+    ) -> Result<Option<KnownShare>, Error> {
         let wraps = self.seals.wraps();
-        Ok(checks(&wraps)?.find(check).map(|at| at + 1))
+        let next = next.filter(|_| wraps.next.is_some());
+        for (set, check) in [(Set::Today, Some(today)), (Set::Next, next)] {
+            let Some(check) = check else { continue };
+            let (record, checks) = checks(&wraps, set)?;
+            if let Some(at) = checks.find(check) {
+                return Ok(Some(KnownShare {
+                    share: at.saturating_add(1),
+                    n: record.shares,
+                    t: record.threshold,
+                    next: set == Set::Next,
+                }));
+            }
+        }
+        Ok(None)
     }
 }
 
-fn checks(wraps: &Wraps) -> Result<&Checks, Error> {
-    let Some(shares) = &wraps.shares else {
+fn checks(wraps: &Wraps, set: Set) -> Result<(&ShamirSeal, &Checks), Error> {
+    let Some(shares) = wraps.set(set) else {
         return Err(Error::bad("this store has no shares"));
     };
-    shares.record.checks().ok_or_else(|| {
+    let checks = shares.record.checks().ok_or_else(|| {
         Error::bad(
             "the shares of this store are older than the checks of shares: a rekey makes both",
         )
-    })
+    })?;
+    Ok((&shares.record, checks))
 }

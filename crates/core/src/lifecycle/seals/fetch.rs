@@ -49,7 +49,7 @@ impl Seals {
                 (Err(error), _) => failures.push(format!("{name} ({}): {error}", error.class())),
                 (Ok(Given::Root(root)), None) => {
                     if let Some((keyring, revision)) = prove(storage, &root).await? {
-                        self.note(wraps);
+                        self.note_stored(storage).await?;
                         return Ok(Fetched {
                             root,
                             keyring,
@@ -67,7 +67,7 @@ impl Seals {
                 (Ok(_), _) => failures.push(format!("{name}: its wrap is of another split")),
             }
         }
-        self.note(wraps);
+        self.note_stored(storage).await?;
         match quorum {
             Some(quorum) => together(storage, &quorum, (&opened, &parts), failures).await,
             None => Err(none(failures)),

@@ -29,7 +29,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::Notify;
 
 pub(crate) use self::check::FOREIGN;
-pub use self::check::{Rehearsed, ShareTerms};
+pub use self::check::{KnownShare, Rehearsed, SetTerms, ShareTerms};
 pub(super) use self::fetch::{Fetched, prove};
 pub use self::health::Condition;
 pub(super) use self::quorum::{Quorum, copy};
@@ -111,6 +111,14 @@ impl Seals {
         self.wraps.store(Arc::new(wraps));
     }
 
+    /// What is stored, unless somebody is about to change it, who notes it then.
+    async fn note_stored(&self, storage: &dyn Storage) -> Result<(), Error> {
+        if let Ok(_alone) = self.changing.try_lock() {
+            self.note(Wraps::load(storage).await?);
+        }
+        Ok(())
+    }
+
     /// The shares that were used are the shares from here on: those of the other set, where there are
     /// two, open nothing any more. With `only`, if the second set is still the one that this commit
     /// stored.
@@ -175,6 +183,13 @@ impl Seals {
         let (slots, wraps) = (self.slots(), self.wraps());
         let waits = |slot: &Arc<Slot>| slot.is_active() && !wraps.seals.contains_key(&slot.name);
         slots.iter().any(waits) || wraps.seals.keys().any(|name| !self.has(name))
+    }
+
+    /// The seals that have something to do: a disabled one, as long as its wrap is there.
+    pub(in crate::lifecycle) fn in_use(&self) -> Vec<Arc<Slot>> {
+        let (slots, wraps) = (self.slots(), self.wraps());
+        let used = |slot: &&Arc<Slot>| slot.is_active() || wraps.seals.contains_key(&slot.name);
+        slots.iter().filter(used).cloned().collect()
     }
 
     /// An active seal stands behind the name.

@@ -104,6 +104,8 @@ impl Core {
     /// Takes up other seals: see [`Core::settle`] for what becomes of the wraps. The root key stays
     /// at hand meanwhile, where the old ones can still give it.
     pub async fn reseal(&self, setups: Vec<SealSetup>) {
+        // A root key that is fetched beside a rotation of it would be held as the one of today.
+        let _alone = self.seals.changing.lock().await;
         if let Ok(vault) = self.unsealed()
             && let Err(error) = vault.hold_root().await
         {

@@ -85,7 +85,7 @@ async fn turn(core: &Arc<Core>, failures: &mut u32) -> Duration {
     }
     let ailing = core
         .seals
-        .slots()
+        .in_use()
         .iter()
         .any(|slot| slot.condition().is_ailing());
     if ailing || core.seals.is_unsettled() {

@@ -84,6 +84,7 @@ impl Unsealed {
     /// the new ones, for [`Seals::settle_shares`](crate::lifecycle::seals::Seals::settle_shares).
     pub(super) async fn renew(&self, mut renewal: Renewal<'_>) -> Result<Option<Revision>, Error> {
         let storage = &**self.barrier.storage();
+        let shown = renewal.root.is_some();
         let root = match (renewal.new_root, renewal.root.take(), renewal.held) {
             (true, ..) => Some(Arc::new(RootKey::generate())),
             (false, Some(root), _) => Some(Arc::new(root)),
@@ -108,7 +109,11 @@ impl Unsealed {
         if let Some(root) = root.as_deref().filter(|_| !renewal.new_root)
             && prove(storage, root).await?.is_none()
         {
-            return Err(Error::corrupt(shares_key()));
+            // What was fetched may have been rotated meanwhile; what the shares of today hold, not.
+            return Err(match shown {
+                true => Error::corrupt(shares_key()),
+                false => Error::Contended,
+            });
         }
         let content = Content {
             held: renewal.held,
