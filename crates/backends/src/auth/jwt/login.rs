@@ -17,7 +17,7 @@ use serde_json::Value;
 
 use super::Jwt;
 use super::bound;
-use super::claims::{self, Expected};
+use super::claims::{self, Expected, Leeway};
 use super::jwks::Key;
 use super::keys::Loaded;
 use super::role::{self, Kind, ROLE, Role, Rules};
@@ -34,7 +34,8 @@ struct LoginMembers {
     role: Option<String>,
 }
 
-/// `PUT login`.
+/// `PUT login`. Who it is has to be proven first: until then all roles are alike, those that are there
+/// and those that are not.
 pub(super) async fn login(mount: &Jwt, call: &Call<'_>) -> Result<Reply, Error> {
     let given: LoginMembers = call.decode()?;
     let keys = mount.keys.current(call.now).await?;
@@ -47,19 +48,33 @@ pub(super) async fn login(mount: &Jwt, call: &Call<'_>) -> Result<Reply, Error> 
         return Err(Error::bad("missing role"));
     }
     let unknown = || Error::bad(format!("role \"{name}\" could not be found"));
+    let invalid = |what: String| Error::bad(format!("error validating token: {what}"));
+    // Before the role is looked for: whoever has no token of the issuer is not told what is there.
+    let claims = verified(mount, keys.as_ref(), token.expose(), call.now).await?;
+    let issuer = &keys.config.shown.bound_issuer;
     let found = role::find(&mount.view, &name).await?;
-    let role = found.ok_or_else(unknown)?;
+    let is_oidc = |role: &Role| role.rules.role_type == Kind::Oidc;
+    let oidc = found.as_ref().is_some_and(is_oidc);
+    let Some(role) = found.filter(|role| !is_oidc(role)) else {
+        // Nor is the holder of one whose time has passed: no such role is one that binds nothing.
+        let anybody = Expected {
+            issuer,
+            subject: "",
+            audiences: &[],
+            leeway: Leeway::default(),
+        };
+        claims::check(&claims, &anybody, call.now).map_err(invalid)?;
+        return Err(match oidc {
+            true => Error::bad("role with oidc role_type is not allowed"),
+            false => unknown(),
+        });
+    };
     // As it is kept, whatever the caller's spelling.
     let name = name::fold(&name).ok_or_else(unknown)?;
-    if role.rules.role_type == Kind::Oidc {
-        return Err(Error::bad("role with oidc role_type is not allowed"));
-    }
-    let invalid = |what: String| Error::bad(format!("error validating token: {what}"));
-    let claims = verified(mount, keys.as_ref(), token.expose(), call.now).await?;
     let rules = &role.rules;
     let audiences = rules.bound_audiences.as_deref().unwrap_or_default();
     let expected = Expected {
-        issuer: &keys.config.shown.bound_issuer,
+        issuer,
         subject: &rules.bound_subject,
         audiences,
         leeway: rules.leeway(),

@@ -104,10 +104,19 @@ impl Site {
     }
 
     async fn login(&self, token: &str) -> Result<Login, Error> {
+        self.login_as("r", token).await
+    }
+
+    async fn login_as(&self, role: &str, token: &str) -> Result<Login, Error> {
         let reply = self
-            .write("login", json!({"role": "r", "jwt": token}))
+            .write("login", json!({"role": role, "jwt": token}))
             .await?;
         Ok(*reply.login.unwrap())
+    }
+
+    /// Why a login is refused.
+    async fn refused(&self, role: &str, token: &str) -> String {
+        self.login_as(role, token).await.err().unwrap().to_string()
     }
 
     fn token(&self, pair: &Ed25519KeyPair, kid: &str) -> String {
@@ -210,4 +219,41 @@ async fn a_changed_configuration_counts_at_once() {
     config["bound_issuer"] = "https://issuer.test".into();
     site.write("config", config).await.unwrap();
     assert!(site.login(&site.token(&key, "k")).await.is_err());
+}
+
+#[tokio::test]
+async fn only_a_token_of_the_issuer_that_holds_is_told_which_roles_there_are() {
+    let (site, key, stranger) = (Site::new(), pair(), pair());
+    site.issuer.publish_keys(&[("k", &key)]);
+    let config = json!({"jwks_url": format!("{ISSUER}/keys")});
+    site.write("config", config).await.unwrap();
+    site.role().await;
+    let browser = json!({
+        "role_type": "oidc", "user_claim": "sub", "allowed_redirect_uris": "https://us.test/",
+    });
+    site.write("role/browser", browser).await.unwrap();
+    let good = site.token(&key, "k");
+    let unsigned = good.rsplit_once('.').unwrap().0;
+    let parts = good.split_once('.').unwrap();
+    for bad in [
+        &site.token(&stranger, "k"),
+        "nonsense",
+        unsigned,
+        &format!("eyJhbGciOiJub25lIn0.{}", parts.1),
+    ] {
+        let known = site.refused("r", bad).await;
+        assert!(!known.contains("role"), "{known}");
+        for other in ["nobody", "browser", "R", "a b"] {
+            assert_eq!(site.refused(other, bad).await, known, "{other}");
+        }
+    }
+    assert!(site.login(&good).await.is_ok());
+    let told = site.refused("nobody", &good).await;
+    assert!(told.contains("could not be found"), "{told}");
+    site.clock.advance(Duration::from_secs(3600));
+    let late = site.refused("r", &good).await;
+    assert!(late.contains("expired"), "{late}");
+    for other in ["nobody", "browser"] {
+        assert_eq!(site.refused(other, &good).await, late, "{other}");
+    }
 }

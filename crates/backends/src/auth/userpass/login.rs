@@ -13,6 +13,7 @@ use keyfold_core::tokens::{Token, TokenParams};
 use keyfold_secret::Secret;
 use serde::Deserialize;
 
+use super::costs;
 use super::password::{Checked, Password};
 use super::user::{self, Name, User};
 
@@ -37,14 +38,14 @@ pub(super) async fn login(view: &View, call: &Call<'_>) -> Result<Reply, Error> 
     let password = Password::new(given.ok_or_else(|| Error::bad("missing password"))?)?;
     let found = User::find(view, &name).await?;
     let hash = found.as_ref().map(|(user, _)| user.hash());
-    let checked = password.matches(hash).await?;
-    let (Some((user, revision)), Checked::Right | Checked::RightByBcrypt(_)) = (found, &checked)
-    else {
+    let dearest = costs::dearest(view).await?;
+    let checked = password.matches(hash, dearest).await?;
+    let (Some(found), Checked::Right | Checked::RightByBcrypt(_)) = (found, &checked) else {
         return Err(Error::Unproven("invalid username or password"));
     };
     if let Checked::RightByBcrypt(password) = checked {
         let hash = password.hash().await?;
-        user::renew_hash(view, &name, user.clone(), revision, hash).await?;
+        user::renew_hash(view, &name, &found, hash).await?;
     }
     let username = BTreeMap::from([(USERNAME.to_owned(), name.as_str().to_owned())]);
     Ok(Reply::login(Login {
@@ -54,7 +55,7 @@ pub(super) async fn login(view: &View, call: &Call<'_>) -> Result<Reply, Error> 
         display_name: name.as_str().to_owned(),
         metadata: username.clone(),
         internal: username,
-        params: user.params,
+        params: found.0.params,
     }))
 }
 

@@ -1,14 +1,19 @@
 //! Userpass: people with a name and a password.
 //!
 //! ```text
-//!   user/<name>    the hash of the password, what a login grants
+//!   user/<name>            the hash of the password, what a login grants
+//!   bcrypt/<cost>/<name>   whose hash is of bcrypt: what a refusal has to cost
 //! ```
 //!
 //! Names are folded to lower case when they come in, in paths as in the store.
 
+mod costs;
 mod login;
 mod password;
+#[cfg(test)]
+mod tests;
 mod user;
+mod work;
 
 use std::sync::Arc;
 

@@ -1,5 +1,4 @@
-//! Passwords: only hashes of them are kept, and checking one costs the same whether or not the user
-//! exists.
+//! Passwords: only hashes of them are kept, and refusing one costs the same whoever it is for.
 //!
 //! ```text
 //!   $argon2id$v=19$m=19456,t=2,p=1$salt$hash    what is made here
@@ -11,24 +10,18 @@
 
 use std::str::FromStr;
 
-use argon2::password_hash::{PasswordHasher, PasswordVerifier};
-use argon2::{Algorithm, Argon2, Params, PasswordHash, Version};
+use argon2::PasswordHash;
+use argon2::password_hash::PasswordHasher;
 use keyfold_core::error::Error;
 use keyfold_keys::rng;
 use keyfold_secret::Secret;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 
+use super::work::{MAX_COST, MIN_COST, SALT_LEN, Work, argon2};
+
 /// Longest password, bytes: what bcrypt can tell apart.
 const MAX_PASSWORD: usize = 72;
-/// Memory of a hash, KiB, and passes over it: what OWASP asks of Argon2id at least.
-const MEMORY: u32 = 19 * 1024;
-const PASSES: u32 = 2;
-/// Bytes of a hash, and of its salt.
-const HASH_LEN: usize = 32;
-const SALT_LEN: usize = 16;
-/// The largest cost of a bcrypt hash that is taken: some seconds of work for each login.
-const MAX_COST: u32 = 16;
 /// Hashes that the process makes at a time.
 static PLACES: Semaphore = Semaphore::const_new(4);
 
@@ -61,23 +54,15 @@ impl Password {
         .await
     }
 
-    /// Whether a hash is of this password. Without a hash there is the same work, and no.
-    pub(super) async fn matches(self, hash: Option<Hash>) -> Result<Checked, Error> {
+    /// Whether a hash is of this password, in a mount whose dearest bcrypt hash is of that cost. A
+    /// no is always the same work.
+    pub(super) async fn matches(
+        self,
+        hash: Option<Hash>,
+        dearest: Option<u32>,
+    ) -> Result<Checked, Error> {
         blocking(move || {
-            let password = self.0.expose().as_bytes();
-            let right = match &hash {
-                Some(Hash(text)) if is_bcrypt(text) => bcrypt::verify(password, text)
-                    .map_err(|_| Error::corrupt("a bcrypt hash of userpass"))?,
-                Some(Hash(text)) => Argon2::default()
-                    .verify_password(password, text.as_str())
-                    .is_ok(),
-                None => {
-                    let mut out = [0; HASH_LEN];
-                    let done = argon2()?.hash_password_into(password, &[0; SALT_LEN], &mut out);
-                    done.map_err(|_| Error::Bug("argon2 failed"))?;
-                    false
-                }
-            };
+            let right = self.is_of(hash.as_ref(), dearest, &mut Work::default())?;
             let foreign = hash.is_some_and(|Hash(text)| is_bcrypt(&text));
             Ok(match right {
                 true if foreign => Checked::RightByBcrypt(self),
@@ -89,14 +74,34 @@ impl Password {
     }
 }
 
+impl Password {
+    fn is_of(
+        &self,
+        hash: Option<&Hash>,
+        dearest: Option<u32>,
+        work: &mut Work,
+    ) -> Result<bool, Error> {
+        let password = self.0.expose().as_bytes();
+        let right = match hash {
+            Some(Hash(text)) if is_bcrypt(text) => work.bcrypt(password, text)?,
+            Some(Hash(text)) => work.argon2(password, text),
+            None => false,
+        };
+        if !right {
+            work.fill_up(password, dearest)?;
+        }
+        Ok(right)
+    }
+}
+
 /// What became of a check.
 pub(super) enum Checked {
     /// It is not the password.
     Wrong,
     /// It is.
     Right,
-    /// It is, and a hash of our own may take the place of the bcrypt one: the time that bcrypt takes
-    /// tells that the user exists.
+    /// It is, and a hash of our own may take the place of the bcrypt one: once none is left, refusals
+    /// need no rounds of bcrypt any more.
     RightByBcrypt(Password),
 }
 
@@ -106,23 +111,25 @@ impl Hash {
         let parts = bcrypt::HashParts::from_str(&text)
             .map_err(|_| Error::bad("password_hash is not a valid bcrypt hash"))?;
         match parts.get_cost() {
-            4..=MAX_COST => Ok(Self(text)),
+            MIN_COST..=MAX_COST => Ok(Self(text)),
             _ => {
-                let what = format_args!("the cost has to be 4 to {MAX_COST}");
+                let what = format_args!("the cost has to be {MIN_COST} to {MAX_COST}");
                 Err(Error::field("password_hash", what))
             }
         }
     }
 }
 
-fn is_bcrypt(text: &str) -> bool {
-    text.starts_with("$2")
+impl Hash {
+    /// The cost of a bcrypt hash; none for one of our own.
+    pub(super) fn cost(&self) -> Option<u32> {
+        let bcrypt = Some(&self.0).filter(|text| is_bcrypt(text))?;
+        Some(bcrypt::HashParts::from_str(bcrypt).ok()?.get_cost())
+    }
 }
 
-fn argon2() -> Result<Argon2<'static>, Error> {
-    let params = Params::new(MEMORY, PASSES, 1, Some(HASH_LEN));
-    let params = params.map_err(|_| Error::Bug("argon2 refuses its parameters"))?;
-    Ok(Argon2::new(Algorithm::Argon2id, Version::V0x13, params))
+fn is_bcrypt(text: &str) -> bool {
+    text.starts_with("$2")
 }
 
 /// Runs a hash on a thread that may block, when there is a place for it. One whose caller has gone
@@ -143,12 +150,16 @@ async fn blocking<T: Send + 'static>(
 mod tests {
     use super::*;
 
+    /// Of "a".
+    const BCRYPT_A: &str = "$2a$06$m0CrhHm10qJ3lXRY.5zDGO3rS2KdeeWLuGmsfGlMfOxih58VYVfxe";
+
     fn password(text: &str) -> Password {
         Password::new(Secret::new(text.to_owned())).unwrap()
     }
 
     async fn right(text: &str, hash: &Hash) -> bool {
-        let checked = password(text).matches(Some(hash.clone())).await.unwrap();
+        let checked = password(text).matches(Some(hash.clone()), None).await;
+        let checked = checked.unwrap();
         !matches!(checked, Checked::Wrong)
     }
 
@@ -159,19 +170,46 @@ mod tests {
         assert!(right("pw", &hash).await);
         assert!(!right("PW", &hash).await && !right("", &hash).await);
         assert_ne!(password("pw").hash().await.unwrap().0, hash.0);
-        let nobody = password("pw").matches(None).await.unwrap();
+        let nobody = password("pw").matches(None, None).await.unwrap();
         assert!(matches!(nobody, Checked::Wrong));
     }
 
     #[tokio::test]
     async fn bcrypt_hashes_of_others_hold_and_are_told_apart() {
-        let text = "$2a$06$m0CrhHm10qJ3lXRY.5zDGO3rS2KdeeWLuGmsfGlMfOxih58VYVfxe";
+        let text = BCRYPT_A;
         let hash = Hash::bcrypt(text.to_owned()).unwrap();
-        let checked = password("a").matches(Some(hash.clone())).await.unwrap();
+        let checked = password("a").matches(Some(hash.clone()), Some(6)).await;
+        let checked = checked.unwrap();
         assert!(matches!(checked, Checked::RightByBcrypt(_)));
         assert!(!right("b", &hash).await);
         for bad in ["nonsense", "", &text.replace("$06$", "$31$")] {
             assert!(Hash::bcrypt(bad.to_owned()).is_err(), "{bad}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_refusal_is_the_same_work_for_everybody() {
+        // Costs 6 and 8.
+        let cheap = Hash::bcrypt(BCRYPT_A.to_owned()).unwrap();
+        let dear = bcrypt::hash_with_salt("a", 8, [7; SALT_LEN]).unwrap();
+        let dear = Hash::bcrypt(dear.to_string()).unwrap();
+        let own = password("a").hash().await.unwrap();
+        assert_eq!(
+            [cheap.cost(), dear.cost(), own.cost()],
+            [Some(6), Some(8), None]
+        );
+        let work = |hash: Option<&Hash>, dearest| {
+            let mut work = Work::default();
+            let right = password("wrong").is_of(hash, dearest, &mut work).unwrap();
+            assert!(!right);
+            work
+        };
+        for dearest in [None, Some(8)] {
+            assert_eq!(work(Some(&own), dearest), work(None, dearest));
+        }
+        assert_ne!(work(None, None), work(None, Some(8)));
+        for hash in [&cheap, &dear] {
+            assert_eq!(work(Some(hash), Some(8)), work(None, Some(8)));
         }
     }
 

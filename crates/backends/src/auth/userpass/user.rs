@@ -10,6 +10,7 @@ use keyfold_core::tokens::TokenParams;
 use keyfold_secret::Secret;
 use serde::{Deserialize, Serialize};
 
+use super::costs;
 use super::password::{Hash, Password};
 use crate::auth::former::{FormerView, GrantMembers, Shown};
 use crate::auth::{name, page};
@@ -26,6 +27,9 @@ pub(super) struct User {
     #[serde(default)]
     shown: Shown,
 }
+
+/// A user as it was read.
+pub(super) type Read = (User, Revision);
 
 /// A user's name, folded: `Ann` and `ann` are one.
 pub(super) struct Name(String);
@@ -109,15 +113,27 @@ impl User {
         Ok(())
     }
 
-    /// Writes the record, if it still is the one that was read.
-    async fn store(&self, view: &View, name: &Name, read: Option<Revision>) -> Result<(), Error> {
+    /// Writes the record, if what was read still is the one that is there.
+    async fn store(&self, view: &View, name: &Name, read: Option<&Read>) -> Result<(), Error> {
         let key = name.key();
-        let batch = Batch::new().put(key.clone(), json(self)?);
+        let mut batch = Batch::new().put(key.clone(), json(self)?);
+        let left = read.and_then(|(old, _)| old.place(name));
+        let place = self.place(name);
+        batch.deletes.extend(left.filter(|left| place.as_ref() != Some(left)));
+        if let Some(place) = place {
+            batch = batch.put(place, Vec::new());
+        }
         let batch = match read {
-            Some(revision) => batch.unchanged(key, revision),
+            Some((_, revision)) => batch.unchanged(key, *revision),
             None => batch.absent(key),
         };
         view.commit(batch).await.map(|_| ())
+    }
+
+    /// Where it stands among those with a bcrypt hash.
+    fn place(&self, name: &Name) -> Option<String> {
+        let cost = self.password.cost()?;
+        Some(costs::place(cost, name.as_str()))
     }
 
     /// The hash of the password, to check one against.
@@ -126,7 +142,7 @@ impl User {
     }
 
     /// The user of a name.
-    pub(super) async fn find(view: &View, name: &Name) -> Result<Option<(Self, Revision)>, Error> {
+    pub(super) async fn find(view: &View, name: &Name) -> Result<Option<Read>, Error> {
         view.read(&name.key()).await
     }
 }
@@ -168,15 +184,16 @@ pub(super) async fn write(view: &View, call: &Call<'_>) -> Result<Reply, Error> 
         false => None,
     };
     let change = || async {
-        let (mut user, revision) = match User::find(view, &name).await? {
-            Some((user, revision)) => (user, Some(revision)),
-            None => (User::new(hash.clone().ok_or_else(no_password)?), None),
+        let read = User::find(view, &name).await?;
+        let mut user = match &read {
+            Some((user, _)) => user.clone(),
+            None => User::new(hash.clone().ok_or_else(no_password)?),
         };
         if let Some(hash) = &hash {
             user.password.clone_from(hash);
         }
         user.take_grant(GrantMembers::decode::<PasswordMembers>(call)?.1)?;
-        user.store(view, &name, revision).await?;
+        user.store(view, &name, read.as_ref()).await?;
         Ok(user)
     };
     let user = view.change(&name.key(), change).await?;
@@ -210,9 +227,10 @@ async fn update(
     let name = Name::of(call)?;
     let attempt = || async {
         let missing = || Error::bad("username does not exist");
-        let (mut user, revision) = User::find(view, &name).await?.ok_or_else(missing)?;
+        let read = User::find(view, &name).await?.ok_or_else(missing)?;
+        let mut user = read.0.clone();
         change(&mut user)?;
-        user.store(view, &name, Some(revision)).await
+        user.store(view, &name, Some(&read)).await
     };
     view.change(&name.key(), attempt).await?;
     Ok(Reply::none())
@@ -220,9 +238,17 @@ async fn update(
 
 /// `DELETE users/{username}`. One who is not there is no error.
 pub(super) async fn delete(view: &View, call: &Call<'_>) -> Result<Reply, Error> {
-    let key = Name::of(call)?.key();
-    view.change(&key, || view.commit(Batch::new().delete(&key)))
-        .await?;
+    let name = Name::of(call)?;
+    let key = name.key();
+    let attempt = || async {
+        let Some((user, revision)) = User::find(view, &name).await? else {
+            return Ok(());
+        };
+        let mut batch = Batch::new().unchanged(&key, revision).delete(&key);
+        batch.deletes.extend(user.place(&name));
+        view.commit(batch).await.map(|_| ())
+    };
+    view.change(&key, attempt).await?;
     Ok(Reply::none())
 }
 
@@ -230,12 +256,12 @@ pub(super) async fn delete(view: &View, call: &Call<'_>) -> Result<Reply, Error>
 pub(super) async fn renew_hash(
     view: &View,
     name: &Name,
-    mut user: User,
-    revision: Revision,
+    read: &Read,
     hash: Hash,
 ) -> Result<(), Error> {
+    let mut user = read.0.clone();
     user.password = hash;
-    match user.store(view, name, Some(revision)).await {
+    match user.store(view, name, Some(read)).await {
         // Changed since: the new password stands.
         Err(error) if error.is_conflict() => Ok(()),
         done => done,
