@@ -1,5 +1,7 @@
 //! Names of users and roles, as they stand in paths.
 
+use keyfold_core::ports::engine::Meant;
+
 /// Bytes of the longest name.
 const LONGEST: usize = 512;
 
@@ -15,12 +17,11 @@ pub fn fold(text: &str) -> Option<String> {
     (word(first) && word(last) && inner).then(|| text.to_ascii_lowercase())
 }
 
-/// The path with its name folded, where one stands below a folder in another spelling.
-pub fn meant(folder: &str, path: &str) -> Option<String> {
+/// The path with its name folded, where one stands below a folder.
+pub fn meant(folder: &str, path: &str) -> Option<Meant> {
     let below = path.strip_prefix(folder)?;
     let (name, rest) = below.split_at(below.find('/').unwrap_or(below.len()));
-    let folded = fold(name).filter(|folded| folded != name)?;
-    Some(format!("{folder}{folded}{rest}"))
+    Some(Meant::named(folder, &format!("{}{rest}", fold(name)?)))
 }
 
 #[cfg(test)]
@@ -28,13 +29,16 @@ mod tests {
     use super::{fold, meant};
 
     #[test]
-    fn only_another_spelling_means_something_else() {
-        assert_eq!(
-            meant("users/", "users/Ann/password").as_deref(),
-            Some("users/ann/password")
-        );
-        assert_eq!(meant("users/", "users/ANN").as_deref(), Some("users/ann"));
-        for path in ["users/ann", "users/", "login/Ann", "users/A b"] {
+    fn a_name_below_its_folder_is_read_without_case() {
+        for (path, folded) in [
+            ("users/Ann/password", "users/ann/password"),
+            ("users/ANN", "users/ann"),
+            ("users/ann", "users/ann"),
+        ] {
+            let meant = meant("users/", path).unwrap();
+            assert_eq!((meant.path.as_str(), meant.caseless), (folded, Some(1)));
+        }
+        for path in ["users/", "login/Ann", "users/A b"] {
             assert_eq!(meant("users/", path), None, "{path}");
         }
     }

@@ -4,7 +4,7 @@ use super::listing::KeysShown;
 use crate::error::Error;
 use crate::lifecycle::Unsealed;
 use crate::policy::{Acl, Denial, Grant, JsonParams, Operation, ParamSource};
-use crate::ports::engine::{Access, Found};
+use crate::ports::engine::{Access, Found, Meant};
 use crate::request::{Op, Request};
 use crate::tokens::Caller;
 
@@ -31,7 +31,7 @@ pub(super) async fn check(
     caller: &Caller,
     found: &Result<Found<'_>, Error>,
     creates: bool,
-    meant: Option<&str>,
+    meant: Option<&Meant>,
 ) -> Result<(Authorized, Extent), Error> {
     if super::is_open(found) {
         return Ok((Authorized(()), Extent::default()));
@@ -47,15 +47,9 @@ pub(super) async fn check(
         operation: operation(request.op, creates),
         sudo: found.as_ref().is_ok_and(|f| f.access == Access::Sudo),
         params: &JsonParams(request.body.bytes()),
+        meant,
     };
     let grant = question.put_to(&acl).map_err(|_| Error::Denied)?;
-    if let Some(meant) = meant {
-        let question = Question {
-            path: meant,
-            ..question
-        };
-        question.put_to(&acl).map_err(|_| Error::Denied)?;
-    }
     if !grant.permits_wrapping(request.wrap_ttl) {
         return Err(Error::Denied);
     }
@@ -78,6 +72,8 @@ pub(crate) struct Question<'a> {
     pub sudo: bool,
     /// With which parameters.
     pub params: &'a dyn ParamSource,
+    /// The path that this one means.
+    pub meant: Option<&'a Meant>,
 }
 
 /// Why it is not permitted.
@@ -87,17 +83,36 @@ pub(crate) enum Refusal {
     Rule(Denial),
     /// The rule would do, but for the `sudo` that the route demands.
     Sudo,
+    /// The rule would do, but the path that is meant by this one is not permitted.
+    Meant,
 }
 
 impl Question<'_> {
     /// The answer of a set of policies.
     pub(crate) fn put_to(&self, acl: &Acl) -> Result<Grant, Refusal> {
         let checked = acl.check(self.path, self.operation, self.params);
-        let grant = checked.map_err(Refusal::Rule)?;
+        let mut grant = checked.map_err(Refusal::Rule)?;
         if self.sudo && !grant.sudo {
             return Err(Refusal::Sudo);
         }
+        if let Some(meant) = self.meant
+            && (meant.path != self.path || acl.has_capitals())
+        {
+            let other = self.of_meant(meant, acl).map_err(|_| Refusal::Meant)?;
+            if self.sudo && !other.sudo {
+                return Err(Refusal::Meant);
+            }
+            grant.narrow(&other);
+        }
         Ok(grant)
+    }
+
+    fn of_meant(&self, meant: &Meant, acl: &Acl) -> Result<Grant, Denial> {
+        let (path, operation, params) = (&meant.path, self.operation, self.params);
+        match meant.caseless {
+            None => acl.check(path, operation, params),
+            Some(before) => acl.check_caseless(path, before, operation, params),
+        }
     }
 }
 

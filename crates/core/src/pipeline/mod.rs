@@ -27,7 +27,7 @@ use crate::identity::IdentityStore;
 use crate::lifecycle::{Core, State, Unsealed};
 use crate::lockout;
 use crate::mounts::{Mount, MountRecord, Target};
-use crate::ports::engine::{Access, Call, Dispatch, Found};
+use crate::ports::engine::{Access, Call, Dispatch, Found, Meant};
 use crate::reply::Reply;
 use crate::request::{Op, Request};
 use crate::sys::{self, Doors, System};
@@ -129,9 +129,9 @@ pub(crate) async fn serve(
             let place = mount.as_deref().zip(engine.as_deref());
             let meant = place.and_then(|(mount, engine)| {
                 let meant = engine.meant(below)?;
-                Some(format!("{}{meant}", mount.record.path))
+                Some(meant.below(&mount.record.path))
             });
-            let meant = meant.as_deref();
+            let meant = meant.as_ref();
             let verdict = match wrapping::check(vault, &request, &caller).await {
                 Ok(()) => authorize::check(vault, &request, &caller, &found, creates, meant).await,
                 Err(error) => Err(error),
@@ -320,22 +320,35 @@ pub(crate) fn engine(core: &Arc<Core>, vault: &Arc<Unsealed>, mount: &Mount) -> 
     }
 }
 
-/// What the route of a path demands; `None` where nothing serves it.
-pub(crate) fn demand(
-    core: &Arc<Core>,
-    vault: &Arc<Unsealed>,
-    op: Op,
-    path: &str,
-) -> Option<Access> {
+/// What is demanded for a path.
+#[derive(Default)]
+pub(crate) struct Demand {
+    /// By its route; `None` where nothing serves it.
+    pub access: Option<Access>,
+    /// The right to this path too.
+    pub meant: Option<Meant>,
+}
+
+/// What is demanded for a path.
+pub(crate) fn demand(core: &Arc<Core>, vault: &Arc<Unsealed>, op: Op, path: &str) -> Demand {
     if let Some(below) = path.strip_prefix("sys/")
         && let Ok(door) = Doors(core.clone()).find(op, below)
     {
-        return Some(door.access);
+        return Demand {
+            access: Some(door.access),
+            meant: None,
+        };
     }
-    let (mount, below) = vault.mounts.route(path)?;
+    let Some((mount, below)) = vault.mounts.route(path) else {
+        return Demand::default();
+    };
     let engine = engine(core, vault, &mount);
-    let found = engine.find(op, below).ok()?;
-    Some(found.access)
+    Demand {
+        access: engine.find(op, below).ok().map(|found| found.access),
+        meant: engine
+            .meant(below)
+            .map(|meant| meant.below(&mount.record.path)),
+    }
 }
 
 /// What a path is for.

@@ -13,7 +13,7 @@ use super::{
     capability::{Capabilities, Capability, Operation},
     keys_filter::KeysFilter,
     params::ParamSource,
-    rule::{Pattern, Permissions, Rule},
+    rule::{Pattern, Permissions, Rule, lower},
     template::{Subject, Template},
     wildcards::Wildcards,
 };
@@ -30,6 +30,8 @@ pub struct Acl {
     policies: Vec<String>,
     expires: Option<Time>,
     templated: bool,
+    /// Some rule has a capital in its path.
+    capitals: bool,
 }
 
 /// All rules for one path, as one.
@@ -112,6 +114,28 @@ impl Acl {
                 }
             }
         }
+        Self {
+            root: policies.iter().any(|policy| policy.name == "root"),
+            policies: policies.iter().map(|policy| policy.name.clone()).collect(),
+            expires,
+            templated,
+            ..Self::of(exact, wildcards)
+        }
+    }
+
+    /// From rules alone.
+    pub(super) fn of_rules(rules: HashMap<Pattern, Ruling>) -> Self {
+        let (mut exact, mut wildcards) = (HashMap::new(), HashMap::new());
+        for (pattern, ruling) in rules {
+            match pattern {
+                Pattern::Exact(path) => exact.insert(path, ruling),
+                pattern => wildcards.insert(pattern, ruling),
+            };
+        }
+        Self::of(exact, wildcards)
+    }
+
+    fn of(exact: HashMap<String, Ruling>, wildcards: HashMap<Pattern, Ruling>) -> Self {
         let grants = |ruling: &Ruling| {
             let capabilities = ruling.permissions.capabilities;
             !capabilities.is_empty() && !capabilities.contains(Capability::Deny)
@@ -124,14 +148,17 @@ impl Acl {
             .iter()
             .filter(|(_, ruling)| grants(ruling))
             .map(|(pattern, _): (&Pattern, _)| pattern.stem());
+        let capitals = exact.keys().any(|path| has_capitals(path))
+            || wildcards.keys().any(|pattern| has_capitals(pattern.path()));
         Self {
-            root: policies.iter().any(|policy| policy.name == "root"),
+            root: false,
             stems: exact_stems.chain(wildcard_stems).collect(),
             exact,
             wildcards: Wildcards::new(wildcards),
-            policies: policies.iter().map(|policy| policy.name.clone()).collect(),
-            expires,
-            templated,
+            policies: Vec::new(),
+            expires: None,
+            templated: false,
+            capitals,
         }
     }
 
@@ -143,6 +170,12 @@ impl Acl {
     /// Everything is permitted.
     pub fn is_root(&self) -> bool {
         self.root
+    }
+
+    /// Some rule has a capital in its path, so that [`Acl::check_caseless`] may say something else
+    /// than [`Acl::check`] of a path in lower case.
+    pub fn has_capitals(&self) -> bool {
+        self.capitals
     }
 
     /// When the next of its rules ends: from then on another set has to be made.
@@ -232,6 +265,14 @@ impl Acl {
             })
     }
 
+    /// All rules, in no order.
+    pub(super) fn rules(&self) -> impl Iterator<Item = (Pattern, &Ruling)> {
+        let exact = self.exact.iter();
+        let exact = exact.map(|(path, ruling)| (Pattern::Exact(path.clone()), ruling));
+        let wildcards = self.wildcards.rules();
+        exact.chain(wildcards.map(|(pattern, ruling)| (pattern.clone(), ruling)))
+    }
+
     /// The rule that decides.
     pub(super) fn ruling(&self, path: &str, operation: Operation) -> Option<(Place<'_>, &Ruling)> {
         let path = path.trim_start_matches('/');
@@ -283,6 +324,13 @@ pub(super) enum Place<'a> {
 }
 
 impl Grant {
+    /// Takes over what another rule demands of the answer.
+    pub(crate) fn narrow(&mut self, other: &Self) {
+        self.min_wrapping_ttl = self.min_wrapping_ttl.max(other.min_wrapping_ttl);
+        self.max_wrapping_ttl = lower(self.max_wrapping_ttl, other.max_wrapping_ttl);
+        self.pagination_limit = lower(self.pagination_limit, other.pagination_limit);
+    }
+
     /// Whether the response may be wrapped for `requested`, or be unwrapped when that is `None`.
     pub fn permits_wrapping(&self, requested: Option<Seconds>) -> bool {
         match requested {
@@ -316,7 +364,7 @@ impl Permissions {
 
 /// The spellings that a path is looked up in. LIST and SCAN ask for what is below a path, so that
 /// the slash at its end means nothing: with it first, then without.
-fn spellings(path: &str, operation: Operation) -> (Cow<'_, str>, Option<&str>) {
+pub(super) fn spellings(path: &str, operation: Operation) -> (Cow<'_, str>, Option<&str>) {
     if !operation.lists() || path.is_empty() {
         return (Cow::Borrowed(path), None);
     }
@@ -338,6 +386,10 @@ fn filled(
         true => template.fill_denial(whose),
         false => template.fill(whose, policy.templates),
     }
+}
+
+fn has_capitals(path: &str) -> bool {
+    path.chars().any(char::is_uppercase)
 }
 
 fn merge<K>(entry: Entry<'_, K, Ruling>, policy: usize, rule: &Rule) {

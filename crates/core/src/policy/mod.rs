@@ -32,6 +32,7 @@ mod acl;
 mod attributes;
 pub mod builtin;
 mod capability;
+mod caseless;
 mod explain;
 mod keys_filter;
 mod params;

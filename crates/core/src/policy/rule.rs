@@ -81,6 +81,14 @@ impl Pattern {
         (!path.contains("+*") && !deep).then_some(pattern)
     }
 
+    /// Its path, without the `*` at the end; nothing where it is to be filled in.
+    pub(super) fn path(&self) -> &str {
+        match self {
+            Self::Exact(path) | Self::Prefix(path) | Self::Segments { path, .. } => path,
+            Self::Templated(_) => "",
+        }
+    }
+
     /// As it is written in a policy.
     pub(super) fn text(&self) -> String {
         match self {
@@ -156,7 +164,7 @@ impl Permissions {
     }
 }
 
-fn lower<T: Ord>(one: Option<T>, other: Option<T>) -> Option<T> {
+pub(super) fn lower<T: Ord>(one: Option<T>, other: Option<T>) -> Option<T> {
     match (one, other) {
         (Some(one), Some(other)) => Some(one.min(other)),
         (one, other) => one.or(other),

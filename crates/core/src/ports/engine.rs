@@ -10,6 +10,7 @@
 //! policies, audits, and only then calls `run`.
 
 mod keys;
+mod meant;
 mod unknown;
 
 use std::collections::BTreeMap;
@@ -22,6 +23,7 @@ use keyfold_api::{Seconds, body::Decoded};
 use serde::de::DeserializeOwned;
 
 pub use self::keys::{ServiceKeyInfo, ServiceKeys};
+pub use self::meant::Meant;
 pub use self::unknown::Unknown;
 
 use super::auth::Grants;
@@ -228,9 +230,8 @@ pub trait Engine: Sized + Send + Sync + 'static {
     /// All of the view may have changed.
     fn invalidate_all(&self) {}
 
-    /// The path that one means which is spelt otherwise, where names are folded. Whoever asks has to
-    /// have the right to both, so that no spelling gets around a rule.
-    fn meant(&self, _path: &str) -> Option<String> {
+    /// The path that one means, where it is not read letter by letter.
+    fn meant(&self, _path: &str) -> Option<Meant> {
         None
     }
 
@@ -327,7 +328,7 @@ pub trait Dispatch: Send + Sync + 'static {
     /// See [`Engine::invalidate_all`].
     fn invalidate_all(&self);
     /// See [`Engine::meant`].
-    fn meant(&self, path: &str) -> Option<String>;
+    fn meant(&self, path: &str) -> Option<Meant>;
     /// See [`Engine::attempt`].
     fn attempt(&self, call: &Call<'_>) -> Option<String>;
     /// See [`Engine::retune`].
@@ -416,7 +417,7 @@ impl<E: Engine> Dispatch for E {
         Engine::invalidate_all(self);
     }
 
-    fn meant(&self, path: &str) -> Option<String> {
+    fn meant(&self, path: &str) -> Option<Meant> {
         Engine::meant(self, path)
     }
 

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::resultant::{Permitted, permitted};
 use super::{Row, System};
 use crate::error::Error;
-use crate::pipeline::{Question, Refusal, demand};
+use crate::pipeline::{Demand, Question, Refusal, demand};
 use crate::policies;
 use crate::policy::{Acl, Denial, Operation, ParamSource, Said};
 use crate::ports::engine::{Access, Call};
@@ -112,7 +112,7 @@ impl System {
             (self.vault.acl(&token).await?, token.policies.to_vec())
         };
         let demand = self.demand(&asked);
-        let (allowed, reason) = asked.verdict(&acl, demand);
+        let (allowed, reason) = asked.verdict(&acl, &demand);
         let (path, operation) = (asked.path.as_str(), asked.operation);
         let known = acl.policies();
         Reply::data(&Explained {
@@ -131,8 +131,8 @@ impl System {
         })
     }
 
-    /// What the route of a request demands besides its capability.
-    pub(super) fn demand(&self, asked: &Asked) -> Option<Access> {
+    /// What is demanded for a request besides its capability.
+    pub(super) fn demand(&self, asked: &Asked) -> Demand {
         let op = match asked.operation {
             Operation::Create | Operation::Update => Op::Write,
             Operation::Read => Op::Read,
@@ -179,19 +179,20 @@ impl ParamSource for Map<String, Value> {
 }
 
 impl Asked {
-    /// Whether a set of policies permits it where the route demands that.
-    pub(super) fn permitted(&self, acl: &Acl, demand: Option<Access>) -> Result<(), Refusal> {
+    /// Whether a set of policies permits it where that is demanded.
+    pub(super) fn permitted(&self, acl: &Acl, demand: &Demand) -> Result<(), Refusal> {
         let question = Question {
             path: &self.path,
             operation: self.operation,
-            sudo: demand == Some(Access::Sudo),
+            sudo: demand.access == Some(Access::Sudo),
             params: &self.parameters,
+            meant: demand.meant.as_ref(),
         };
         question.put_to(acl).map(|_| ())
     }
 
-    fn verdict(&self, acl: &Acl, demand: Option<Access>) -> (bool, &'static str) {
-        if matches!(demand, Some(Access::Open | Access::Door)) {
+    fn verdict(&self, acl: &Acl, demand: &Demand) -> (bool, &'static str) {
+        if matches!(demand.access, Some(Access::Open | Access::Door)) {
             return (true, "the path takes no token, so policies have no say");
         }
         let reason = match self.permitted(acl, demand) {
@@ -202,6 +203,7 @@ impl Asked {
             Err(Refusal::Rule(Denial::Capability)) => "the rule is without the capability",
             Err(Refusal::Rule(Denial::Parameters)) => "the rule refuses the parameters",
             Err(Refusal::Sudo) => "the path demands sudo, which the rule is without",
+            Err(Refusal::Meant) => "the rule grants it, but another refuses the path that is meant by it",
         };
         (false, reason)
     }

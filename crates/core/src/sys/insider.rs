@@ -43,6 +43,7 @@ pub(super) async fn permits(vault: &Unsealed, call: &Call<'_>) -> Result<bool, E
         },
         sudo: false,
         params: &JsonParams(call.body.bytes()),
+        meant: None,
     };
     Ok(question.put_to(&acl).is_ok())
 }

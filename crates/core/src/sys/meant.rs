@@ -2,34 +2,47 @@
 //! pipeline asks for the right to the path that they act on too, so that no spelling gets around a
 //! rule.
 
+use self::Reading::{Name, Plain};
 use crate::policies::fold;
+use crate::ports::engine::Meant;
 
-/// The rest of a path, as the handlers below a folder read it.
-type Reading = fn(&str) -> String;
+/// How the handlers below a folder read the rest of a path.
+enum Reading {
+    /// With some slashes dropped.
+    Plain(fn(&str) -> String),
+    /// As a name in lower case.
+    Name(fn(&str) -> String),
+}
 
 const FOLDERS: &[(&str, Reading)] = &[
-    ("mounts/", mount),
-    ("auth/", mount),
-    ("policies/acl/", fold),
-    ("policies/detailed/acl/", fold),
-    ("policy/", fold),
-    ("config/auditing/request-headers/", header),
-    ("config/ui/headers/", header),
-    ("leases/lookup/", prefix),
-    ("leases/revoke-prefix/", prefix),
-    ("leases/revoke-force/", prefix),
-    ("revoke-prefix/", prefix),
-    ("revoke-force/", prefix),
+    ("mounts/", Plain(mount)),
+    ("auth/", Plain(mount)),
+    ("policies/acl/", Name(fold)),
+    ("policies/detailed/acl/", Name(fold)),
+    ("policy/", Name(fold)),
+    ("config/auditing/request-headers/", Name(header)),
+    ("config/ui/headers/", Name(header)),
+    ("leases/lookup/", Plain(prefix)),
+    ("leases/revoke-prefix/", Plain(prefix)),
+    ("leases/revoke-force/", Plain(prefix)),
+    ("revoke-prefix/", Plain(prefix)),
+    ("revoke-force/", Plain(prefix)),
 ];
 
-/// The path below `sys/` that is meant, where it is not the one that was asked for.
-pub(super) fn meant(path: &str) -> Option<String> {
+/// What a path below `sys/` means, where it is not read letter by letter.
+pub(super) fn meant(path: &str) -> Option<Meant> {
     let (folder, rest, reading) = FOLDERS.iter().find_map(|(folder, reading)| {
         let rest = path.strip_prefix(folder)?;
         Some((folder, rest, reading))
     })?;
-    let meant = reading(rest);
-    (meant != rest).then(|| format!("{folder}{meant}"))
+    match reading {
+        Name(_) if rest.is_empty() => None,
+        Name(read) => Some(Meant::named(folder, &read(rest))),
+        Plain(read) => {
+            let meant = read(rest);
+            (meant != rest).then(|| Meant::plain(format!("{folder}{meant}")))
+        }
+    }
 }
 
 /// A mount, its tuning or its dek, without slashes at the end.
@@ -83,10 +96,12 @@ mod tests {
             ),
             ("revoke-force//auth/a//", "revoke-force/auth/a/"),
         ] {
-            assert_eq!(meant(asked).as_deref(), Some(plain), "{asked}");
-            assert_eq!(meant(plain), None, "{plain}");
+            let told = meant(asked).unwrap();
+            assert_eq!(told.path, plain, "{asked}");
+            // Said of the plain spelling too, where case means nothing.
+            assert_eq!(meant(plain).is_some(), told.caseless.is_some(), "{plain}");
         }
-        for path in ["mounts", "mounts/", "auth/", "seal", "leases/revoke/A//b"] {
+        for path in ["mounts", "mounts/", "auth/", "seal", "leases/revoke/A//b", "policy/"] {
             assert_eq!(meant(path), None, "{path}");
         }
     }

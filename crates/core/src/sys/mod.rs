@@ -45,7 +45,7 @@ use self::mounts::Part;
 pub(crate) use self::wrapping::not_wrapping;
 use crate::error::Error;
 use crate::lifecycle::{Core, Unsealed};
-use crate::ports::engine::{Engine, Route};
+use crate::ports::engine::{Engine, Meant, Route};
 use crate::reply::Reply;
 use crate::request::Op;
 
@@ -105,7 +105,7 @@ impl Engine for System {
         &ROUTES
     }
 
-    fn meant(&self, path: &str) -> Option<String> {
+    fn meant(&self, path: &str) -> Option<Meant> {
         meant::meant(path)
     }
 }

@@ -35,7 +35,7 @@ use std::sync::atomic::AtomicBool;
 use keyfold_core::error::{Error, UnsupportedReason};
 use keyfold_core::ports::auth::Grants;
 use keyfold_core::ports::engine::{
-    Call, Dispatch, Engine, EngineKind, Future_, MountContext, Route,
+    Call, Dispatch, Engine, EngineKind, Future_, Meant, MountContext, Route,
 };
 use keyfold_core::request::Op;
 use keyfold_core::tokens::{Token, TokenParams};
@@ -202,7 +202,7 @@ impl Engine for AppRole {
         self.store.invalidate_all();
     }
 
-    fn meant(&self, path: &str) -> Option<String> {
+    fn meant(&self, path: &str) -> Option<Meant> {
         name::meant("role/", path)
     }
 

@@ -32,7 +32,7 @@ use keyfold_core::barrier::View;
 use keyfold_core::error::Error;
 use keyfold_core::ports::auth::Grants;
 use keyfold_core::ports::engine::{
-    Call, Dispatch, Engine, EngineKind, Future_, MountContext, Route,
+    Call, Dispatch, Engine, EngineKind, Future_, Meant, MountContext, Route,
 };
 use keyfold_core::reply::Reply;
 use keyfold_core::request::Op;
@@ -133,7 +133,7 @@ impl Engine for Jwt {
         self.keys.forget();
     }
 
-    fn meant(&self, path: &str) -> Option<String> {
+    fn meant(&self, path: &str) -> Option<Meant> {
         name::meant("role/", path)
     }
 

@@ -21,7 +21,7 @@ use keyfold_core::barrier::View;
 use keyfold_core::error::Error;
 use keyfold_core::ports::auth::Grants;
 use keyfold_core::ports::engine::{
-    Call, Dispatch, Engine, EngineKind, Future_, MountContext, Route,
+    Call, Dispatch, Engine, EngineKind, Future_, Meant, MountContext, Route,
 };
 use keyfold_core::request::Op;
 use keyfold_core::tokens::{Token, TokenParams};
@@ -92,7 +92,7 @@ impl Engine for Userpass {
         ROUTES
     }
 
-    fn meant(&self, path: &str) -> Option<String> {
+    fn meant(&self, path: &str) -> Option<Meant> {
         name::meant("users/", path)
     }
 

@@ -17,7 +17,7 @@ use super::Identity;
 use super::aliases::Placed;
 use crate::error::Error;
 use crate::lifecycle::Unsealed;
-use crate::ports::engine::{Call, Engine, Route};
+use crate::ports::engine::{Call, Engine, Meant, Route};
 use crate::reply::Reply;
 use crate::request::Op;
 
@@ -229,17 +229,16 @@ impl Engine for IdentityStore {
         ROUTES
     }
 
-    fn meant(&self, path: &str) -> Option<String> {
+    fn meant(&self, path: &str) -> Option<Meant> {
         meant(path)
     }
 }
 
-/// Entities and groups are found by name without regard to case: the name in lower case is meant.
-fn meant(path: &str) -> Option<String> {
+/// Entities and groups are found by name without regard to case.
+fn meant(path: &str) -> Option<Meant> {
     ["entity/name/", "group/name/"].iter().find_map(|folder| {
-        let name = path.strip_prefix(folder)?;
-        let folded = name.to_lowercase();
-        (folded != name).then(|| format!("{folder}{folded}"))
+        let name = path.strip_prefix(folder).filter(|name| !name.is_empty())?;
+        Some(Meant::named(folder, &name.to_lowercase()))
     })
 }
 

@@ -19,6 +19,7 @@ use super::explain::{Asked, Wanted};
 use super::{Row, System};
 use crate::error::Error;
 use crate::lifecycle::Unsealed;
+use crate::pipeline::Demand;
 use crate::policy::Acl;
 use crate::ports::engine::{Access, Call};
 use crate::reply::Reply;
@@ -103,7 +104,7 @@ struct Holder {
 struct Search<'a> {
     vault: &'a Unsealed,
     asked: &'a Asked,
-    demand: Option<Access>,
+    demand: Demand,
     /// Records that may still be looked at.
     left: usize,
     found: Reaching,
@@ -124,7 +125,7 @@ impl System {
                 limit => limit.min(LOOKED_AT),
             },
             found: Reaching {
-                anybody: matches!(demand, Some(Access::Open | Access::Door)),
+                anybody: matches!(demand.access, Some(Access::Open | Access::Door)),
                 ..Reaching::default()
             },
         };
@@ -166,7 +167,7 @@ impl Search<'_> {
     }
 
     fn permits(&self, acl: &Acl) -> bool {
-        self.asked.permitted(acl, self.demand).is_ok()
+        self.asked.permitted(acl, &self.demand).is_ok()
     }
 
     /// Whether policies that somebody has together permit it.
