@@ -40,6 +40,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             api_addr: String::new(),
             version: "0",
             cluster_name: None,
+            raw_storage: false,
             lockout: LockoutRules::default(),
         },
     })

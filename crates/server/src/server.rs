@@ -191,6 +191,7 @@ async fn open(config: &mut Config, bound: &[Bound]) -> Result<Arc<Core>, StartEr
             api_addr,
             version: API_VERSION,
             cluster_name: config.cluster_name.clone(),
+            raw_storage: config.raw_storage,
         },
     });
     Ok(core.await?)

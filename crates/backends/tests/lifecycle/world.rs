@@ -323,6 +323,7 @@ async fn open(
         api_addr: "http://127.0.0.1:8200".to_owned(),
         version: "2.6.2",
         cluster_name: None,
+        raw_storage: true,
         lockout: LockoutRules::default(),
     };
     let config = CoreConfig {

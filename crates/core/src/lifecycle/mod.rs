@@ -90,6 +90,8 @@ pub struct Settings {
     pub version: &'static str,
     /// A name for the cluster; one is made up at init where absent.
     pub cluster_name: Option<String>,
+    /// Whether `sys/raw` shows the store's records.
+    pub raw_storage: bool,
 }
 
 /// The vault, in whatever state it is.

@@ -187,7 +187,7 @@ impl Mounts {
 
 /// Clears what removed mounts left when a crash came before: the records that no dek opens.
 pub async fn clear_noise(storage: &dyn Storage) -> Result<(), Error> {
-    for name in storage.list("logical/", "", 0).await?.names {
+    for name in storage.list(super::LOGICAL, "", 0).await?.names {
         let uuid = name.trim_end_matches('/');
         let deks = storage.list(&format!("{DEKS}{uuid}/"), "", 1).await?;
         if deks.names.is_empty() {

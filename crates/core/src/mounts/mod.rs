@@ -32,6 +32,8 @@ use crate::ports::storage::Batch;
 use crate::tokens::Limits;
 
 const FOLDER: &str = "mount/";
+/// Below this, one folder of records for each mount.
+pub(crate) const LOGICAL: &str = "logical/";
 
 /// What can be mounted.
 #[derive(Clone, Copy)]
@@ -197,7 +199,7 @@ async fn records(view: &View, now: Time) -> Result<Vec<MountRecord>, Error> {
 
 /// Where the records of a mount lie.
 fn prefix(uuid: &str) -> String {
-    format!("logical/{uuid}/")
+    format!("{LOGICAL}{uuid}/")
 }
 
 fn target(

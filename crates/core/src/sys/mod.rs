@@ -24,6 +24,7 @@ mod plugins;
 mod policies;
 mod process;
 mod quotas;
+mod raw;
 mod rehearsal;
 mod rekey;
 mod remount;
@@ -89,6 +90,7 @@ impl Engine for System {
                 metrics::rows(),
                 openapi::rows(),
                 cluster::rows(),
+                raw::rows(),
                 rehearsal::rows(),
                 generate_root::rows(),
                 rekey::rows(),

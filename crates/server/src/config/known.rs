@@ -40,7 +40,6 @@ pub const TOP: &[&str] = &[
     "plugin_file_permissions",
     "plugin_file_uid",
     "plugin_tmpdir",
-    "raw_storage_endpoint",
     "reporting",
     "service_registration",
     "telemetry",

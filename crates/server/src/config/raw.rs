@@ -33,6 +33,8 @@ pub struct Raw {
     pub audit_lax: Option<Placed<bool>>,
     /// `allow_audit_log_prefixing`.
     pub audit_prefix: Option<Placed<bool>>,
+    /// `raw_storage_endpoint`.
+    pub raw_storage: Option<Placed<bool>>,
     /// `default_lease_ttl`.
     pub default_lease_ttl: Option<Placed<Duration>>,
     /// `max_lease_ttl`.
@@ -154,6 +156,7 @@ impl Raw {
             audit_file_dir: section.text("audit_file_dir")?,
             audit_lax: section.flag("unsafe_allow_api_audit_creation")?,
             audit_prefix: section.flag("allow_audit_log_prefixing")?,
+            raw_storage: section.flag("raw_storage_endpoint")?,
             default_lease_ttl: section.duration("default_lease_ttl")?,
             max_lease_ttl: section.duration("max_lease_ttl")?,
             ..Self::default()
@@ -252,6 +255,12 @@ impl Raw {
             "allow_audit_log_prefixing",
             &mut self.audit_prefix,
             later.audit_prefix,
+            warnings,
+        );
+        replace(
+            "raw_storage_endpoint",
+            &mut self.raw_storage,
+            later.raw_storage,
             warnings,
         );
         let ttl = "default_lease_ttl";

@@ -38,6 +38,8 @@ pub struct Config {
     pub initialize: Vec<Stanza>,
     /// How clients reach it; taken from the first TCP listener where it is none.
     pub api_addr: Option<String>,
+    /// Whether `sys/raw` shows the store's records.
+    pub raw_storage: bool,
     /// What it calls itself; made up at initialisation where it is none.
     pub cluster_name: Option<String>,
     /// Time to live of leases and tokens that ask for none.
@@ -132,6 +134,7 @@ impl Config {
             require: None,
             initialize: Vec::new(),
             api_addr: None,
+            raw_storage: false,
             cluster_name: None,
             default_lease_ttl: LEASE_TTL,
             max_lease_ttl: LEASE_TTL,
@@ -194,6 +197,7 @@ impl Config {
             require: seal::require(raw.seals.require)?,
             initialize: raw.initialize,
             api_addr: raw.api_addr.map(|address| address.value),
+            raw_storage: raw.raw_storage.is_some_and(|flag| flag.value),
             cluster_name: raw.cluster_name.map(|name| name.value),
             default_lease_ttl,
             max_lease_ttl,

@@ -103,6 +103,7 @@ impl Sandbox {
                 api_addr: String::new(),
                 version: env!("CARGO_PKG_VERSION"),
                 cluster_name: None,
+                raw_storage: false,
             },
         });
         Ok(Self {
