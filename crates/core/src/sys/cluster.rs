@@ -32,12 +32,6 @@ pub(super) fn rows() -> Vec<Row> {
         ),
         Row::new(
             Op::Read,
-            "internal/ui/namespaces",
-            "The namespaces, of which there are none.",
-            |s, _| Box::pin(s.ui_namespaces()),
-        ),
-        Row::new(
-            Op::Read,
             "seal-backend-status",
             "Whether the seals work.",
             |s, _| Box::pin(s.seal_backend_status()),
@@ -104,13 +98,6 @@ impl System {
         Err(Error::bad(
             "this is the only node: there is none that could take over",
         ))
-    }
-
-    /// The root namespace is not told.
-    async fn ui_namespaces(&self) -> Result<Reply, Error> {
-        #[derive(Serialize)]
-        struct Nothing {}
-        Reply::data(&Nothing {})
     }
 
     async fn experiments(&self) -> Result<Reply, Error> {

@@ -18,6 +18,7 @@ mod machine;
 mod meant;
 mod metrics;
 mod mounts;
+mod namespaces;
 mod openapi;
 mod passwords;
 mod plugins;
@@ -90,6 +91,7 @@ impl Engine for System {
                 metrics::rows(),
                 openapi::rows(),
                 cluster::rows(),
+                namespaces::rows(),
                 raw::rows(),
                 rehearsal::rows(),
                 generate_root::rows(),
