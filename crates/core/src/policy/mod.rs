@@ -37,6 +37,7 @@ mod explain;
 mod keys_filter;
 mod params;
 mod parse;
+mod reach;
 mod remarks;
 mod rule;
 mod template;
@@ -55,6 +56,7 @@ pub use explain::{Origin, Said};
 pub use keys_filter::{KeysFilter, shows};
 pub(crate) use params::glob;
 pub use params::{JsonParams, NoParams, ParamSource, Params, Table};
+pub use reach::Reach;
 pub use rule::Permissions;
 pub use template::{OfAlias, OfGroup, Selector, Subject};
 

@@ -1,6 +1,7 @@
 //! `sys/policies/acl`, and its elder `sys/policy`.
 
 mod shown;
+mod unserved;
 mod write;
 
 use self::shown::{Shown, Text};

@@ -11,6 +11,7 @@ use super::System;
 use crate::clock::Time;
 use crate::error::Error;
 use crate::policies::{Change, End};
+use crate::policy::Policy;
 use crate::ports::engine::Call;
 use crate::reply::{Json, Reply};
 
@@ -66,6 +67,7 @@ impl System {
         }
         let change = settings.change(Some(plain(text)))?;
         warnings.extend(self.vault.policies.write(&name, &change).await?);
+        warnings.extend(self.remarks(&name, &change)?);
         Ok(Reply {
             warnings,
             ..Reply::none()
@@ -79,12 +81,24 @@ impl System {
             return Err(no_text());
         }
         let change = settings.change(patched.policy.map(plain))?;
-        let warnings = self.vault.policies.patch(&name, &change).await?;
+        let mut warnings = self.vault.policies.patch(&name, &change).await?;
+        warnings.extend(self.remarks(&name, &change)?);
         Ok(Reply {
             warnings,
             // Answered by an envelope with nothing in it, where a write is answered by nothing.
             ..Reply::raw(Json::raw(b"null".to_vec()))
         })
+    }
+
+    /// Remarks on a new text that take knowing what is mounted.
+    fn remarks(&self, name: &str, change: &Change) -> Result<Vec<String>, Error> {
+        let Some(text) = &change.text else {
+            return Ok(Vec::new());
+        };
+        // It was read before it was written.
+        let parsed = Policy::parse(name, text);
+        let (policy, _) = parsed.map_err(|_| Error::Bug("a stored policy does not parse"))?;
+        Ok(self.unserved(&policy))
     }
 }
 
