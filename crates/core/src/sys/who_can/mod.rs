@@ -115,6 +115,7 @@ impl System {
         let (wanted, page) = call.decode_both::<Wanted, Page>()?;
         let asked = wanted.asked()?;
         let demand = self.demand(&asked);
+        let anybody = matches!(demand.access, Some(Access::Open | Access::Door));
         let limit = page.limit.and_then(|limit| usize::try_from(limit).ok());
         let mut search = Search {
             vault: &self.vault,
@@ -125,7 +126,7 @@ impl System {
                 limit => limit.min(LOOKED_AT),
             },
             found: Reaching {
-                anybody: matches!(demand.access, Some(Access::Open | Access::Door)),
+                anybody,
                 ..Reaching::default()
             },
         };
