@@ -389,7 +389,8 @@ fn filled(
 }
 
 fn has_capitals(path: &str) -> bool {
-    path.chars().any(|letter| !letter.to_lowercase().eq([letter]))
+    path.chars()
+        .any(|letter| !letter.to_lowercase().eq([letter]))
 }
 
 fn merge<K>(entry: Entry<'_, K, Ruling>, policy: usize, rule: &Rule) {

@@ -129,10 +129,7 @@ mod tests {
         // The later first wildcard is the more specific rule, as without capitals.
         assert!(ask(&acl, &path("ann")).is_ok());
         // What stands before the name is read letter by letter.
-        assert_eq!(
-            ask(&acl, "Identity/entity/name/ben"),
-            Err(Denial::Deny)
-        );
+        assert_eq!(ask(&acl, "Identity/entity/name/ben"), Err(Denial::Deny));
         assert_eq!(ask(&acl, "IDENTITY/entity/name/ben"), Err(Denial::NoRule));
     }
 

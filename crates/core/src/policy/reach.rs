@@ -66,7 +66,10 @@ fn overlap(mut rule: &[&str], open: bool, mut route: &[&str]) -> bool {
             return have.is_empty() && rule_rest.is_empty();
         };
         if is_rest(want) {
-            let some = |taken| rule.get(taken..).map(|left| overlap(left, open, route_rest));
+            let some = |taken| {
+                rule.get(taken..)
+                    .map(|left| overlap(left, open, route_rest))
+            };
             return open
                 || route_rest.is_empty()
                 || (1..=rule.len()).any(|taken| some(taken) == Some(true));
@@ -163,7 +166,11 @@ mod tests {
             ("*", ""),
             ("a/{{identity.entity.id}}/c", "a"),
         ] {
-            assert_eq!(policy(path).reaches().next().unwrap().stem(), stem, "{path}");
+            assert_eq!(
+                policy(path).reaches().next().unwrap().stem(),
+                stem,
+                "{path}"
+            );
         }
     }
 }

@@ -203,7 +203,9 @@ impl Asked {
             Err(Refusal::Rule(Denial::Capability)) => "the rule is without the capability",
             Err(Refusal::Rule(Denial::Parameters)) => "the rule refuses the parameters",
             Err(Refusal::Sudo) => "the path demands sudo, which the rule is without",
-            Err(Refusal::Meant) => "the rule grants it, but another refuses the path that is meant by it",
+            Err(Refusal::Meant) => {
+                "the rule grants it, but another refuses the path that is meant by it"
+            }
         };
         (false, reason)
     }

@@ -101,7 +101,14 @@ mod tests {
             // Said of the plain spelling too, where case means nothing.
             assert_eq!(meant(plain).is_some(), told.caseless.is_some(), "{plain}");
         }
-        for path in ["mounts", "mounts/", "auth/", "seal", "leases/revoke/A//b", "policy/"] {
+        for path in [
+            "mounts",
+            "mounts/",
+            "auth/",
+            "seal",
+            "leases/revoke/A//b",
+            "policy/",
+        ] {
             assert_eq!(meant(path), None, "{path}");
         }
     }

@@ -165,7 +165,9 @@ impl System {
                 "records are not compressed here",
             ));
         }
-        let value = written.value.ok_or_else(|| Error::field("value", "missing"))?;
+        let value = written
+            .value
+            .ok_or_else(|| Error::field("value", "missing"))?;
         let value = match Encoding::parse(written.encoding)? {
             Encoding::Text => Secret::new(value.expose().as_bytes().to_vec()),
             Encoding::Base64 => {
@@ -237,7 +239,10 @@ impl Encoding {
         match word.as_deref() {
             None | Some("") => Ok(Self::Text),
             Some("base64") => Ok(Self::Base64),
-            Some(_) => Err(Error::field("encoding", "has to be base64 where it is given")),
+            Some(_) => Err(Error::field(
+                "encoding",
+                "has to be base64 where it is given",
+            )),
         }
     }
 }

@@ -119,7 +119,9 @@ impl User {
         let mut batch = Batch::new().put(key.clone(), json(self)?);
         let left = read.and_then(|(old, _)| old.place(name));
         let place = self.place(name);
-        batch.deletes.extend(left.filter(|left| place.as_ref() != Some(left)));
+        batch
+            .deletes
+            .extend(left.filter(|left| place.as_ref() != Some(left)));
         if let Some(place) = place {
             batch = batch.put(place, Vec::new());
         }

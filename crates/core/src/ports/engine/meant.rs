@@ -49,6 +49,9 @@ mod tests {
         assert_eq!(meant.path, "auth/a/b/users/ann/password");
         assert_eq!(meant.caseless, Some(4));
         let plain = Meant::plain("mounts/kv".to_owned()).below("sys/");
-        assert_eq!((plain.path.as_str(), plain.caseless), ("sys/mounts/kv", None));
+        assert_eq!(
+            (plain.path.as_str(), plain.caseless),
+            ("sys/mounts/kv", None)
+        );
     }
 }

@@ -62,7 +62,10 @@ fn nothing_like_it(path: &str, mount: &str, patterns: &[&'static str]) -> String
     let Some(below) = path.strip_prefix(mount) else {
         return plain;
     };
-    let mut folders: Vec<&str> = patterns.iter().filter_map(|p| p.split('/').next()).collect();
+    let mut folders: Vec<&str> = patterns
+        .iter()
+        .filter_map(|p| p.split('/').next())
+        .collect();
     folders.sort_unstable();
     folders.dedup();
     folders.retain(|folder| !folder.starts_with('{'));
@@ -155,7 +158,10 @@ mod tests {
             ("kv/confg", ": is \"kv/config\" meant?"),
         ] {
             let told = nothing_like_it(stem, "kv/", &kv);
-            assert_eq!(told, format!("no request has such a path below \"kv/\"{remark}"));
+            assert_eq!(
+                told,
+                format!("no request has such a path below \"kv/\"{remark}")
+            );
         }
         let few = ["keys/{name}", "keys/{name}/rotate", "random"];
         let told = nothing_like_it("transit/foo", "transit/", &few);
