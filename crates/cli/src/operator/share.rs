@@ -33,11 +33,9 @@ pub(crate) fn run(session: &Session, args: ShareArgs) -> Result<(), CliError> {
     let What::Check { share } = args.what;
     let share = parse(prompt::secret(share, "share")?.expose())?;
     let terms: Value = session.call(&Request::read("sys/share-check"))?.json()?;
-    let mut checks = json!({"check": check(&share, &terms)?});
     // A rekey whose answer may not have reached anybody has made a second set, with a salt of its own.
-    if let Some(next) = terms.get("next") {
-        checks["check_next"] = check(&share, next)?.into();
-    }
+    let next = terms.get("next").map(|next| check(&share, next));
+    let checks = json!({"check": check(&share, &terms)?, "check_next": next.transpose()?});
     let answer: Value = session.call(&Request::write("sys/share-check", &checks)?)?.json()?;
     session.output.result(&answer, || {
         let of = |name: &str| answer.get(name).map(text_of).unwrap_or_default();
