@@ -28,6 +28,11 @@ pub enum FailureBody {
 
 /// What a caller is told when it is not the caller's fault. The log says more.
 const OURS: &str = "internal error";
+/// The same when it is the store's.
+const STORAGE: &str = "storage failed: the server's log says why";
+/// The same when it is not known what became of a change.
+const STORAGE_UNKNOWN: &str =
+    "storage failed, and it is not known whether the change was kept: the server's log says why";
 /// What is said of a name or a value that the store has no room for.
 const TOO_LONG: &str = "a name, or what is to be kept under it, is too long to be stored";
 
@@ -82,9 +87,14 @@ impl Failure {
                 Self::text(StatusCode::INTERNAL_SERVER_ERROR, text)
             }
             Error::Storage(StorageError::TooLong(_)) => Self::bad(TOO_LONG),
-            Error::Storage(_) | Error::Bug(_) => {
-                Self::text(StatusCode::INTERNAL_SERVER_ERROR, OURS)
+            Error::Storage(StorageError::Failed(_)) => {
+                Self::text(StatusCode::INTERNAL_SERVER_ERROR, STORAGE)
             }
+            Error::Storage(StorageError::Unknown(_)) => {
+                Self::text(StatusCode::INTERNAL_SERVER_ERROR, STORAGE_UNKNOWN)
+            }
+            Error::Storage(StorageError::Conflict(_) | StorageError::Invalid(_))
+            | Error::Bug(_) => Self::text(StatusCode::INTERNAL_SERVER_ERROR, OURS),
         }
     }
 }
@@ -183,8 +193,15 @@ mod tests {
 
     #[test]
     fn our_own_failures_say_nothing_of_the_inside() {
-        let storage = Error::Storage(StorageError::Failed("/var/lib/secret-place".into()));
-        assert_eq!(status_and_text(storage), (500, "internal error".to_owned()));
+        let place = || "/var/lib/secret-place".to_owned();
+        for (error, text) in [
+            (StorageError::Failed(place()), STORAGE),
+            (StorageError::Unknown(place()), STORAGE_UNKNOWN),
+            (StorageError::Invalid(place()), OURS),
+        ] {
+            let shown = status_and_text(Error::Storage(error));
+            assert_eq!(shown, (500, text.to_owned()));
+        }
         assert_eq!(
             status_and_text(Error::Bug("inside")),
             (500, "internal error".to_owned())
