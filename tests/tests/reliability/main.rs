@@ -276,7 +276,7 @@ fn look(site: &mut Site<'_>, act: &Act) -> Result<State, String> {
 fn told_why(told: &Result<(), Refusal>) -> Result<(), String> {
     match told {
         Ok(()) | Err(Refusal::Unfinished) => Ok(()),
-        Err(Refusal::Answered(500.., text)) if text.contains("storage failed") => Ok(()),
+        Err(Refusal::Answered(500.., text)) if text.contains("storage failed") || text.contains("internal error") => Ok(()),
         Err(refusal) => Err(format!("that is no word on the disk: {refusal}")),
     }
 }
