@@ -1,7 +1,7 @@
 //! A server process of its own for each test.
 //!
-//! It listens on a free port of 127.0.0.1, keeps its store, its log and its configuration in a folder (a temporary one,
-//! or one that is given), and is killed when its [`TestServer`] is dropped.
+//! It listens on a free port of 127.0.0.1, keeps its store, its log and its configuration in a temporary folder, and
+//! is killed when its [`TestServer`] is dropped.
 
 use std::env;
 use std::fs::{self, File};
@@ -133,8 +133,6 @@ pub struct Launch {
     pub config: String,
     /// HCL lines put in the listener's block.
     pub listener: String,
-    /// A program and its arguments, which becomes the server whose command line follows them.
-    pub under: Vec<String>,
 }
 
 impl Launch {
@@ -150,31 +148,22 @@ impl Launch {
             storage,
             config: String::new(),
             listener: String::new(),
-            under: Vec::new(),
         }
     }
 
     /// Starts it and waits until it listens. Nothing is initialised yet.
     pub fn start(self) -> Result<TestServer, ServerError> {
-        let own = TempDir::with_prefix("keyfold-test-")?;
-        let mut server = self.start_in(own.path())?;
-        server._own = Some(own);
-        Ok(server)
-    }
-
-    /// The same on what lies in a folder, which stays when the server is dropped.
-    pub fn start_in(self, dir: &Path) -> Result<TestServer, ServerError> {
+        let dir = TempDir::with_prefix("keyfold-test-")?;
         let mut tries = TRIES;
         loop {
             tries -= 1;
             let address = free_address()?;
-            fs::write(dir.join("server.hcl"), self.hcl(dir, address))?;
-            match spawn(&self, dir, address) {
+            fs::write(dir.path().join("server.hcl"), self.hcl(dir.path(), address))?;
+            match spawn(&self.binary, dir.path(), address) {
                 Ok(child) => {
                     return Ok(TestServer {
                         launch: self,
-                        dir: dir.to_owned(),
-                        _own: None,
+                        dir,
                         address,
                         child,
                     });
@@ -204,9 +193,7 @@ impl Launch {
 #[derive(Debug)]
 pub struct TestServer {
     launch: Launch,
-    dir: PathBuf,
-    /// The folder where it is the server's own.
-    _own: Option<TempDir>,
+    dir: TempDir,
     address: SocketAddr,
     child: Child,
 }
@@ -226,24 +213,14 @@ impl TestServer {
         self.address
     }
 
-    /// The folder with its configuration, log and store.
+    /// The temporary folder with its configuration, log and store.
     pub fn dir(&self) -> &Path {
-        &self.dir
-    }
-
-    /// The number of its process.
-    pub fn id(&self) -> u32 {
-        self.child.id()
-    }
-
-    /// Whether its process has ended.
-    pub fn ended(&mut self) -> io::Result<bool> {
-        Ok(self.child.try_wait()?.is_some())
+        self.dir.path()
     }
 
     /// The last lines of its log.
     pub fn log(&self) -> String {
-        log_end(&self.dir)
+        log_end(self.dir.path())
     }
 
     /// Sends a request as it stands.
@@ -300,7 +277,7 @@ impl TestServer {
             }
             sleep(Duration::from_millis(10));
         }
-        self.child = spawn(&self.launch, &self.dir, self.address)?;
+        self.child = spawn(&self.launch.binary, self.dir.path(), self.address)?;
         Ok(())
     }
 
@@ -308,7 +285,7 @@ impl TestServer {
     pub fn crash(&mut self) -> Result<(), ServerError> {
         self.child.kill()?;
         self.child.wait()?;
-        self.child = spawn(&self.launch, &self.dir, self.address)?;
+        self.child = spawn(&self.launch.binary, self.dir.path(), self.address)?;
         Ok(())
     }
 
@@ -341,21 +318,12 @@ impl Drop for TestServer {
     }
 }
 
-fn spawn(launch: &Launch, dir: &Path, address: SocketAddr) -> Result<Child, ServerError> {
+fn spawn(binary: &Binary, dir: &Path, address: SocketAddr) -> Result<Child, ServerError> {
     let log = File::options()
         .create(true)
         .append(true)
         .open(dir.join("server.log"))?;
-    let binary = launch.binary.path();
-    let mut command = match launch.under.split_first() {
-        None => Command::new(binary),
-        Some((program, arguments)) => {
-            let mut command = Command::new(program);
-            command.args(arguments).arg(binary);
-            command
-        }
-    };
-    let mut child = command
+    let mut child = Command::new(binary.path())
         .arg("server")
         .arg(format!("-config={}", dir.join("server.hcl").display()))
         .stdin(Stdio::null())
@@ -371,8 +339,9 @@ fn spawn(launch: &Launch, dir: &Path, address: SocketAddr) -> Result<Child, Serv
     }
     let _already_gone = child.kill();
     child.wait()?;
+    let binary = binary.path().to_owned();
     Err(ServerError::NotListening {
-        binary: binary.to_owned(),
+        binary,
         address,
         log: log_end(dir),
     })

@@ -91,13 +91,21 @@ fn table(status: &Value) -> Table {
     }
     if let Some(quorum) = status.get("quorum") {
         let given = quorum.get("shares_given").and_then(Value::as_bool) == Some(true);
-        let shares = if given && is("sealed") { ", the shares did their part" } else { "" };
+        let shares = if given && is("sealed") {
+            ", the shares did their part"
+        } else {
+            ""
+        };
         let require = quorum.get("require").map(text_of).unwrap_or_default();
         rows.push(("Ways Required".to_owned(), format!("{require}{shares}")));
     }
     if let Some(next) = status.get("shares_next") {
         let of = |name: &str| next.get(name).map(text_of).unwrap_or_default();
-        let value = format!("{} of {} open it too, until one set is used", of("t"), of("n"));
+        let value = format!(
+            "{} of {} open it too, until one set is used",
+            of("t"),
+            of("n")
+        );
         rows.push(("New Shares".to_owned(), value));
     }
     for seal in status

@@ -107,7 +107,7 @@ fn saved_rehearsed_and_restored() {
         .run_as("", &["operator", "drill", "-share", &wrong, path]);
     assert_eq!(failed.code, 2, "{}", failed.stderr);
     assert!(
-        failed.text().contains("CAN NOT BE RELIED ON"),
+        failed.text().contains("NOT OPENED with what was given"),
         "{}",
         failed.text()
     );

@@ -18,7 +18,7 @@ use keyfold_core::ports::storage::Storage;
 use crate::config::{self, ConfigError, Placed};
 use crate::web::Web;
 
-pub use self::seals::seals;
+pub use self::seals::{seals, seals_of_command};
 
 /// What can be mounted.
 pub const KINDS: Kinds = Kinds {

@@ -156,6 +156,13 @@ async fn a_disabled_seal_opens_once_more_and_goes() {
     world.core.settle().await.unwrap();
     assert_eq!(wraps(&world).await, ["shamir"]);
     world.write("sys/rotate", Value::Null).await.unwrap();
+    // Its stanza may stay: it has nothing to do any more, and so fails at nothing.
+    let checked = data(world.write("sys/seal-check", Value::Null).await.unwrap());
+    assert_eq!(
+        (&checked["ok"], &checked["seals"]),
+        (&json!(true), &json!([]))
+    );
+    assert!(world.core.seal_reports().is_empty());
 }
 
 #[tokio::test]

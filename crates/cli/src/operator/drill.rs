@@ -88,9 +88,15 @@ fn table(report: &Report) -> String {
         let heads = ["Key", "Went", "Remark"];
         text.push_str(&format!("\n{}", Table::new(&heads, keys)));
     }
-    let verdict = match report.ok {
-        true => "The snapshot can be restored",
-        false => "THE SNAPSHOT CAN NOT BE RELIED ON",
+    // What did not open it may be a wrong share, or a seal that is away: that tells nothing of the file.
+    let opened = report
+        .steps
+        .iter()
+        .all(|step| step.ok || step.step != "opened");
+    let verdict = match (report.ok, opened) {
+        (true, _) => "The snapshot can be restored",
+        (false, true) => "THE SNAPSHOT CAN NOT BE RELIED ON",
+        (false, false) => "The snapshot was NOT OPENED with what was given",
     };
     let created = &report.summary.header.created;
     text.push_str(&format!("\n{verdict}: it is of {created}\n"));

@@ -36,11 +36,15 @@ pub(crate) fn run(session: &Session, args: ShareArgs) -> Result<(), CliError> {
     // A rekey whose answer may not have reached anybody has made a second set, with a salt of its own.
     let next = terms.get("next").map(|next| check(&share, next));
     let checks = json!({"check": check(&share, &terms)?, "check_next": next.transpose()?});
-    let answer: Value = session.call(&Request::write("sys/share-check", &checks)?)?.json()?;
+    let answer: Value = session
+        .call(&Request::write("sys/share-check", &checks)?)?
+        .json()?;
     session.output.result(&answer, || {
         let of = |name: &str| answer.get(name).map(text_of).unwrap_or_default();
         let set = match answer.get("next").and_then(Value::as_bool) {
-            Some(true) => " of the new shares: they and the old ones open the server, until one set is used",
+            Some(true) => {
+                " of the new shares: they and the old ones open the server, until one set is used"
+            }
             _ => "",
         };
         format!(

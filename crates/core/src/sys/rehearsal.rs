@@ -81,7 +81,9 @@ impl Doors {
             ));
         };
         let next = asked.check_next.map(|check| check.to_ascii_lowercase());
-        let known = self.0.check_share(&check.to_ascii_lowercase(), next.as_deref())?;
+        let known = self
+            .0
+            .check_share(&check.to_ascii_lowercase(), next.as_deref())?;
         Reply::bare(&known.ok_or_else(|| Error::bad(FOREIGN))?)
     }
 }

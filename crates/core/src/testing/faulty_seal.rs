@@ -1,10 +1,11 @@
 //! A seal that a test breaks and mends.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use keyfold_keys::aead::{Algorithm, Key, NONCE_LEN};
 use keyfold_keys::{Share, rng};
+use tokio::sync::Notify;
 
 use crate::ports::seal::{Blob, Seal, SealError};
 
@@ -15,6 +16,7 @@ struct State {
     key: u8,
     error: Option<SealError>,
     calls: usize,
+    held: Option<Arc<Notify>>,
 }
 
 impl FaultySeal {
@@ -24,6 +26,7 @@ impl FaultySeal {
             key,
             error: None,
             calls: 0,
+            held: None,
         }))
     }
 
@@ -35,6 +38,13 @@ impl FaultySeal {
     /// Somebody puts another key in its place.
     pub fn replace_key(&self, key: u8) {
         self.state(|state| state.key = key);
+    }
+
+    /// The next answer of what it unwraps is on its way until it is let go.
+    pub fn hold_next(&self) -> Arc<Notify> {
+        let held = Arc::new(Notify::new());
+        self.state(|state| state.held = Some(held.clone()));
+        held
     }
 
     /// How often it was asked.
@@ -82,6 +92,10 @@ impl Seal for FaultySeal {
         let (nonce, sealed) = blob.bytes.split_first_chunk().ok_or_else(foreign)?;
         let mut sealed = sealed.to_vec();
         let share = key.open(*nonce, &[], &mut sealed).map_err(|_| foreign())?;
-        Share::from_bytes(share).map_err(|_| foreign())
+        let share = Share::from_bytes(share).map_err(|_| foreign())?;
+        if let Some(held) = self.state(|state| state.held.take()) {
+            held.notified().await;
+        }
+        Ok(share)
     }
 }

@@ -79,7 +79,7 @@ impl Sandbox {
         let listener = Listener::Tcp(Tcp::plain("127.0.0.1:0"));
         let defaults = Config::embedded("redb", &[("path", &path)], listener);
         let seals = match config {
-            Some(config) => wiring::seals(config)?,
+            Some(config) => wiring::seals_of_command(config)?,
             None => SealConfig::default(),
         };
         let core = Core::open(CoreConfig {

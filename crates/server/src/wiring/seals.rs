@@ -6,10 +6,41 @@ use keyfold_core::ports::seal::{SealKind, SealSetup, Settings};
 
 use crate::config::{Config, ConfigError, Placed, Seal};
 
+/// What a command line takes from the variables that begin with `VAULT_` and `BAO_`: with which server it speaks.
+const OF_COMMANDS: &[&str] = &[
+    "ADDR",
+    "TOKEN",
+    "NAMESPACE",
+    "CACERT",
+    "CLIENT_CERT",
+    "CLIENT_KEY",
+    "TLS_SERVER_NAME",
+    "SKIP_VERIFY",
+];
+
 /// Makes the seals that are configured. None of them is asked anything yet.
 pub fn seals(config: &Config) -> Result<SealConfig, ConfigError> {
+    made(config, |name| std::env::var(name).ok())
+}
+
+/// The same for a command: what its shell says of the server that it speaks with is not meant for a seal.
+pub fn seals_of_command(config: &Config) -> Result<SealConfig, ConfigError> {
+    made(config, |name| {
+        std::env::var(name).ok().filter(|_| !is_of_commands(name))
+    })
+}
+
+fn is_of_commands(name: &str) -> bool {
+    let rest = name.strip_prefix("VAULT_").or(name.strip_prefix("BAO_"));
+    rest.is_some_and(|rest| OF_COMMANDS.contains(&rest))
+}
+
+fn made(
+    config: &Config,
+    variable: impl Fn(&str) -> Option<String>,
+) -> Result<SealConfig, ConfigError> {
     Ok(SealConfig {
-        seals: setups(&config.seals, |name| std::env::var(name).ok())?,
+        seals: setups(&config.seals, variable)?,
         shares_unseal: config.shares_unseal,
         require: config.require,
     })
@@ -114,6 +145,23 @@ mod tests {
         assert_eq!(setups(&one, variable).unwrap().len(), 1);
         let two = [seal("static", "a", &[]), seal("static", "b", &[])];
         assert!(setups(&two, variable).is_err());
+    }
+
+    #[test]
+    fn a_command_keeps_its_server_apart_from_the_seals() {
+        for name in ["VAULT_ADDR", "BAO_TOKEN", "VAULT_NAMESPACE"] {
+            assert!(is_of_commands(name), "{name}");
+        }
+        for name in ["VAULT_TRANSIT_SEAL_TOKEN", "AWS_REGION", "BAO_HSM_PIN"] {
+            assert!(!is_of_commands(name), "{name}");
+        }
+        // Each of them is one that some seal takes.
+        let taken = |rest: &&&str| {
+            let name = format!("VAULT_{rest}");
+            let mut settings = KINDS.iter().flat_map(|kind| kind.settings);
+            settings.any(|setting| setting.variables.contains(&name.as_str()))
+        };
+        assert_eq!(OF_COMMANDS.iter().filter(taken).count(), OF_COMMANDS.len());
     }
 
     #[test]
