@@ -9,6 +9,7 @@
 )]
 
 mod auths;
+mod beside;
 mod corners;
 mod crash;
 mod deks;
