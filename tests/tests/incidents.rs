@@ -91,10 +91,10 @@ fn a_reader_that_goes_away_is_no_reason_to_leave_something() {
 /// The script, with a folder for temporary files of its own, and with settings that are not meant for it.
 fn incidents(temp: &TempDir) -> Command {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/incidents.sh");
-    // Whoever runs the tests in the background has INT ignored, and a shell can't undo that.
+    // Whoever runs the tests in the background may have these ignored, and a shell can't undo that.
     let mut command = Command::new("env");
     command
-        .arg("--default-signal=INT")
+        .arg("--default-signal=HUP,INT")
         .arg(script)
         .env("KEYFOLD_BIN", Binary::keyfold().unwrap().path())
         .env("TMPDIR", temp.path())
