@@ -67,7 +67,7 @@ if [ -z "$library" ] || ! command -v softhsm2-util >/dev/null; then
     exit 0
 fi
 
-work=$(mktemp -d "${TMPDIR:-/tmp}/keyfold-incidents.XXXXXX")
+work=$(mktemp -d)
 server=''
 cleanup() {
     trap '' INT TERM HUP PIPE
