@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio::sync::broadcast;
+use tokio::sync::{Notify, broadcast};
 
 use crate::ports::storage::{
     Batch, Change, Entry, LockGuard, Page, Revision, Staged, Storage, StorageError, Whole,
@@ -40,6 +40,7 @@ struct State {
     operations: usize,
     read: usize,
     plan: Plan,
+    held: Option<Arc<Notify>>,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -89,6 +90,18 @@ impl FaultyStorage {
         self.faults.state(|s| s.plan = Plan::CrashAt(n, moment));
     }
 
+    /// The next commit waits until it is let go.
+    pub fn hold_next_commit(&self) -> Arc<Notify> {
+        let held = Arc::new(Notify::new());
+        self.faults.state(|s| s.held = Some(held.clone()));
+        held
+    }
+
+    /// The commit that is to wait has come.
+    pub fn is_holding(&self) -> bool {
+        self.faults.state(|s| s.held.is_none())
+    }
+
     /// Operations asked for so far, refused ones included.
     pub fn operations(&self) -> usize {
         self.faults.state(|s| s.operations)
@@ -136,6 +149,9 @@ impl Faults {
         &self,
         commit: impl Future<Output = Result<Revision, StorageError>>,
     ) -> Result<Revision, StorageError> {
+        if let Some(held) = self.state(|s| s.held.take()) {
+            held.notified().await;
+        }
         match self.fate() {
             Fate::Runs => commit.await,
             Fate::Fails => Err(failed()),

@@ -58,6 +58,11 @@ impl Seals {
                             parts,
                         });
                     }
+                    // What was read of it before may have been made anew while the seal was at work.
+                    let now = Wraps::load(storage).await?;
+                    if now.revision(&name) != wraps.revision(&name) {
+                        return Err(Error::Contended);
+                    }
                     failures.push(format!("{name}: its wrap is of an older root key"));
                 }
                 (Ok(Given::Part(part)), Some(quorum)) if belongs(&wrap.record.part, quorum) => {
