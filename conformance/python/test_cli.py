@@ -72,14 +72,85 @@ STORIES = {
         "token create -format=json -wrap-ttl=1m -policy=default",
         "list -format=json -wrap-ttl=1m sys/policies/acl",
     ],
+    "lists": [
+        "secrets enable -path=l-{who} -version=2 kv",
+        "kv put l-{who}/a x=1",
+        "kv put l-{who}/b/c x=1",
+        "kv scan -format=json l-{who}",
+        "kv scan l-{who}",
+        "scan -format=json l-{who}/metadata",
+        "list -format=json -after=a -limit=1 l-{who}/metadata",
+        "list -format=json -detailed l-{who}/metadata",
+        "list -format=json -detailed l-{who}/detailed-metadata",
+        "list -detailed l-{who}/detailed-metadata",
+        "kv get -format=pretty l-{who}/a",
+    ],
+    "plugins": [
+        "plugin list -format=json",
+        "plugin list",
+        "plugin list -detailed",
+        "plugin list -format=json auth",
+        "plugin info -format=json auth approle",
+        "plugin info auth approle",
+    ],
+    "lockout": [
+        "auth enable -path=locked-{who} userpass",
+        "auth tune -user-lockout-threshold=3 -user-lockout-duration=1m "
+        "-user-lockout-counter-reset-duration=2m locked-{who}",
+        "read -format=json sys/auth/locked-{who}/tune",
+        "auth tune -user-lockout-disable locked-{who}",
+        "auth disable locked-{who}",
+    ],
     "status": [
         "status -format=json",
+        "operator members -format=json",
         "operator key-status -format=json",
         "list -format=json sys/policies/acl",
         "print token",
         "version-history -format=json",
     ],
 }
+
+# What fails, or finds nothing. Both end with the same exit code, and with the same document, where it is JSON.
+ENDS = [
+    "nonsense",
+    "kv nonsense",
+    "kv",
+    "kv get",
+    "secrets enable -path=e-{who} -version=2 kv",
+    "kv list -format=json e-{who}",
+    "kv list e-{who}",
+    "list -format=json e-{who}/metadata",
+    "list -format=yaml e-{who}/metadata",
+    "scan -format=json e-{who}/metadata",
+    "kv get -format=json e-{who}/none",
+    "read -format=json e-{who}/data/none",
+    "kv put e-{who}/a x=1",
+    "kv get -field=y e-{who}/a",
+    "kv put e-{who}/a x=2",
+    "kv destroy -versions=1 e-{who}/a",
+    "kv rollback -version=1 e-{who}/a",
+    "kv delete e-{who}/a",
+    "kv get -field=x e-{who}/a",
+    "kv get -format=json e-{who}/a",
+    "kv get e-{who}/a",
+    "kv patch -method=rw e-{who}/a x=3",
+    "policy read none-{who}",
+    "policy write p-{who} missing.hcl",
+    "policy fmt missing.hcl",
+    "plugin info auth none",
+    "plugin list nonsense",
+    "token lookup none",
+    "unwrap none",
+    "operator validate-config",
+    "operator validate-config -config=missing.hcl",
+    "operator diagnose",
+    "operator diagnose -config=missing.hcl",
+    "operator step-down",
+    "operator key-status -format=pretty",
+    "status -address=http://127.0.0.1:1",
+    "read -address=http://127.0.0.1:1 a",
+]
 
 # The part of a name that says who made it.
 MADE = re.compile("keyfold|bao")
@@ -126,6 +197,18 @@ def test_the_same_members_are_printed(request, which, name, tmp_path):
             assert mine == theirs, line
         else:
             assert bool(own_out.strip()) == bool(out.strip()), f"{line}\n{own_out}\n{out}"
+
+
+@pytest.mark.parametrize("which", ["server", "stock"])
+def test_failures_end_alike(request, which, tmp_path):
+    server = request.getfixturevalue(which)
+    ours = os.environ["KEYFOLD_BIN"]
+    for line in ENDS:
+        code, out, err = run(program(), "bao", line, server, tmp_path)
+        own_code, own_out, own_err = run(ours, "keyfold", line, server, tmp_path)
+        assert own_code == code, f"{line}: exit {own_code}, theirs {code}\n{own_err}\n{err}"
+        if "-format=json" in line and out.strip():
+            assert shape(json.loads(own_out)) == shape(json.loads(out)), line
 
 
 def test_a_wrapped_answer_is_unwrapped(server, tmp_path):

@@ -45,7 +45,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         },
     })
     .await?;
-    core.develop(None).await?;
+    core.develop(None, 2).await?;
     let vault = core.unsealed()?;
     let mut texts = Vec::new();
     for n in 0..TOKENS {

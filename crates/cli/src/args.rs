@@ -7,8 +7,8 @@ use clap::{Args, Parser, Subcommand};
 use crate::output::Format;
 use crate::pairs::pair;
 use crate::{
-    audit, auth, completion, demo, envelope, exit, kv, lease, logical, login, mounts, operator,
-    policy, server, token,
+    audit, auth, completion, demo, envelope, exit, kv, lease, list, logical, login, mounts,
+    operator, plugin, policy, server, token,
 };
 
 /// Keyfold: secrets and keys in a server, and files encrypted under them.
@@ -52,6 +52,10 @@ pub(crate) struct Global {
     /// PEM file with its key [env: VAULT_CLIENT_KEY]
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) client_key: Option<PathBuf>,
+    /// The name to ask for and to find in the server's certificate, where that is not the one of
+    /// the address [env: VAULT_TLS_SERVER_NAME]
+    #[arg(long, global = true, value_name = "NAME")]
+    pub(crate) tls_server_name: Option<String>,
     /// Take any certificate: whoever sits in between reads everything [env: VAULT_SKIP_VERIFY]
     #[arg(long, global = true)]
     pub(crate) tls_skip_verify: bool,
@@ -109,6 +113,9 @@ pub(crate) enum Command {
     /// Look up, renew and revoke leases
     #[command(subcommand)]
     Lease(lease::Lease),
+    /// List what can be mounted
+    #[command(subcommand)]
+    Plugin(plugin::Plugin),
     /// Add, remove and list audit devices
     #[command(subcommand)]
     Audit(audit::Audit),
@@ -132,7 +139,9 @@ pub(crate) enum Command {
         path: String,
     },
     /// List any path of the API
-    List(logical::PathArgs),
+    List(list::ListArgs),
+    /// List all that is below any path of the API
+    Scan(list::ListArgs),
     /// Delete any path of the API
     Delete(logical::PathArgs),
     /// Encrypt a file or a stream under a key of the server's

@@ -51,6 +51,18 @@ pub(crate) fn as_typed(
     renamed(error, name)
 }
 
+/// Whether the mistake is a command that there is not, and not one below a command that there is:
+/// the former has an exit code of its own.
+pub(crate) fn names_no_command(error: &clap::Error, command: &Command, argv: &[OsString]) -> bool {
+    let Some(ContextValue::String(name)) = error.get(ContextKind::InvalidSubcommand) else {
+        // `keyfold` alone.
+        return argv.len() < 2;
+    };
+    let mut words = argv.iter().skip(1).filter_map(|word| word.to_str());
+    let known = |word: &str| word != "help" && command.find_subcommand(word).is_some();
+    words.find(|word| *word == name.as_str() || known(word)) == Some(name.as_str())
+}
+
 /// The argument that clap read as a heap of short flags, one of which is unknown: where it is, and
 /// its name with one dash.
 fn misread(error: &clap::Error, argv: &[OsString]) -> Option<(usize, String)> {
@@ -182,6 +194,31 @@ mod tests {
             assert!(Cli::try_parse_from(argv).is_ok(), "{arguments}");
         }
     }
+
+    #[test]
+    fn no_such_command_and_no_such_command_of_a_command_differ() {
+        for (given, unknown) in [
+            ("nonsense", true),
+            ("-format=json nonsense kv", true),
+            ("help nonsense", true),
+            ("kv nonsense", false),
+            ("kv", false),
+            ("read -nonsense a", false),
+        ] {
+            let mut command = Cli::command();
+            command.build();
+            let argv = std::iter::once("keyfold").chain(given.split(' '));
+            let argv: Vec<_> = argv.map(OsString::from).collect();
+            let argv = rewrite(&command, argv);
+            let error = Cli::try_parse_from(&argv).err().unwrap();
+            assert_eq!(
+                names_no_command(&error, &command, &argv),
+                unknown,
+                "{given}"
+            );
+        }
+    }
+
     #[test]
     fn an_unknown_flag_is_refused_as_typed() {
         let parse = |argv: &[OsString]| Cli::try_parse_from(argv).err();

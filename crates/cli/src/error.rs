@@ -29,6 +29,12 @@ pub(crate) enum CliError {
     /// The path has no value, or the list is empty. `see` is the command that lists what there is.
     #[error("No value found at {path}")]
     NoValue { path: String, see: String },
+    /// A version of a secret that is there and holds nothing any more.
+    #[error("version {version} of {path} has no data: it was deleted or destroyed")]
+    NoVersion { path: String, version: u64 },
+    /// The file of a policy; existing clients count it to what the server refuses.
+    #[error("can't read the policy {file}: {source}")]
+    PolicyFile { file: String, source: io::Error },
     /// The result has no member of the name that was asked for.
     #[error("the result has no field {0:?}")]
     NoField(String),
@@ -79,9 +85,12 @@ impl CliError {
             Self::Client(
                 ClientError::Config(_) | ClientError::Path { .. } | ClientError::Encode,
             ) => Exit::LOCAL,
-            Self::Client(_) | Self::Login(_) | Self::NoValue { .. } | Self::Answer(_) => {
-                Exit::SERVER
-            }
+            Self::Client(_)
+            | Self::Login(_)
+            | Self::NoValue { .. }
+            | Self::NoVersion { .. }
+            | Self::PolicyFile { .. }
+            | Self::Answer(_) => Exit::SERVER,
             Self::Envelope { source, .. } => exit::of_envelope(source),
             Self::Closed => Exit::CLOSED,
             Self::Rehearsed => Exit::OK,

@@ -16,8 +16,14 @@ impl Exit {
     pub(crate) const LOCAL: Self = Self(1);
     /// The server refused, failed or did not answer; `status`: it is sealed.
     pub(crate) const SERVER: Self = Self(2);
+    /// `operator validate-config` and `diagnose` were given nothing to look at.
+    pub(crate) const UNNAMED: Self = Self(3);
+    /// `operator diagnose`: the configuration or the storage can't be used.
+    pub(crate) const UNUSABLE: Self = Self(4);
     /// Some files of several were left as they were.
     pub(crate) const PARTIAL: Self = Self(31);
+    /// There is no such command; what a shell reports of a program.
+    pub(crate) const NO_COMMAND: Self = Self(127);
     /// The reader of the output went away; what a shell reports for SIGPIPE.
     pub(crate) const CLOSED: Self = Self(141);
 }
@@ -28,7 +34,7 @@ impl From<Exit> for ExitCode {
     }
 }
 
-const TABLE: [(u8, &str); 25] = [
+const TABLE: [(u8, &str); 27] = [
     (0, "done"),
     (
         1,
@@ -36,7 +42,16 @@ const TABLE: [(u8, &str); 25] = [
     ),
     (
         2,
-        "the server refused, failed or did not answer; `status`: it is sealed",
+        "the server refused, failed or did not answer; `status`: it is sealed; `operator \
+         validate-config`, `diagnose`: there are warnings",
+    ),
+    (
+        3,
+        "`operator validate-config`, `diagnose`: no configuration is named",
+    ),
+    (
+        4,
+        "`operator diagnose`: the configuration or the storage can't be used",
     ),
     (10, "not an envelope"),
     (
@@ -81,6 +96,7 @@ pub(crate) fn table() -> String {
         // Writing to a String does not fail.
         let _ = writeln!(text, "{code:>5}  {meaning}");
     }
+    text.push_str("  127  there is no such command\n");
     text.push_str("  141  the reader of the output went away\n");
     text
 }

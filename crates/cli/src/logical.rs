@@ -1,4 +1,4 @@
-//! `keyfold read`, `write`, `list`, `delete`: any path of the API.
+//! `keyfold read`, `write`, `patch`, `delete`: any path of the API.
 
 use std::io;
 
@@ -44,7 +44,7 @@ pub(crate) struct PatchArgs {
     data: Vec<String>,
 }
 
-/// Arguments of `list` and `delete`.
+/// Arguments of `delete`.
 #[derive(Args)]
 pub(crate) struct PathArgs {
     /// The path below /v1/
@@ -93,20 +93,6 @@ pub(crate) fn patch(session: &Session, args: &PatchArgs) -> Result<(), CliError>
     shown(session, &response, &sentence)
 }
 
-/// Lists a path.
-pub(crate) fn list(session: &Session, args: &PathArgs) -> Result<(), CliError> {
-    list_names(session, &args.path, above(&args.path))
-}
-
-/// Lists a path, for people or programs. `see` is the command to name where there is nothing.
-pub(crate) fn list_names(session: &Session, path: &str, see: String) -> Result<(), CliError> {
-    let found = found(&session.send(&Request::list(path))?, path, see)?;
-    if found.is_wrapped() {
-        return session.output.answer(&found);
-    }
-    session.output.names(&keys(&found)?)
-}
-
 /// Deletes a path.
 pub(crate) fn delete(session: &Session, args: &PathArgs) -> Result<(), CliError> {
     let response = session.call(&Request::new(Method::Delete, &args.path))?;
@@ -119,7 +105,8 @@ pub(crate) fn names(session: &Session, path: &str, see: String) -> Result<Vec<St
     keys(&found(&session.send(&Request::list(path))?, path, see)?)
 }
 
-fn keys(answer: &Answer) -> Result<Vec<String>, CliError> {
+/// The names in the answer of a list.
+pub(crate) fn keys(answer: &Answer) -> Result<Vec<String>, CliError> {
     let keys = answer.datum("keys").and_then(Value::as_array);
     let names = keys.ok_or(CliError::Answer("keys"))?.iter();
     Ok(names
@@ -154,7 +141,7 @@ pub(crate) fn found(response: &Response, path: &str, see: String) -> Result<Answ
 }
 
 /// The command that lists what is beside `path`.
-fn above(path: &str) -> String {
+pub(crate) fn above(path: &str) -> String {
     match path.trim_matches('/').rsplit_once('/') {
         Some((folder, _)) => format!("keyfold list {folder}"),
         None => "keyfold secrets list".to_owned(),

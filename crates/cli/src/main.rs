@@ -19,6 +19,7 @@ mod error;
 mod exit;
 mod kv;
 mod lease;
+mod list;
 mod logical;
 mod login;
 mod mounts;
@@ -26,6 +27,7 @@ mod operator;
 mod output;
 mod pairs;
 mod path_help;
+mod plugin;
 mod policy;
 mod progress;
 mod prompt;
@@ -35,6 +37,7 @@ mod session;
 mod status;
 mod token;
 mod unwrap;
+mod variable;
 mod version;
 
 use std::ffi::OsString;
@@ -74,7 +77,15 @@ fn start(argv: Vec<OsString>) -> Result<Exit, CliError> {
     let argv = argv::rewrite(&command, argv);
     match parse(&argv) {
         Ok(cli) => dispatch(cli),
-        Err(error) => output::usage(&argv::as_typed(error, &argv, |argv| parse(argv).err())),
+        Err(error) => {
+            let error = argv::as_typed(error, &argv, |argv| parse(argv).err());
+            match output::usage(&error)? {
+                Exit::LOCAL if argv::names_no_command(&error, &command, &argv) => {
+                    Ok(Exit::NO_COMMAND)
+                }
+                exit => Ok(exit),
+            }
+        }
     }
 }
 
@@ -110,6 +121,7 @@ fn run(session: &Session, command: Command) -> Result<Exit, CliError> {
         Command::Print(print) => login::print(session, &print),
         Command::Auth(auth) => auth::run(session, auth),
         Command::Lease(lease) => lease::run(session, lease),
+        Command::Plugin(plugin) => plugin::run(session, plugin),
         Command::Audit(audit) => audit::run(session, audit),
         Command::Patch(args) => logical::patch(session, &args),
         Command::Unwrap { token } => unwrap::run(session, token),
@@ -121,7 +133,8 @@ fn run(session: &Session, command: Command) -> Result<Exit, CliError> {
         Command::Kv(kv) => kv::run(session, kv),
         Command::Read(args) => logical::read(session, &args),
         Command::Write(args) => logical::write(session, &args),
-        Command::List(args) => logical::list(session, &args),
+        Command::List(args) => list::run(session, &args, list::Depth::Folder),
+        Command::Scan(args) => list::run(session, &args, list::Depth::Below),
         Command::Delete(args) => logical::delete(session, &args),
         Command::Encrypt(args) => envelope::encrypt::run(session, args),
         Command::Decrypt(args) => envelope::decrypt::run(session, args),

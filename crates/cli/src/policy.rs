@@ -121,7 +121,10 @@ fn write(session: &Session, name: &str, file: &str) -> Result<(), CliError> {
         read.map_err(CliError::io("can't read standard input"))?;
         text
     } else {
-        fs::read_to_string(file).map_err(CliError::io(format!("can't read {file}")))?
+        fs::read_to_string(file).map_err(|source| CliError::PolicyFile {
+            file: file.to_owned(),
+            source,
+        })?
     };
     let answer = session.call(&Request::write(&path(name), &json!({"policy": text}))?)?;
     logical::show_warnings(&answer)?;

@@ -35,10 +35,26 @@ impl Rehearsal {
 }
 
 fn curl(request: &Request, config: &ClientConfig) -> Result<String, CliError> {
-    let address = Address::parse(&config.address)?;
+    let mut address = Address::parse(&config.address)?;
     let mut text = "curl".to_owned();
+    if let Some(name) = config
+        .tls_server_name
+        .as_deref()
+        .filter(|_| address.is_tls())
+    {
+        let host = match address.host() {
+            number if number.contains(':') => format!("[{number}]"),
+            host => host.to_owned(),
+        };
+        let _ = write!(
+            text,
+            " --connect-to {}",
+            quoted(&format!("{name}::{host}:"))
+        );
+        address = address.named(name)?;
+    }
     let method = match request.method() {
-        Method::Get | Method::List => "",
+        Method::Get | Method::List | Method::Scan => "",
         Method::Post => "POST",
         Method::Put => "PUT",
         Method::Patch => "PATCH",
@@ -81,14 +97,15 @@ fn policy(request: &Request) -> String {
     let capabilities = match request.method() {
         Method::Get => r#"["read"]"#,
         Method::List => r#"["list"]"#,
+        Method::Scan => r#"["scan"]"#,
         Method::Post | Method::Put => r#"["create", "update"]"#,
         Method::Patch => r#"["patch"]"#,
         Method::Delete => r#"["delete"]"#,
     };
     let path = request.path().trim_start_matches('/');
-    // A list of a folder is asked with its slash.
+    // What lists a folder is asked with its slash.
     let slash = match request.method() {
-        Method::List if !path.ends_with('/') => "/",
+        Method::List | Method::Scan if !path.ends_with('/') => "/",
         _ => "",
     };
     format!("path \"{path}{slash}\" {{\n  capabilities = {capabilities}\n}}\n")
@@ -130,6 +147,21 @@ mod tests {
         let text = Rehearsal::Curl.of(&request, &config).unwrap();
         let url = "'http://h:1/v1/kv/a%20b%23c?list=true&x=1%262'\n";
         assert!(text.ends_with(url), "{text}");
+    }
+
+    #[test]
+    fn curl_asks_for_the_name_of_the_certificate() {
+        let config = ClientConfig {
+            address: "https://127.0.0.1:1".to_owned(),
+            tls_server_name: Some("keys.example".to_owned()),
+            ..ClientConfig::default()
+        };
+        let text = Rehearsal::Curl.of(&Request::read("a"), &config).unwrap();
+        assert!(
+            text.contains(" --connect-to 'keys.example::127.0.0.1:' "),
+            "{text}"
+        );
+        assert!(text.ends_with(" 'https://keys.example:1/v1/a'\n"), "{text}");
     }
 
     #[test]

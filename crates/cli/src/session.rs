@@ -175,6 +175,9 @@ impl Session {
         if flags.ca_path.is_some() && flags.ca_cert.is_none() {
             config.ca_cert = None;
         }
+        if flags.tls_server_name.is_some() {
+            config.tls_server_name.clone_from(&flags.tls_server_name);
+        }
         if flags.namespace.is_some() {
             config.namespace.clone_from(&flags.namespace);
         }

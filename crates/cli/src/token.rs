@@ -57,7 +57,7 @@ pub(crate) struct CreateArgs {
     #[arg(long, default_value_t = 0, hide_default_value = true, value_name = "N")]
     use_limit: u64,
     /// Whether it can be renewed
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     #[arg(action = ArgAction::Set)]
     renewable: Option<bool>,
     /// Outlive the token that created it

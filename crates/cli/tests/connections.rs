@@ -95,6 +95,36 @@ fn a_server_s_certificate_is_checked() {
 }
 
 #[test]
+fn a_certificate_may_bear_another_name_than_the_address() {
+    let home = tempfile::tempdir().unwrap();
+    let made = rcgen::generate_simple_self_signed(vec!["keys.example".to_owned()]).unwrap();
+    fs::write(home.path().join("server.pem"), made.cert.pem()).unwrap();
+    fs::write(
+        home.path().join("server.key"),
+        made.signing_key.serialize_pem(),
+    )
+    .unwrap();
+    let server = listening(home, "");
+    let status = ["operator", "init", "-status", "-ca-cert=server.pem"];
+    assert_eq!(
+        server.run(&status).text(),
+        "",
+        "the name is not the address"
+    );
+    let named = [&status[..], &["-tls-server-name=keys.example"]].concat();
+    let named = server.run(&named);
+    assert!(named.text().contains("not initialized"), "{}", named.stderr);
+    for name in ["VAULT_TLS_SERVER_NAME", "KEYFOLD_TLS_SERVER_NAME"] {
+        let mut command = server.command("");
+        let ran = command.env(name, "keys.example").args(status).output();
+        let ran = Ran::of(ran.unwrap());
+        assert!(ran.text().contains("not initialized"), "{}", ran.stderr);
+    }
+    let other = [&status[..], &["-tls-server-name=other.example"]].concat();
+    assert_eq!(server.run(&other).text(), "");
+}
+
+#[test]
 fn a_certificate_that_says_it_is_an_authority_is_no_server_s() {
     let status = ["operator", "init", "-status", "-ca-cert=server.pem"];
     let home = tempfile::tempdir().unwrap();

@@ -66,6 +66,28 @@ impl Address {
         self.base.scheme() == "https"
     }
 
+    /// The host that is connected to, without the brackets of an IPv6 address.
+    pub fn host(&self) -> &str {
+        let host = self.base.host_str().unwrap_or_default();
+        host.trim_start_matches('[').trim_end_matches(']')
+    }
+
+    /// The same server, asked as `name`: URLs bear the name, errors the address as it was given.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::ServerName`] where `name` is no name of a host.
+    pub fn named(&self, name: &str) -> Result<Self, ConfigError> {
+        let mut named = self.clone();
+        let set = named.base.set_host(Some(name));
+        // What is part of a name and what is none, such as a port, is for the URL to say.
+        let plain = !name.contains([':', '/', '?', '#', '@', '\\']);
+        if set.is_err() || !plain || named.base.domain().is_none() {
+            return Err(ConfigError::ServerName);
+        }
+        Ok(named)
+    }
+
     /// The URL of a request. Each segment of its path is percent-encoded, so a secret may be called
     /// `a b?c`; the address's own path stands before `/v1`.
     ///

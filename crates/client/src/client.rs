@@ -9,7 +9,9 @@ use reqwest::redirect::Policy;
 use reqwest::{StatusCode, Url};
 
 use crate::retry::Retry;
-use crate::{Address, ClientConfig, ClientError, ConfigError, Method, Request, Response, tls};
+use crate::{
+    Address, ClientConfig, ClientError, ConfigError, Method, Request, Response, server_name, tls,
+};
 
 /// The longest answer that is read, in bytes: twice the longest body a server takes by default.
 const LONGEST_ANSWER: usize = 64 << 20;
@@ -31,7 +33,7 @@ impl Client {
     ///
     /// [`ConfigError`]: a bad address, an unreadable certificate.
     pub fn new(config: ClientConfig) -> Result<Self, ConfigError> {
-        let address = Address::parse(&config.address)?;
+        let mut address = Address::parse(&config.address)?;
         let wrap_ttl = config.wrap_ttl.as_deref().filter(|text| !text.is_empty());
         let wrap_ttl = wrap_ttl.map(|text| header(text, "wrap TTL")).transpose()?;
         let mut builder = reqwest::Client::builder()
@@ -42,6 +44,13 @@ impl Client {
             .default_headers(headers(&config)?);
         if let Some(socket) = address.socket() {
             builder = builder.unix_socket(socket);
+        }
+        if let Some(name) = config
+            .tls_server_name
+            .as_deref()
+            .filter(|_| address.is_tls())
+        {
+            (builder, address) = server_name::alias(builder, &address, name)?;
         }
         let http = tls::configure(builder, &config, &address)?
             .build()

@@ -38,6 +38,8 @@ pub struct ClientConfig {
     pub client_cert: Option<PathBuf>,
     /// PEM file with the key of that certificate.
     pub client_key: Option<PathBuf>,
+    /// The name that the server's certificate is for, where the address has another.
+    pub tls_server_name: Option<String>,
     /// Takes any certificate. Whoever sits in between reads everything.
     pub skip_verify: bool,
     /// For a whole request, from the connection to the last byte.
@@ -62,6 +64,7 @@ impl Default for ClientConfig {
             ca_path: None,
             client_cert: None,
             client_key: None,
+            tls_server_name: None,
             skip_verify: false,
             timeout: Duration::from_secs(60),
             max_retries: 2,
@@ -72,8 +75,8 @@ impl Default for ClientConfig {
 
 impl ClientConfig {
     /// As the environment says: `KEYFOLD_X`, else `BAO_X`, else `VAULT_X`, for `ADDR`, `TOKEN`,
-    /// `NAMESPACE`, `WRAP_TTL`, `CACERT`, `CAPATH`, `CLIENT_CERT`, `CLIENT_KEY`, `SKIP_VERIFY`,
-    /// `CLIENT_TIMEOUT` and `MAX_RETRIES`. Without a token there, that of `~/.vault-token`.
+    /// `NAMESPACE`, `WRAP_TTL`, `CACERT`, `CAPATH`, `CLIENT_CERT`, `CLIENT_KEY`, `TLS_SERVER_NAME`,
+    /// `SKIP_VERIFY`, `CLIENT_TIMEOUT` and `MAX_RETRIES`. Without a token there, that of `~/.vault-token`.
     ///
     /// # Errors
     ///
@@ -105,6 +108,7 @@ impl ClientConfig {
         config.ca_path = env.path("CAPATH");
         config.client_cert = env.path("CLIENT_CERT");
         config.client_key = env.path("CLIENT_KEY");
+        config.tls_server_name = env.text("TLS_SERVER_NAME")?.map(|(_, value)| value);
         if let Some((name, text)) = env.text("SKIP_VERIFY")? {
             config.skip_verify = switch(&text).ok_or(ConfigError::Variable {
                 name,
@@ -181,6 +185,9 @@ pub enum ConfigError {
         /// What it should hold.
         wanted: &'static str,
     },
+    /// The name that the certificate should bear.
+    #[error("the TLS server name has to be the name of a host, without a port")]
+    ServerName,
     /// One of the two is there without the other.
     #[error("a client certificate needs its key and a key its certificate: give both")]
     HalfIdentity,
@@ -294,8 +301,10 @@ mod tests {
             ("VAULT_CLIENT_TIMEOUT", "5"),
             ("BAO_MAX_RETRIES", "0"),
             ("VAULT_CACERT", "/ca.pem"),
+            ("VAULT_TLS_SERVER_NAME", "keys.example"),
         ])
         .unwrap();
+        assert_eq!(config.tls_server_name.as_deref(), Some("keys.example"));
         assert!(config.skip_verify);
         assert_eq!(config.timeout, Duration::from_secs(5));
         assert_eq!(config.max_retries, 0);

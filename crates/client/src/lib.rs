@@ -19,6 +19,7 @@ mod hint;
 mod request;
 mod response;
 mod retry;
+mod server_name;
 #[cfg(test)]
 mod testing;
 mod tls;

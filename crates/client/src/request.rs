@@ -5,7 +5,8 @@ use serde::Serialize;
 
 use crate::ClientError;
 
-/// The methods of the API. A list is a read with `list=true`, which every proxy lets pass.
+/// The methods of the API. A list is a read with `list=true`, and a scan one with `scan=true`, which
+/// every proxy lets pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Method {
     /// Reads.
@@ -18,8 +19,10 @@ pub enum Method {
     Patch,
     /// Deletes.
     Delete,
-    /// Names below a path.
+    /// Names in a folder.
     List,
+    /// All names below a folder.
+    Scan,
 }
 
 /// One request: method, path below `/v1/`, query, and body.
@@ -37,6 +40,7 @@ impl Request {
     pub fn new(method: Method, path: &str) -> Self {
         let query = match method {
             Method::List => vec![("list".to_owned(), "true".to_owned())],
+            Method::Scan => vec![("scan".to_owned(), "true".to_owned())],
             _ => Vec::new(),
         };
         Self {
@@ -53,7 +57,7 @@ impl Request {
         Self::new(Method::Get, path)
     }
 
-    /// Lists the names below `path`.
+    /// Lists the names in `path`.
     pub fn list(path: &str) -> Self {
         Self::new(Method::List, path)
     }
@@ -134,7 +138,7 @@ impl Request {
 impl From<Method> for reqwest::Method {
     fn from(method: Method) -> Self {
         match method {
-            Method::Get | Method::List => Self::GET,
+            Method::Get | Method::List | Method::Scan => Self::GET,
             Method::Post => Self::POST,
             Method::Put => Self::PUT,
             Method::Patch => Self::PATCH,

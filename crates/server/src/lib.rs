@@ -9,9 +9,13 @@
 #![forbid(unsafe_code)]
 
 pub mod config;
+mod develop;
+pub mod diagnose;
 pub mod drill;
+mod folder;
 mod host;
 mod http;
+mod idle;
 mod levels;
 mod logging;
 mod run;
@@ -23,6 +27,7 @@ mod web;
 mod wiring;
 
 pub use self::config::{Config, ConfigError};
+pub use self::develop::{Dev, KeepToken};
 pub use self::http::listener::{Address, ListenError};
 pub use self::http::tls::TlsError;
 pub use self::run::{ServerArgs, run};

@@ -4,30 +4,21 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use keyfold_api::base64;
-use keyfold_secret::Secret;
-
 use crate::config::ConfigError;
 use crate::config::{Config, Format, Level, Log};
+use crate::develop::{Dev, DevTls};
 use crate::http::listener::Address;
 use crate::logging::{self, Control};
 use crate::server::{Server, StartError};
 use crate::signals::{Signals, Wish};
 
-/// Where `-dev` listens when it is not told.
-const DEV_ADDRESS: &str = "127.0.0.1:8200";
-
 /// What stands on the command line.
-#[derive(Debug, Clone, Default)]
+#[derive(Default)]
 pub struct ServerArgs {
     /// `-config`, as often as given: files and folders.
     pub config: Vec<PathBuf>,
-    /// `-dev`: in memory, initialised and unsealed.
-    pub dev: bool,
-    /// `-dev-root-token-id`; made up where it is none.
-    pub dev_root_token_id: Option<String>,
-    /// `-dev-listen-address`.
-    pub dev_listen_address: Option<String>,
+    /// `-dev`, in place of a configuration.
+    pub dev: Option<Dev>,
     /// `-log-level`, which wins over the configuration.
     pub log_level: Option<String>,
     /// `-log-format`, which wins over the configuration.
@@ -48,7 +39,14 @@ pub fn run(args: &ServerArgs) -> ExitCode {
 fn serve(args: &ServerArgs) -> Result<(), StartError> {
     let hardened = keyfold_secret::harden();
     keyfold_secret::return_large_blocks();
-    let config = configuration(args)?;
+    let mut config = configuration(args)?;
+    let tls = match &args.dev {
+        Some(dev) => dev.certify()?,
+        None => None,
+    };
+    if let (Some(dev), Some(tls)) = (&args.dev, &tls) {
+        config.listeners = vec![tls.listener(dev.address())];
+    }
     let control = logging::start(config.log).map_err(system("can't start the log"))?;
     if let Err(error) = hardened {
         tracing::warn!(%error, "this process can be dumped: its memory is not closed to others");
@@ -57,7 +55,7 @@ fn serve(args: &ServerArgs) -> Result<(), StartError> {
         .enable_all()
         .build()
         .map_err(system("can't start threads"))?;
-    let ended = runtime.block_on(main(args, config, control.as_ref()));
+    let ended = runtime.block_on(main(args, config, tls.as_ref(), control.as_ref()));
     if let Some(control) = control {
         control.flush();
     }
@@ -67,6 +65,7 @@ fn serve(args: &ServerArgs) -> Result<(), StartError> {
 async fn main(
     args: &ServerArgs,
     mut config: Config,
+    tls: Option<&DevTls>,
     control: Option<&Control>,
 ) -> Result<(), StartError> {
     let mut signals = Signals::new().map_err(system("can't listen to signals"))?;
@@ -93,8 +92,8 @@ async fn main(
         }
     }
     banner(&server, &summary);
-    if args.dev {
-        develop(&server, args).await?;
+    if let Some(dev) = &args.dev {
+        say(&dev.begin(&server, tls).await?);
     }
     loop {
         match signals.next().await {
@@ -113,19 +112,19 @@ async fn main(
 }
 
 fn configuration(args: &ServerArgs) -> Result<Config, ConfigError> {
-    let mut config = match (args.dev, args.config.is_empty()) {
-        (true, true) => Config::dev(args.dev_listen_address.as_deref().unwrap_or(DEV_ADDRESS)),
-        (true, false) => {
+    let mut config = match (&args.dev, args.config.is_empty()) {
+        (Some(dev), true) => Config::dev(dev.address()),
+        (Some(_), false) => {
             return Err(ConfigError::whole(
                 "-dev takes no -config: it keeps everything in memory",
             ));
         }
-        (false, true) => {
+        (None, true) => {
             return Err(ConfigError::whole(
                 "give a configuration with -config FILE or DIR, or try -dev",
             ));
         }
-        (false, false) => Config::load(&args.config)?,
+        (None, false) => Config::load(&args.config)?,
     };
     config.log = log(args, config.log)?;
     Ok(config)
@@ -163,25 +162,6 @@ async fn reload(args: &ServerArgs, server: &Server, control: Option<&Control>) {
         }
         Err(error) => tracing::error!(%error, "log level and seals not reloaded"),
     }
-}
-
-async fn develop(server: &Server, args: &ServerArgs) -> Result<(), StartError> {
-    let token = args.dev_root_token_id.clone().map(Secret::new);
-    let dev = server.core().develop(token).await?;
-    say(&format!(
-        "WARNING! This server keeps everything in memory and starts unsealed.\n\
-         Use it to try things out, never for real secrets.\n\n\
-         Set the address for clients:\n\n    $ export VAULT_ADDR='{}'\n\n\
-         Unseal Key: {}\nRoot Token: {}\n\n",
-        server
-            .addresses()
-            .first()
-            .map(ToString::to_string)
-            .unwrap_or_default(),
-        base64::encode(dev.unseal_key.as_bytes()),
-        dev.root_token.expose(),
-    ));
-    Ok(())
 }
 
 fn summary(config: &Config) -> Vec<(&'static str, String)> {
@@ -252,13 +232,13 @@ mod tests {
     fn arguments_that_do_not_go_together() {
         assert!(error(&ServerArgs::default()).contains("-config"));
         let both = ServerArgs {
-            dev: true,
+            dev: Some(Dev::default()),
             config: vec!["x".into()],
             ..ServerArgs::default()
         };
         assert!(error(&both).starts_with("-dev takes no -config"));
         let level = |text: &str| ServerArgs {
-            dev: true,
+            dev: Some(Dev::default()),
             log_level: Some(text.to_owned()),
             ..ServerArgs::default()
         };
@@ -271,16 +251,21 @@ mod tests {
 
     #[test]
     fn dev_listens_where_it_is_told() {
-        let address = |args: &ServerArgs| match &configuration(args).unwrap().listeners[0] {
-            crate::config::Listener::Tcp(tcp) => (tcp.address.clone(), tcp.tls.is_some()),
-            crate::config::Listener::Unix(_) => panic!("not tcp"),
+        let address = |address: Option<&str>| {
+            let args = ServerArgs {
+                dev: Some(Dev {
+                    address: address.map(str::to_owned),
+                    ..Dev::default()
+                }),
+                ..ServerArgs::default()
+            };
+            match &configuration(&args).unwrap().listeners[0] {
+                crate::config::Listener::Tcp(tcp) => (tcp.address.clone(), tcp.tls.is_some()),
+                crate::config::Listener::Unix(_) => panic!("not tcp"),
+            }
         };
-        let mut args = ServerArgs {
-            dev: true,
-            ..ServerArgs::default()
-        };
-        assert_eq!(address(&args), (DEV_ADDRESS.to_owned(), false));
-        args.dev_listen_address = Some("127.0.0.1:0".to_owned());
-        assert_eq!(address(&args), ("127.0.0.1:0".to_owned(), false));
+        assert_eq!(address(None), ("127.0.0.1:8200".to_owned(), false));
+        let other = "127.0.0.1:0";
+        assert_eq!(address(Some(other)), (other.to_owned(), false));
     }
 }

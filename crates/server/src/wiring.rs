@@ -4,6 +4,7 @@
 mod seals;
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use keyfold_backends::audit;
@@ -15,7 +16,7 @@ use keyfold_core::mounts::Kinds;
 use keyfold_core::ports::audit::{AuditKind, Origin};
 use keyfold_core::ports::storage::Storage;
 
-use crate::config::{self, ConfigError, Placed};
+use crate::config::{self, Config, ConfigError, Placed};
 use crate::web::Web;
 
 pub use self::seals::{seals, seals_of_command};
@@ -40,14 +41,49 @@ pub static AUDIT: &[AuditKind] = &audit::KINDS;
 
 type Settings = BTreeMap<String, Placed<String>>;
 
+/// A storage whose settings are sound.
+enum Store<'a> {
+    Memory,
+    Redb(&'a Placed<String>, Options),
+}
+
+/// What is wrong with kinds and their settings. Nothing is opened, nothing is asked.
+pub fn faults(config: &Config) -> Vec<ConfigError> {
+    let mut faults: Vec<_> = store(&config.storage).err().into_iter().collect();
+    let audits = config.audits.iter();
+    faults.extend(audits.filter_map(|audit| audit_kind(audit).err()));
+    faults.extend(seals::faults(config));
+    faults
+}
+
+/// Where a store is to be made that is not there yet.
+pub fn to_be_made(config: &Placed<config::Storage>) -> Option<&Path> {
+    match store(config) {
+        Ok(Store::Redb(path, _)) => {
+            let path = Path::new(&path.value);
+            (!Redb::is_at(path)).then_some(path)
+        }
+        _ => None,
+    }
+}
+
 /// Opens the storage that is configured.
 pub fn storage(config: &Placed<config::Storage>) -> Result<Arc<dyn Storage>, ConfigError> {
+    match store(config)? {
+        Store::Memory => Ok(Arc::new(Memory::new())),
+        Store::Redb(path, options) => {
+            let opened = Redb::open_with(&path.value, options);
+            Ok(Arc::new(
+                opened.map_err(|error| path.wrong(error.to_string()))?,
+            ))
+        }
+    }
+}
+
+fn store(config: &Placed<config::Storage>) -> Result<Store<'_>, ConfigError> {
     let settings = &config.value.settings;
     match config.value.kind.as_str() {
-        "inmem" => {
-            known(config, &[])?;
-            Ok(Arc::new(Memory::new()))
-        }
+        "inmem" => known(config, &[]).map(|()| Store::Memory),
         "redb" => {
             known(config, &["path", "cache_size", "verify"])?;
             let Some(path) = settings.get("path").filter(|path| !path.value.is_empty()) else {
@@ -60,9 +96,7 @@ pub fn storage(config: &Placed<config::Storage>) -> Result<Arc<dyn Storage>, Con
             if let Some(verify) = flag(settings, "verify")? {
                 options.verify = verify;
             }
-            let store = Redb::open_with(&path.value, options)
-                .map_err(|error| path.wrong(error.to_string()))?;
-            Ok(Arc::new(store))
+            Ok(Store::Redb(path, options))
         }
         kind => {
             let message = format!("storage \"{kind}\" is not offered: there are redb and inmem");
@@ -71,16 +105,22 @@ pub fn storage(config: &Placed<config::Storage>) -> Result<Arc<dyn Storage>, Con
     }
 }
 
+fn audit_kind(config: &Placed<config::Audit>) -> Result<(), ConfigError> {
+    let kind = &config.value.kind;
+    let kinds: Vec<_> = AUDIT.iter().map(|kind| kind.name).collect();
+    if kinds.contains(&kind.as_str()) {
+        return Ok(());
+    }
+    let kinds = kinds.join(", ");
+    Err(config.wrong(format!(
+        "audit \"{kind}\" is not offered: there are {kinds}"
+    )))
+}
+
 /// Opens an audit device that is configured.
 pub fn audit_device(config: &Placed<config::Audit>) -> Result<AuditSetup, ConfigError> {
+    audit_kind(config)?;
     let audit = &config.value;
-    if !AUDIT.iter().any(|kind| kind.name == audit.kind) {
-        let kinds = AUDIT.iter().map(|kind| kind.name).collect::<Vec<_>>();
-        let (kind, kinds) = (&audit.kind, kinds.join(", "));
-        return Err(config.wrong(format!(
-            "audit \"{kind}\" is not offered: there are {kinds}"
-        )));
-    }
     let spec = DeviceSpec {
         kind: audit.kind.clone(),
         description: audit.description.clone(),

@@ -12,7 +12,7 @@ use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, ExitCode, Output, Stdio};
 
-use keyfold_server::{ServerArgs, run};
+use keyfold_server::{Dev, ServerArgs, run};
 
 const CHILD: &str = "KEYFOLD_TEST_SERVER_CONFIG";
 
@@ -24,9 +24,11 @@ fn child() {
     };
     let args = match config.as_str() {
         "dev" => ServerArgs {
-            dev: true,
-            dev_listen_address: Some("127.0.0.1:0".to_owned()),
-            dev_root_token_id: Some("the-token".to_owned()),
+            dev: Some(Dev {
+                address: Some("127.0.0.1:0".to_owned()),
+                root_token: Some("the-token".to_owned()),
+                ..Dev::default()
+            }),
             ..ServerArgs::default()
         },
         file => ServerArgs {

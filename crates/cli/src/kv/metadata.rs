@@ -55,7 +55,7 @@ struct Settings {
     #[arg(long, value_name = "N")]
     max_versions: Option<u64>,
     /// Whether each write must name the version it follows
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     cas_required: Option<bool>,
     /// When versions delete themselves
     #[arg(long, value_name = "DURATION")]

@@ -11,6 +11,7 @@ use keyfold_client::Request;
 use serde_json::{Value, json};
 
 use crate::error::CliError;
+use crate::list::{self, Depth, PageArgs};
 use crate::logical;
 use crate::output::{self, Table};
 use crate::session::Session;
@@ -24,8 +25,10 @@ pub(crate) enum Kv {
     Put(put::PutArgs),
     /// Read a secret
     Get(GetArgs),
-    /// List the secrets below a path
+    /// List the secrets in a folder
     List(ListArgs),
+    /// List all secrets below a folder
+    Scan(ListArgs),
     /// Change some members of a secret: a new version with the others as they were
     Patch(patch::PatchArgs),
     /// Delete the newest version of a secret, or those named
@@ -56,9 +59,11 @@ pub(crate) struct SecretArgs {
     path: String,
 }
 
-/// Arguments of `kv list`.
+/// Arguments of `kv list` and `kv scan`.
 #[derive(Args)]
 pub(crate) struct ListArgs {
+    #[command(flatten)]
+    page: PageArgs,
     /// The mount; without it, the path begins with the mount's
     #[arg(long, value_name = "MOUNT")]
     mount: Option<String>,
@@ -97,7 +102,8 @@ pub(crate) fn run(session: &Session, kv: Kv) -> Result<(), CliError> {
     match kv {
         Kv::Put(args) => put::run(session, &args),
         Kv::Get(args) => get(session, &args),
-        Kv::List(args) => list(session, &args),
+        Kv::List(args) => list(session, &args, Depth::Folder),
+        Kv::Scan(args) => list(session, &args, Depth::Below),
         Kv::Patch(args) => patch::run(session, &args),
         Kv::Delete(args) => delete(session, &args),
         Kv::Undelete(args) => versions::change(session, &args, "undelete"),
@@ -108,13 +114,18 @@ pub(crate) fn run(session: &Session, kv: Kv) -> Result<(), CliError> {
     }
 }
 
-fn list(session: &Session, args: &ListArgs) -> Result<(), CliError> {
+fn list(session: &Session, args: &ListArgs, depth: Depth) -> Result<(), CliError> {
     if args.mount.is_none() && args.path.is_none() {
         return Err(CliError::Usage("name a path, or a -mount".to_owned()));
     }
     let path = args.path.as_deref().unwrap_or_default();
     let place = Place::find(session, args.mount.as_deref(), path)?;
-    logical::list_names(session, &place.api_path("metadata"), place.above())
+    let tree = match args.page.is_detailed() {
+        true => "detailed-metadata",
+        false => "metadata",
+    };
+    let request = args.page.request(&place.api_path(tree), depth);
+    list::show(session, &request, &args.page, place.above())
 }
 
 fn get(session: &Session, args: &GetArgs) -> Result<(), CliError> {
@@ -131,8 +142,12 @@ fn get(session: &Session, args: &GetArgs) -> Result<(), CliError> {
         return session.output.answer(&answer);
     }
     if session.output.wants_field() {
-        let data = answer.datum("data").cloned().unwrap_or_default();
-        return session.output.result(&data, String::new);
+        let Some(data) = answer.datum("data").filter(|data| data.is_object()) else {
+            // The version was deleted or destroyed.
+            let see = place.above();
+            return Err(CliError::NoValue { path, see });
+        };
+        return session.output.result(data, String::new);
     }
     if !session.output.is_table() {
         return session.output.answer(&answer);

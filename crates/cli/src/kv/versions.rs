@@ -62,10 +62,8 @@ pub(crate) fn rollback(session: &Session, args: &RollbackArgs) -> Result<(), Cli
         .unwrapped();
     let old = logical::found(&session.ask(&old)?, &path, place.above())?;
     let Some(data) = old.datum("data").filter(|data| data.is_object()) else {
-        return Err(CliError::Usage(format!(
-            "version {} has no data: it was deleted or destroyed",
-            args.version
-        )));
+        let version = args.version;
+        return Err(CliError::NoVersion { path, version });
     };
     let body = json!({"data": data, "options": {"cas": cas}});
     written(

@@ -91,8 +91,58 @@ pub(crate) struct TuneArgs {
     options: Vec<(String, String)>,
     #[command(flatten)]
     tuning: TuningArgs,
+    #[command(flatten)]
+    lockout: LockoutArgs,
     /// The mount's path
     path: String,
+}
+
+/// When names that fail to log in are locked.
+#[derive(Args)]
+#[command(next_help_heading = "Auth methods")]
+struct LockoutArgs {
+    /// Failed logins after which a name is locked
+    #[arg(long, value_name = "N")]
+    user_lockout_threshold: Option<u64>,
+    /// How long it is locked
+    #[arg(long, value_name = "DURATION")]
+    user_lockout_duration: Option<String>,
+    /// After how long without a failure it counts from the beginning
+    #[arg(long, value_name = "DURATION")]
+    user_lockout_counter_reset_duration: Option<String>,
+    /// Whether no name is locked
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    user_lockout_disable: Option<bool>,
+}
+
+/// The same as members of a body.
+#[derive(Serialize)]
+struct Lockout<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lockout_threshold: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lockout_duration: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lockout_counter_reset_duration: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lockout_disable: Option<bool>,
+}
+
+impl LockoutArgs {
+    /// None where nothing is to change.
+    fn body(&self) -> Option<Lockout<'_>> {
+        let any = self.user_lockout_threshold.is_some()
+            || self.user_lockout_duration.is_some()
+            || self.user_lockout_counter_reset_duration.is_some()
+            || self.user_lockout_disable.is_some();
+        any.then(|| Lockout {
+            // Servers take this number as a text.
+            lockout_threshold: self.user_lockout_threshold.map(|number| number.to_string()),
+            lockout_duration: self.user_lockout_duration.as_deref(),
+            lockout_counter_reset_duration: self.user_lockout_counter_reset_duration.as_deref(),
+            lockout_disable: self.user_lockout_disable,
+        })
+    }
 }
 
 #[derive(Serialize)]
@@ -103,6 +153,8 @@ struct Tune<'a> {
     options: BTreeMap<String, String>,
     #[serde(flatten)]
     tuning: Tuning<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user_lockout_config: Option<Lockout<'a>>,
 }
 
 /// Changes a mount's tuning.
@@ -111,10 +163,17 @@ pub(crate) fn run(session: &Session, class: Class, args: TuneArgs) -> Result<(),
     if let Some(version) = args.version {
         options.insert("version".to_owned(), version.to_string());
     }
+    let user_lockout_config = args.lockout.body();
+    if user_lockout_config.is_some() && class == Class::Secrets {
+        return Err(CliError::Usage(
+            "-user-lockout-… are for auth methods: nobody logs in to a secrets engine".to_owned(),
+        ));
+    }
     let body = Tune {
         description: args.description.as_deref(),
         options,
         tuning: args.tuning.body(),
+        user_lockout_config,
     };
     let path = args.path.trim_matches('/');
     // Auth methods are tuned below sys/mounts too, where every token that may tune reaches them.

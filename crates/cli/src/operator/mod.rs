@@ -1,6 +1,8 @@
 //! `keyfold operator`: the seal and the keys below it.
 
 mod ceremony;
+mod cluster;
+mod diagnose;
 mod drill;
 mod generate_root;
 mod init;
@@ -54,6 +56,14 @@ pub(crate) enum Operator {
     Keys(keys::KeysArgs),
     /// Show the KEK's term, its age and its use
     KeyStatus,
+    /// Say whether a server starts with a configuration; exit code 1 when not, 2 with warnings
+    ValidateConfig(diagnose::ValidateArgs),
+    /// The same, and try the storage, the seals and the listeners
+    Diagnose(diagnose::DiagnoseArgs),
+    /// List the nodes of the cluster
+    Members,
+    /// Have another node take the lead
+    StepDown,
 }
 
 /// The commands of `operator raft`.
@@ -82,6 +92,10 @@ pub(crate) fn run(session: &Session, operator: Operator) -> Result<Exit, CliErro
         Operator::RotateDek(args) => rotate_dek::run(session, &args),
         Operator::Keys(args) => keys::run(session, &args),
         Operator::KeyStatus => key_status::run(session),
+        Operator::ValidateConfig(args) => return diagnose::validate(session, args),
+        Operator::Diagnose(args) => return diagnose::run(session, args),
+        Operator::Members => cluster::members(session),
+        Operator::StepDown => cluster::step_down(session),
     };
     done.map(|()| Exit::OK)
 }

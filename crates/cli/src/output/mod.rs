@@ -17,11 +17,13 @@ pub(crate) use table::{Table, heading, text_of};
 
 use crate::error::CliError;
 use crate::exit::Exit;
+use crate::variable;
 
 /// How results are printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
     /// For people.
+    #[value(alias = "pretty")]
     Table,
     /// For programs.
     Json,
@@ -45,6 +47,11 @@ impl Output {
     /// Whether people are to read it.
     pub(crate) fn is_table(&self) -> bool {
         self.format == Format::Table
+    }
+
+    /// Whether programs are to read it, all of it.
+    pub(crate) fn is_for_programs(&self) -> bool {
+        !self.is_table() && !self.wants_field()
     }
 
     /// Whether one member alone is to be printed.
@@ -125,7 +132,8 @@ impl Output {
         Ok(())
     }
 
-    fn document<T: Serialize + ?Sized>(&self, value: &T) -> Result<(), CliError> {
+    /// Prints a value for programs.
+    pub(crate) fn document<T: Serialize + ?Sized>(&self, value: &T) -> Result<(), CliError> {
         let text = match self.format {
             Format::Yaml => serde_norway::to_string(value).ok(),
             _ => serde_json::to_string_pretty(value)
@@ -138,18 +146,13 @@ impl Output {
 
 /// The format that the environment asks for.
 pub(crate) fn format_of_env() -> Result<Format, CliError> {
-    let names = ["KEYFOLD_FORMAT", "BAO_FORMAT", "VAULT_FORMAT"];
-    let set = names.into_iter().find_map(|name| {
-        let value = std::env::var_os(name).filter(|value| !value.is_empty())?;
-        Some((name, value))
-    });
-    let Some((name, value)) = set else {
+    let Some((name, value)) = variable::find("FORMAT") else {
         return Ok(Format::Table);
     };
     value
         .to_str()
         .and_then(|text| Format::from_str(text, true).ok())
-        .ok_or_else(|| CliError::Usage(format!("{name} must be table, json or yaml")))
+        .ok_or_else(|| CliError::Usage(format!("{name} must be table, json, yaml or pretty")))
 }
 
 /// Prints bytes on stdout.

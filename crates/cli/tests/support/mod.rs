@@ -28,13 +28,19 @@ pub struct Ran {
 impl Server {
     /// In memory, unsealed, with the root token `root`.
     pub fn dev() -> Self {
+        Self::dev_with(&["-dev", "-dev-no-store-token"])
+    }
+
+    /// The same with these flags.
+    pub fn dev_with(flags: &[&str]) -> Self {
         let home = tempfile::tempdir().unwrap();
-        let arguments = [
-            "-dev",
-            "-dev-root-token-id=root",
-            "-dev-listen-address=127.0.0.1:0",
-        ];
-        Self::start(home, &arguments.map(str::to_owned))
+        let common = ["-dev-root-token-id=root", "-dev-listen-address=127.0.0.1:0"];
+        let arguments: Vec<_> = flags
+            .iter()
+            .chain(&common)
+            .map(|s| (*s).to_owned())
+            .collect();
+        Self::start(home, &arguments)
     }
 
     /// With a store in the home folder; not initialised.
@@ -97,6 +103,13 @@ impl Server {
             address,
             home,
         }
+    }
+
+    /// Kills it; its home folder stays.
+    pub fn stop(mut self) -> TempDir {
+        let home = std::mem::replace(&mut self.home, tempfile::tempdir().unwrap());
+        drop(self);
+        home
     }
 
     /// A path in the home folder.

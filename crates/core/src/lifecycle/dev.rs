@@ -18,10 +18,12 @@ pub struct DevVault {
 }
 
 impl Core {
-    /// Begins an empty store with one share, opens it, and mounts KV version 2 at `secret/`.
+    /// Begins an empty store with one share, opens it, and mounts KV at `secret/`, of version 1
+    /// or 2.
     pub async fn develop(
         self: &Arc<Self>,
         root_token: Option<Secret<String>>,
+        kv_version: u8,
     ) -> Result<DevVault, Error> {
         let one = Shares {
             shares: 1,
@@ -35,7 +37,7 @@ impl Core {
             path: "secret/".to_owned(),
             kind: "kv".to_owned(),
             description: "key/value secret storage".to_owned(),
-            options: Some([("version".to_owned(), "2".to_owned())].into()),
+            options: Some([("version".to_owned(), kv_version.to_string())].into()),
             config: MountConfig::default(),
             local: false,
             seal_wrap: false,

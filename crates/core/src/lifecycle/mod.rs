@@ -34,7 +34,7 @@ pub use self::init::{Initialized, Shares};
 pub use self::sealed::{Progress, Sealed};
 use self::seals::Set;
 pub use self::seals::{
-    Condition, KnownShare, Rehearsed, SealConfig, SetTerms, ShamirSeal, ShareTerms, Tried,
+    Condition, KnownShare, Rehearsed, SealConfig, SetTerms, ShamirSeal, ShareTerms, Tried, probe,
 };
 pub(crate) use self::seals::{FOLDER as SEALS, FOREIGN, Seals, Wraps};
 pub use self::status::{SealReport, SealStatus, Split};
@@ -174,6 +174,11 @@ impl Core {
     /// No keys are in memory.
     pub fn is_sealed(&self) -> bool {
         !matches!(&**self.peek(), State::Unsealed(_))
+    }
+
+    /// It has keys, in memory or not.
+    pub fn is_initialized(&self) -> bool {
+        !matches!(&**self.peek(), State::Uninit)
     }
 
     /// What the operator set.

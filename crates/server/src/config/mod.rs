@@ -4,6 +4,7 @@
 //!   FILE or DIR/*.hcl, *.json ─► Raw (as written, with places) ─► Config (as used)
 //! ```
 
+mod faults;
 mod initialize;
 mod known;
 pub mod listener;

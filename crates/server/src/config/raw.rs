@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use keyfold_api::hcl::{self, Block, Value};
+use keyfold_api::hcl::{self, Block, Body, Value};
 use keyfold_core::initialize::Stanza;
 
 use super::lockout::{self, RawLockout};
@@ -136,17 +136,17 @@ const LISTENER_FLAGS: [&str; 5] = [
 impl Raw {
     /// Reads the text of one file, HCL or JSON.
     pub fn parse(text: &str, file: &Path) -> Result<Self, ConfigError> {
-        let file: Arc<Path> = Arc::from(file);
         let body = hcl::parse_any(text).map_err(|e| {
-            ConfigError::at(
-                Place {
-                    file: Arc::clone(&file),
-                    line: e.line,
-                },
-                e.message,
-            )
+            let file = Arc::from(file);
+            ConfigError::at(Place { file, line: e.line }, e.message)
         })?;
-        let mut section = Section::new(&file, "", &body);
+        Self::of(&body, file)
+    }
+
+    /// The same of a text that was read, or of a part of it.
+    pub fn of(body: &Body, file: &Path) -> Result<Self, ConfigError> {
+        let file: Arc<Path> = Arc::from(file);
+        let mut section = Section::new(&file, "", body);
         let mut raw = Self {
             api_addr: section.text("api_addr")?,
             cluster_name: section.text("cluster_name")?,

@@ -146,13 +146,12 @@ impl Config {
         }
     }
 
-    /// What `server -dev` runs with: everything in memory, plain HTTP on `address`.
+    /// What `server -dev` runs with: everything in memory, a listener on `address`.
     pub fn dev(address: &str) -> Self {
         let mut config = Self::embedded("inmem", &[], Listener::Tcp(Tcp::plain(address)));
-        config.warnings.push(
-            "-dev keeps everything in memory, unsealed, over plain HTTP: never for real secrets"
-                .to_owned(),
-        );
+        config
+            .warnings
+            .push("-dev keeps everything in memory, unsealed: never for real secrets".to_owned());
         config
     }
 

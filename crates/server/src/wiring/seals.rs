@@ -25,9 +25,11 @@ pub fn seals(config: &Config) -> Result<SealConfig, ConfigError> {
 
 /// The same for a command: what its shell says of the server that it speaks with is not meant for a seal.
 pub fn seals_of_command(config: &Config) -> Result<SealConfig, ConfigError> {
-    made(config, |name| {
-        std::env::var(name).ok().filter(|_| !is_of_commands(name))
-    })
+    made(config, of_command)
+}
+
+fn of_command(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|_| !is_of_commands(name))
 }
 
 fn is_of_commands(name: &str) -> bool {
@@ -46,36 +48,48 @@ fn made(
     })
 }
 
+/// What is wrong with each of them, as [`seals_of_command`] would make them.
+pub fn faults(config: &Config) -> Vec<ConfigError> {
+    let seals = &config.seals;
+    let made = seals.iter().map(|seal| setup(seal, seals, of_command));
+    made.filter_map(Result::err).collect()
+}
+
 fn setups(
     seals: &[Placed<Seal>],
     variable: impl Fn(&str) -> Option<String>,
 ) -> Result<Vec<SealSetup>, ConfigError> {
-    let mut setups = Vec::with_capacity(seals.len());
-    for seal in seals {
-        let Some(kind) = KINDS.iter().find(|kind| kind.name == seal.value.kind) else {
-            return Err(seal.wrong(not_offered(&seal.value.kind)));
-        };
-        // Of two seals of a kind the environment can't mean both.
-        let alone = seals
-            .iter()
-            .filter(|other| other.value.kind == seal.value.kind)
-            .count()
-            == 1;
-        let settings = settings(kind, seal, |name| variable(name).filter(|_| alone))?;
-        let made = (kind.make)(&settings).map_err(|error| {
-            let place = seal.value.settings.get(error.name);
-            let message = format!("seal \"{}\": {error}", seal.value.name);
-            place.map_or_else(|| seal.wrong(&message), |place| place.wrong(&message))
-        })?;
-        setups.push(SealSetup {
-            name: seal.value.name.clone(),
-            kind: kind.name,
-            priority: seal.value.priority,
-            disabled: seal.value.disabled,
-            seal: made,
-        });
-    }
-    Ok(setups)
+    let made = seals.iter().map(|seal| setup(seal, seals, &variable));
+    made.collect()
+}
+
+fn setup(
+    seal: &Placed<Seal>,
+    seals: &[Placed<Seal>],
+    variable: impl Fn(&str) -> Option<String>,
+) -> Result<SealSetup, ConfigError> {
+    let Some(kind) = KINDS.iter().find(|kind| kind.name == seal.value.kind) else {
+        return Err(seal.wrong(not_offered(&seal.value.kind)));
+    };
+    // Of two seals of a kind the environment can't mean both.
+    let alone = seals
+        .iter()
+        .filter(|other| other.value.kind == seal.value.kind)
+        .count()
+        == 1;
+    let settings = settings(kind, seal, |name| variable(name).filter(|_| alone))?;
+    let made = (kind.make)(&settings).map_err(|error| {
+        let place = seal.value.settings.get(error.name);
+        let message = format!("seal \"{}\": {error}", seal.value.name);
+        place.map_or_else(|| seal.wrong(&message), |place| place.wrong(&message))
+    })?;
+    Ok(SealSetup {
+        name: seal.value.name.clone(),
+        kind: kind.name,
+        priority: seal.value.priority,
+        disabled: seal.value.disabled,
+        seal: made,
+    })
 }
 
 fn not_offered(kind: &str) -> String {

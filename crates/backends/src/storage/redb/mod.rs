@@ -62,6 +62,11 @@ impl Redb {
         Self::open_on(path.as_ref(), options, Arc::default())
     }
 
+    /// Whether there is a store already, or what is taken for one, where a path leads.
+    pub fn is_at(path: &Path) -> bool {
+        open::file_of(path).exists()
+    }
+
     fn open_on(path: &Path, options: Options, health: Arc<Health>) -> Result<Self, OpenError> {
         let path = open::file_of(path);
         let (slot, revision) = Slot::open(path.clone(), options, health)?;

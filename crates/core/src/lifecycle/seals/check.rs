@@ -3,11 +3,12 @@
 use serde::Serialize;
 
 use super::shares::{Checks, ShamirSeal};
-use super::slot::Finding;
-use super::wrap::Given;
+use super::slot::{Finding, there_and_back};
+use super::wrap::{Fresh, Given};
 use super::{Set, Wraps, prove};
 use crate::error::Error;
 use crate::lifecycle::Core;
+use crate::ports::seal::{SealError, SealSetup};
 
 /// What is said of a share that is none.
 pub(crate) const FOREIGN: &str = "this is none of the shares of today: a mistyped one, one of \
@@ -23,6 +24,9 @@ pub struct Rehearsed {
     pub kind: &'static str,
     /// It opens the store as it is now.
     pub opens: bool,
+    /// The store has a wrap for it.
+    #[serde(skip)]
+    pub wrapped: bool,
     /// Why not; or what will be made anew.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub remark: Option<String>,
@@ -96,6 +100,7 @@ impl Core {
                 name: slot.name.clone(),
                 kind: slot.kind,
                 opens,
+                wrapped: wrap.is_some(),
                 remark: remark.map(str::to_owned).or(failure),
             });
         }
@@ -142,6 +147,13 @@ impl Core {
         }
         Ok(None)
     }
+}
+
+/// Whether a seal works, as far as that shows without a store: it wraps a share that was made for
+/// this, and has to give it back.
+pub async fn probe(setup: &SealSetup) -> Result<(), SealError> {
+    let fresh = Fresh::new().map_err(|error| SealError::Refused(error.to_string()))?;
+    there_and_back(&*setup.seal, &fresh.share).await.map(|_| ())
 }
 
 fn checks(wraps: &Wraps, set: Set) -> Result<(&ShamirSeal, &Checks), Error> {

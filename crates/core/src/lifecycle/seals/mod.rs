@@ -29,7 +29,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::Notify;
 
 pub(crate) use self::check::FOREIGN;
-pub use self::check::{KnownShare, Rehearsed, SetTerms, ShareTerms};
+pub use self::check::{KnownShare, Rehearsed, SetTerms, ShareTerms, probe};
 pub(super) use self::fetch::{Fetched, prove};
 pub use self::health::Condition;
 pub(super) use self::quorum::{Quorum, copy};

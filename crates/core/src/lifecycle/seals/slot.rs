@@ -194,7 +194,7 @@ enum Revealed {
 }
 
 /// Wraps a share and looks whether it comes back: what is stored has been opened once.
-async fn there_and_back(seal: &dyn Seal, share: &Share) -> Result<Blob, SealError> {
+pub(super) async fn there_and_back(seal: &dyn Seal, share: &Share) -> Result<Blob, SealError> {
     let blob = within(seal.wrap(share)).await?;
     let again = within(seal.unwrap(&blob)).await?;
     if again.ct_eq(share) {
