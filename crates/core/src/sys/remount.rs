@@ -52,10 +52,7 @@ impl System {
         let answer = Reply::injected(&Queued {
             migration_id: &made.id,
         })?;
-        Ok(answer.warn(
-            "Mount move has been queued. Progress will be reported in OpenBao's server log, tagged \
-             with the returned migration_id",
-        ))
+        Ok(answer.warn("the mount was moved; sys/remount/status/:migration_id tells so, too"))
     }
 
     pub(super) async fn remount_status(&self, call: &Call<'_>) -> Result<Reply, Error> {

@@ -14,10 +14,9 @@ impl Tokens {
     /// Asks for it: the next sweep does it, and the answer says so.
     pub(crate) fn ask_tidy(&self) -> Reply {
         let text = if self.tidy_asked.swap(true, Ordering::AcqRel) {
-            "Tidy operation already in progress."
+            "tidying is under way already"
         } else {
-            "Tidy operation successfully started. Any information from the operation will be \
-             printed to the server's logs."
+            "tidying goes on in the background; what it meets stands in the server's log"
         };
         Reply::none().with_status(202).warn(text)
     }

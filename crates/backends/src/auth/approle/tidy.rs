@@ -24,7 +24,7 @@ impl AppRole {
     pub(super) async fn tidy(&self, _: &Call<'_>) -> Result<Reply, Error> {
         if self.tidying.swap(true, Ordering::AcqRel) {
             return Ok(Reply::none()
-                .warn("Tidy operation already in progress.")
+                .warn("tidying is under way already")
                 .with_status(202));
         }
         // The store is not held between two steps: a sealed vault must not keep its keys.
@@ -44,10 +44,7 @@ impl AppRole {
             }
         });
         Ok(Reply::none()
-            .warn(
-                "Tidy operation successfully started. Any information from the operation will be \
-                 printed to OpenBao's server logs.",
-            )
+            .warn("tidying goes on in the background; what it meets stands in the server's log")
             .with_status(202))
     }
 }
