@@ -52,23 +52,23 @@ scripts/shape.sh
 
 # One profile for all, so that dependencies are built once for tests, stock clients and the demo.
 step "build"
-cargo build --release --locked --workspace
-KEYFOLD_BIN=$(realpath "${CARGO_TARGET_DIR:-target}/release/keyfold")
+cargo build --profile ci --locked --workspace
+KEYFOLD_BIN=$(realpath "${CARGO_TARGET_DIR:-target}/ci/keyfold")
 export KEYFOLD_BIN
 
 step "lints"
 # With what has to be asked for, so that it is read, too.
-cargo clippy --release --workspace --all-targets --locked --features keyfold-cli/tpm2 -- -D warnings
+cargo clippy --profile ci --workspace --all-targets --locked --features keyfold-cli/tpm2 -- -D warnings
 
 step "tests"
-cargo test --release --locked --workspace --no-fail-fast 2>&1 | tee "$logs/cargo"
+cargo test --profile ci --locked --workspace --no-fail-fast 2>&1 | tee "$logs/cargo"
 
 step "tests on a TPM in software"
-cargo test --release --locked --workspace --features keyfold-backends/tpm2 --test tpm2 2>&1 | tee "$logs/tpm"
+cargo test --profile ci --locked --workspace --features keyfold-backends/tpm2 --test tpm2 2>&1 | tee "$logs/tpm"
 
 step "documentation"
 # The documentation is for who reads the source: it may speak of what is private.
-RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" cargo doc --release --locked --workspace --no-deps --quiet
+RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" cargo doc --profile ci --locked --workspace --no-deps --quiet
 
 step "stock clients"
 conformance/run.sh 2>&1 | tee "$logs/conformance"
