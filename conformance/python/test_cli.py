@@ -83,7 +83,6 @@ STORIES = {
         "list -format=json -detailed l-{who}/metadata",
         "list -format=json -detailed l-{who}/detailed-metadata",
         "list -detailed l-{who}/detailed-metadata",
-        "kv get -format=pretty l-{who}/a",
     ],
     "plugins": [
         "plugin list -format=json",
@@ -208,6 +207,7 @@ def test_failures_end_alike(request, which, tmp_path):
         own_code, own_out, own_err = run(ours, "keyfold", line, server, tmp_path)
         assert own_code == code, f"{line}: exit {own_code}, theirs {code}\n{own_err}\n{err}"
         if "-format=json" in line and out.strip():
+            assert own_out.strip(), f"{line}: prints nothing, theirs {out}"
             assert shape(json.loads(own_out)) == shape(json.loads(out)), line
 
 

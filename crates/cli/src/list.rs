@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use crate::error::CliError;
 use crate::logical;
-use crate::output::{self, Table, text_of};
+use crate::output::{self, Answer, Table, text_of};
 use crate::session::Session;
 use crate::variable;
 
@@ -60,7 +60,8 @@ pub(crate) fn show(
     page: &PageArgs,
     see: String,
 ) -> Result<(), CliError> {
-    let answer = match logical::found(&session.send(request)?, request.path(), see) {
+    let found = logical::found(&session.send(request)?, request.path(), see.clone());
+    let answer = match found.and_then(|answer| with_names(answer, request.path(), see)) {
         Err(error @ CliError::NoValue { .. }) if session.output.is_for_programs() => {
             // Existing clients print this of nothing.
             session.output.document(&Map::new())?;
@@ -78,6 +79,15 @@ pub(crate) fn show(
         }
         _ => session.output.names(&names),
     }
+}
+
+/// OpenBao answers a scan of an empty folder with 200, and no names in it.
+fn with_names(answer: Answer, path: &str, see: String) -> Result<Answer, CliError> {
+    if answer.is_wrapped() || answer.datum("keys").is_some_and(Value::is_array) {
+        return Ok(answer);
+    }
+    let path = path.to_owned();
+    Err(CliError::NoValue { path, see })
 }
 
 /// A row for each name, and a column for each thing that is told of any.

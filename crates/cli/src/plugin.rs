@@ -20,7 +20,6 @@ pub(crate) enum Plugin {
         #[arg(long, value_name = "VERSION")]
         version: Option<String>,
         /// auth, database or secret
-        #[arg(value_parser = TYPES)]
         kind: String,
         /// Its name
         name: String,
@@ -34,7 +33,6 @@ pub(crate) struct ListArgs {
     #[arg(long)]
     detailed: bool,
     /// auth, database or secret; all when absent
-    #[arg(value_parser = TYPES)]
     kind: Option<String>,
 }
 
@@ -49,6 +47,7 @@ pub(crate) fn run(session: &Session, plugin: Plugin) -> Result<(), CliError> {
             kind,
             name,
         } => {
+            known(&kind)?;
             let path = format!("sys/plugins/catalog/{kind}/{name}");
             let mut request = Request::read(&path);
             if let Some(version) = &version {
@@ -63,6 +62,14 @@ pub(crate) fn run(session: &Session, plugin: Plugin) -> Result<(), CliError> {
             let told = Value::Object(told.collect());
             session.output.result(&told, || of_one(&told).to_string())
         }
+    }
+}
+
+/// Not left to the parser of arguments: existing clients end as with an answer of the server.
+fn known(kind: &str) -> Result<(), CliError> {
+    match TYPES.contains(&kind) {
+        true => Ok(()),
+        false => Err(CliError::PluginType(kind.to_owned())),
     }
 }
 
@@ -86,6 +93,7 @@ fn of_one(told: &Value) -> Table {
 }
 
 fn list(session: &Session, args: &ListArgs) -> Result<(), CliError> {
+    args.kind.as_deref().map_or(Ok(()), known)?;
     let answer = Answer::of(&session.call(&Request::read("sys/plugins/catalog"))?)?;
     let listed = answer.datum("detailed").and_then(Value::as_array);
     let listed = listed.ok_or(CliError::Answer("detailed"))?;
