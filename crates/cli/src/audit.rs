@@ -84,7 +84,7 @@ fn enable(session: &Session, args: EnableArgs) -> Result<(), CliError> {
 fn list(session: &Session, detailed: bool) -> Result<(), CliError> {
     let answer = Answer::of(&session.call(&Request::read("sys/audit"))?)?;
     let devices = answer.data.unwrap_or_default();
-    if devices.is_empty() {
+    if devices.is_empty() && !session.output.is_for_programs() {
         return Err(CliError::NoValue {
             path: "sys/audit: no audit device is enabled".to_owned(),
             see: "keyfold audit enable -h".to_owned(),

@@ -38,7 +38,8 @@ const TABLE: [(u8, &str); 27] = [
     (0, "done"),
     (
         1,
-        "wrong usage, or a local failure: no such file, no space, output exists",
+        "wrong usage, or a local failure: no such file, no space, output exists; `status`: the \
+         server did not answer",
     ),
     (
         2,

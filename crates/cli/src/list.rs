@@ -60,9 +60,13 @@ pub(crate) fn show(
     page: &PageArgs,
     see: String,
 ) -> Result<(), CliError> {
-    let found = logical::found(&session.send(request)?, request.path(), see.clone());
+    let response = session.send(request)?;
+    let found = logical::found(&response, request.path(), see.clone());
     let answer = match found.and_then(|answer| with_names(answer, request.path(), see)) {
-        Err(error @ CliError::NoValue { .. }) if session.output.is_for_programs() => {
+        Err(error)
+            if session.output.is_for_programs()
+                && (response.status == 404 || matches!(error, CliError::NoValue { .. })) =>
+        {
             // Existing clients print this of nothing.
             session.output.document(&Map::new())?;
             return Err(error);

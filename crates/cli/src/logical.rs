@@ -11,6 +11,10 @@ use crate::output::{self, Answer};
 use crate::pairs;
 use crate::session::Session;
 
+/// What is written here is wrapped, for so long where nothing else is wished.
+const WRAP: &str = "sys/wrapping/wrap";
+const WRAP_TTL: &str = "5m";
+
 /// Arguments of `read`.
 #[derive(Args)]
 pub(crate) struct ReadArgs {
@@ -72,7 +76,11 @@ pub(crate) fn write(session: &Session, args: &WriteArgs) -> Result<(), CliError>
         ));
     }
     let data = pairs::object(&args.data, &mut io::stdin())?;
-    let response = session.call(&Request::write(&args.path, &data)?)?;
+    let mut request = Request::write(&args.path, &data)?;
+    if args.path.trim_matches('/') == WRAP {
+        request = request.wrapped_for(WRAP_TTL);
+    }
+    let response = session.call(&request)?;
     shown(
         session,
         &response,
@@ -164,7 +172,8 @@ fn shown(session: &Session, response: &Response, sentence: &str) -> Result<(), C
         return session.output.done(sentence);
     }
     let answer = Answer::of(response)?;
-    if answer.has_data() {
+    let for_programs = session.output.is_for_programs() && answer.has_content();
+    if answer.has_data() || for_programs {
         return session.output.answer(&answer);
     }
     show_warnings(response)?;

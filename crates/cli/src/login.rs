@@ -69,6 +69,9 @@ pub(crate) fn run(session: &Session, args: LoginArgs) -> Result<(), CliError> {
         }
     };
     if args.token_only {
+        if session.output.is_for_programs() {
+            return session.output.document(token.expose());
+        }
         return output::raw(token.expose().as_bytes());
     }
     if !args.no_print {

@@ -19,16 +19,19 @@ pub(crate) fn run(session: &Session) -> Result<Exit, CliError> {
         }
     };
     let sealed = status.get("sealed").and_then(Value::as_bool) != Some(false);
-    if !sealed {
-        add_leader(session, &mut status)?;
-    }
-    show(session, &status)?;
+    add_leader(session, &mut status)?;
+    print(session, &status)?;
     Ok(if sealed { Exit::SERVER } else { Exit::OK })
 }
 
 /// Adds who leads, as existing clients print it: what is empty is left out.
 fn add_leader(session: &Session, status: &mut Value) -> Result<(), CliError> {
-    let leader: Value = session.call(&Request::read("sys/leader"))?.json()?;
+    let leader = session.ask(&Request::read("sys/leader"))?;
+    if leader.status != 200 {
+        // Some servers tell it when they are open only.
+        return Ok(());
+    }
+    let leader: Value = leader.json()?;
     let Some(members) = status.as_object_mut() else {
         return Ok(());
     };
@@ -51,8 +54,13 @@ fn add_leader(session: &Session, status: &mut Value) -> Result<(), CliError> {
     Ok(())
 }
 
-/// Prints a seal status: of `status`, and what `operator unseal` answers.
-pub(crate) fn show(session: &Session, status: &Value) -> Result<(), CliError> {
+/// Prints the state that `operator unseal` was answered.
+pub(crate) fn show(session: &Session, mut status: Value) -> Result<(), CliError> {
+    add_leader(session, &mut status)?;
+    print(session, &status)
+}
+
+fn print(session: &Session, status: &Value) -> Result<(), CliError> {
     session.output.result(status, || table(status).to_string())
 }
 

@@ -46,7 +46,6 @@ fn pages_of_a_folder() {
             &["list", "-limit=-1", "-after=c", "secret/metadata/"],
             json!(["folder/"]),
         ),
-        (&["list", "-limit=1", "one"], json!(["a"])),
     ] {
         assert_eq!(server.json(arguments), expected, "{arguments:?}");
     }
@@ -93,7 +92,8 @@ fn an_empty_list_is_an_empty_document() {
         &["kv", "list", "secret"][..],
         &["kv", "scan", "secret/none"],
         &["list", "secret/metadata/none"],
-        &["scan", "cubbyhole"],
+        &["scan", "secret/metadata/none"],
+        &["list", "none/at/all"],
     ] {
         let ran = server.run(&[arguments, &["-format=json"]].concat());
         assert_eq!(
@@ -137,4 +137,34 @@ fn a_command_that_there_is_not() {
         let status = bare(home.path()).args(arguments).output().unwrap().status;
         assert_eq!(status.code(), Some(code), "{arguments:?}");
     }
+}
+
+#[test]
+fn an_answer_without_an_envelope_is_all_data() {
+    let server = Server::dev();
+    let health = server.json(&["read", "sys/health"]);
+    assert_eq!(health["data"]["sealed"], false, "{health}");
+    let version = server.ok(&["read", "-field=version", "sys/health"]);
+    assert_eq!(version, health["data"]["version"].as_str().unwrap());
+}
+
+#[test]
+fn a_secret_has_a_field_for_all_of_it() {
+    let server = Server::dev();
+    server.ok(&["kv", "put", "secret/a", "x=1"]);
+    let all = server.json(&["kv", "get", "-field=data", "secret/a"]);
+    assert_eq!(all, json!({"x": "1"}));
+    server.ok(&["kv", "put", "secret/a", "data=mine"]);
+    let own = server.ok(&["kv", "get", "-field=data", "secret/a"]);
+    assert_eq!(own, "mine");
+}
+
+#[test]
+fn wrapping_needs_no_time() {
+    let server = Server::dev();
+    let token = server.ok(&["write", "-field=wrapping_token", "sys/wrapping/wrap", "a=b"]);
+    let unwrapped = server.json(&["unwrap", &token]);
+    assert_eq!(unwrapped["data"], json!({"a": "b"}));
+    let status = server.json(&["operator", "init", "-status"]);
+    assert_eq!(status, json!({"Initialized": true}));
 }

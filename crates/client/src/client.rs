@@ -124,8 +124,10 @@ impl Client {
         url: Url,
     ) -> Result<reqwest::Response, ClientError> {
         let mut builder = self.start(request.method(), url);
-        if let Some(ttl) = self.wrap_ttl.as_ref().filter(|_| !request.is_unwrapped()) {
-            builder = builder.header("X-Vault-Wrap-TTL", ttl.clone());
+        let asked = request.wrap_ttl().map(HeaderValue::from_static);
+        let ttl = self.wrap_ttl.clone().or(asked);
+        if let Some(ttl) = ttl.filter(|_| !request.is_unwrapped()) {
+            builder = builder.header("X-Vault-Wrap-TTL", ttl);
         }
         if let Some(body) = request.body() {
             let kind = match request.method() {

@@ -32,6 +32,7 @@ pub struct Request {
     query: Vec<(String, String)>,
     body: Option<Secret<Vec<u8>>>,
     unwrapped: bool,
+    wrap_ttl: Option<&'static str>,
 }
 
 impl Request {
@@ -49,6 +50,7 @@ impl Request {
             query,
             body: None,
             unwrapped: false,
+            wrap_ttl: None,
         }
     }
 
@@ -108,6 +110,16 @@ impl Request {
     pub fn unwrapped(mut self) -> Self {
         self.unwrapped = true;
         self
+    }
+
+    /// Has the answer wrapped for so long where the configuration says nothing else.
+    pub fn wrapped_for(mut self, ttl: &'static str) -> Self {
+        self.wrap_ttl = Some(ttl);
+        self
+    }
+
+    pub(crate) fn wrap_ttl(&self) -> Option<&'static str> {
+        self.wrap_ttl
     }
 
     pub(crate) fn is_unwrapped(&self) -> bool {

@@ -147,6 +147,9 @@ fn get(session: &Session, args: &GetArgs) -> Result<(), CliError> {
             let see = place.above();
             return Err(CliError::NoValue { path, see });
         };
+        if session.output.field_is("data") && data.get("data").is_none() {
+            return session.output.result(&json!({"data": data}), String::new);
+        }
         return session.output.result(data, String::new);
     }
     if !session.output.is_table() {

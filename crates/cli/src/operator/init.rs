@@ -159,7 +159,9 @@ fn pgp_keys(args: &InitArgs) -> Result<Map<String, Value>, CliError> {
 fn status(session: &Session) -> Result<Exit, CliError> {
     let answer: Value = session.call(&Request::read("sys/init"))?.json()?;
     let initialized = answer.get("initialized").and_then(Value::as_bool) == Some(true);
-    session.output.result(&answer, || {
+    // As existing clients spell it.
+    let told = json!({"Initialized": initialized});
+    session.output.result(&told, || {
         let not = if initialized { "" } else { " not" };
         format!("The server is{not} initialized\n")
     })?;

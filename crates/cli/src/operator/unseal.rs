@@ -30,7 +30,7 @@ pub(crate) fn run(session: &Session, args: UnsealArgs) -> Result<(), CliError> {
         Request::write("sys/unseal", &share_of(share.expose(), args.migrate))?
     };
     let answer: Value = session.call(&request)?.json()?;
-    status::show(session, &answer)
+    status::show(session, answer)
 }
 
 fn share_of(share: &str, migrate: bool) -> Value {

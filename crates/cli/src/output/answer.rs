@@ -34,6 +34,16 @@ pub(crate) struct Answer {
     wrap_info: Option<Map<String, Value>>,
 }
 
+/// What shows that an answer has the envelope.
+const MEMBERS: [&str; 6] = [
+    "request_id",
+    "lease_id",
+    "data",
+    "warnings",
+    "auth",
+    "wrap_info",
+];
+
 /// What existing clients print of a token, in their order.
 const AUTH_MEMBERS: [&str; 11] = [
     "client_token",
@@ -108,9 +118,17 @@ const WRAP_ROWS: [(&str, &str); 6] = [
 ];
 
 impl Answer {
-    /// Reads a response.
+    /// Reads a response. Where none of the envelope is there, as of `sys/health`, the whole body is
+    /// the data.
     pub(crate) fn of(response: &Response) -> Result<Self, ClientError> {
-        response.json()
+        let body: Map<String, Value> = response.json()?;
+        if MEMBERS.iter().any(|name| body.contains_key(*name)) {
+            return response.json();
+        }
+        Ok(Self {
+            data: Some(body),
+            ..Self::default()
+        })
     }
 
     /// An answer that holds a token, as if it came from a login.

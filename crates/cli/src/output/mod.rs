@@ -59,6 +59,11 @@ impl Output {
         self.field.is_some()
     }
 
+    /// Whether it is this one.
+    pub(crate) fn field_is(&self, name: &str) -> bool {
+        self.field.as_deref() == Some(name)
+    }
+
     /// Prints a result: for programs `value`, for people `table`; where a field was asked for, that
     /// member of `value` alone.
     pub(crate) fn result<T: Serialize + ?Sized>(

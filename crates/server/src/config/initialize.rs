@@ -1,5 +1,6 @@
 //! `initialize "name" { request "name" { … } }`.
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -42,6 +43,24 @@ pub(super) fn read(
         name: name.to_owned(),
         requests,
     })
+}
+
+/// Refuses a stanza with a request that is there already: what was done is known by both names, so
+/// the second would be taken for done.
+pub(super) fn only_once(before: &[Stanza], stanza: &Stanza) -> Result<(), String> {
+    let named = before.iter().filter(|other| other.name == stanza.name);
+    let mut known: HashSet<_> = named.flat_map(names).collect();
+    match names(stanza).find(|name| !known.insert(*name)) {
+        None => Ok(()),
+        Some(name) => Err(format!(
+            "initialize {:?} has two requests {name:?}",
+            stanza.name
+        )),
+    }
+}
+
+fn names(stanza: &Stanza) -> impl Iterator<Item = &str> {
+    stanza.requests.iter().map(|step| step.name.as_str())
 }
 
 fn step(
@@ -284,6 +303,27 @@ mod tests {
         ] {
             let error = request(inner);
             assert!(error.contains(wanted), "{inner}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_request_is_there_once() {
+        let request = |path: &str| {
+            format!("request \"m\" {{ operation = \"update\" path = \"{path}\" data = {{}} }}")
+        };
+        let (first, second) = (request("sys/mounts/a"), request("sys/mounts/b"));
+        let apart = format!("initialize \"a\" {{ {first} }}\ninitialize \"b\" {{ {second} }}\n");
+        for (text, fine) in [
+            (apart.clone(), true),
+            (apart.replace("\"b\"", "\"a\""), false),
+            (format!("initialize \"a\" {{ {first}\n{second} }}\n"), false),
+        ] {
+            let text = format!("storage \"inmem\" {{}}\n{text}");
+            let read = super::super::raw::Raw::parse(&text, Path::new("k.hcl"));
+            let refused = read.err().map(|error| error.to_string());
+            let said = |why: &String| why.contains("initialize \"a\" has two requests \"m\"");
+            assert_eq!(refused.as_ref().is_none_or(said), true, "{refused:?}");
+            assert_eq!(refused.is_none(), fine, "{text}: {refused:?}");
         }
     }
 }

@@ -208,6 +208,8 @@ impl Raw {
         }
         for block in section.blocks("initialize", 1)? {
             let stanza = initialize::read(&file, &block, &mut raw.warnings)?;
+            initialize::only_once(&raw.initialize, &stanza)
+                .map_err(|why| ConfigError::at(section.place(block.line), why))?;
             raw.initialize.push(stanza);
         }
         for (key, why) in known::REFUSED {
@@ -293,7 +295,10 @@ impl Raw {
         );
         replace("snapshots", &mut self.snapshots, later.snapshots, warnings);
         self.lockouts.extend(later.lockouts);
-        self.initialize.extend(later.initialize);
+        for stanza in later.initialize {
+            initialize::only_once(&self.initialize, &stanza).map_err(ConfigError::whole)?;
+            self.initialize.push(stanza);
+        }
         self.warnings.extend(later.warnings);
         later
             .storage

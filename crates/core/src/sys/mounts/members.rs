@@ -126,12 +126,11 @@ impl Mount {
 impl TuneBody {
     /// The change of tuning.
     pub(in crate::sys) fn tune(self) -> Result<Tune, Error> {
-        let ttl = |text| seconds(text).map_err(|e| Error::bad(e.cause));
         let config = self.config;
         Ok(Tune {
             description: self.description,
-            default_lease_ttl: ttl(config.default_lease_ttl)?,
-            max_lease_ttl: ttl(config.max_lease_ttl)?,
+            default_lease_ttl: tuned("default_lease_ttl", config.default_lease_ttl)?,
+            max_lease_ttl: tuned("max_lease_ttl", config.max_lease_ttl)?,
             listing_visibility: config.listing_visibility,
             audit_non_hmac_request_keys: config.audit_non_hmac_request_keys,
             audit_non_hmac_response_keys: config.audit_non_hmac_response_keys,
@@ -144,6 +143,10 @@ impl TuneBody {
     }
 }
 
+fn tuned(name: &str, text: Option<String>) -> Result<Option<u64>, Error> {
+    seconds(text).map_err(|error| Error::field(name, error.cause))
+}
+
 fn lockout(given: LockoutConfig) -> Result<LockoutTune, Error> {
     let threshold = given.lockout_threshold.map(|text| {
         text.parse().map_err(|_| {
@@ -153,11 +156,11 @@ fn lockout(given: LockoutConfig) -> Result<LockoutTune, Error> {
             )
         })
     });
-    let ttl = |text| seconds(text).map_err(|e| Error::bad(e.cause));
+    let reset = given.lockout_counter_reset_duration;
     Ok(LockoutTune {
         threshold: threshold.transpose()?,
-        duration: ttl(given.lockout_duration)?,
-        counter_reset: ttl(given.lockout_counter_reset_duration)?,
+        duration: tuned("lockout_duration", given.lockout_duration)?,
+        counter_reset: tuned("lockout_counter_reset_duration", reset)?,
         disable: given.lockout_disable,
     })
 }
