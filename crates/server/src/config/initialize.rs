@@ -322,7 +322,7 @@ mod tests {
             let read = super::super::raw::Raw::parse(&text, Path::new("k.hcl"));
             let refused = read.err().map(|error| error.to_string());
             let said = |why: &String| why.contains("initialize \"a\" has two requests \"m\"");
-            assert_eq!(refused.as_ref().is_none_or(said), true, "{refused:?}");
+            assert!(refused.as_ref().is_none_or(said), "{refused:?}");
             assert_eq!(refused.is_none(), fine, "{text}: {refused:?}");
         }
     }
