@@ -53,6 +53,15 @@ impl Share {
         self.bytes.expose().get(..self.len).unwrap_or_default()
     }
 
+    /// Bytes of each of the shares that [`UnsealKey::split`] hands out, where `threshold` of them
+    /// are enough.
+    pub fn length(threshold: u8) -> usize {
+        match threshold {
+            1 => KEY_LEN,
+            _ => SHARE_MAX,
+        }
+    }
+
     /// A one-way image of the share, by which its holder shows that it is one of a set without
     /// giving it away. Whoever checks keeps the image and the salt.
     pub fn check(&self, salt: &[u8]) -> [u8; kdf::TAG_LEN] {

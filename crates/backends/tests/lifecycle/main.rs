@@ -26,6 +26,7 @@ mod rotation;
 mod seals;
 mod shelf;
 mod snapshots;
+mod strangers;
 mod tokens;
 mod trees;
 mod world;

@@ -56,6 +56,11 @@ async fn a_store_begun_with_seals_opens_by_any_of_them_and_by_shares() {
     let refused = world.core.open_by_seals().await;
     let text = "one (down): nobody answers; two (down): nobody answers";
     assert!(matches!(refused, Err(Error::NoSeal(why)) if why == text));
+    // It is told while sealed, to anybody.
+    let told = world.anonymous(Op::Read, "sys/seal-backend-status", Value::Null);
+    let told = data(told.await.unwrap());
+    let reason = &told["backends"][0]["reason"];
+    assert_eq!((&told["healthy"], reason), (&json!(false), &json!("nobody answers")));
     // Break glass.
     world.unseal().await.unwrap();
     assert_eq!(world.read("shelf/a").await.unwrap(), json!({"v": 1}));
@@ -235,12 +240,12 @@ async fn shares_that_are_not_to_open_say_so() {
     world.restart().await;
     let refused = world.unseal().await;
     assert!(matches!(refused, Err(Error::BadRequest(text)) if text.contains("shares_unseal")));
-    // Of another set, and so of no key at all.
+    // Of another store.
     let mut other = empty(vec![Machine::new("one", 1)], false).await;
     other.init().await.unwrap();
     world.shares = other.shares;
     let refused = world.unseal().await;
-    assert!(matches!(refused, Err(Error::BadRequest(text)) if text.contains("invalid key")));
+    assert!(matches!(refused, Err(Error::BadRequest(text)) if text.contains("none of the shares")));
     assert!(opens_by_seals(&mut world).await);
 }
 

@@ -18,9 +18,14 @@ use crate::ports::storage::Revision;
 pub(super) const WRONG_KEY: &str = "unable to retrieve stored keys: invalid key: failed to decrypt keys from \
                          storage: cipher: message authentication failed";
 
+/// What is said of shares that are not to open the store.
+const IDLE: &str = "these are the shares, but they are not to open this store (shares_unseal = \
+                    false): only its seals open it";
+
 impl Core {
-    /// Takes a share. With the last one the vault opens; a wrong set is a 400 and all shares have
-    /// to be given again.
+    /// Takes a share. With the last one the vault opens. One that is none is a 400 and changes
+    /// nothing; of a store that is older than the checks of shares that shows with the last one
+    /// only, and all have to be given again.
     pub async fn unseal(self: &Arc<Self>, share: Share) -> Result<(), Error> {
         let _changing = self.changing.lock().await;
         let state = self.state();
@@ -30,14 +35,15 @@ impl Core {
             State::Sealed(sealed) => sealed,
         };
         self.seals.settle_told(&*self.storage).await?;
-        let known = self.seals.wraps();
-        // A foreign share is tried with the others, as one of today's.
-        let set = known.set_of(&share).unwrap_or(Set::Today);
+        let (known, set) = self.set_of(&share).await?;
         let Some(shares) = known.set(set) else {
             return Err(Error::bad(
                 "this store has no shares: its seals open it, or nothing does",
             ));
         };
+        if !shares.record.opens() {
+            return Err(Error::bad(IDLE));
+        }
         let Step::Enough(unseal) = sealed.give(share, set, shares.record.threshold)? else {
             return Ok(());
         };
@@ -55,12 +61,7 @@ impl Core {
                 return self.open_together(sealed).await;
             }
             Tried::Wrong => return Err(Error::bad(WRONG_KEY)),
-            Tried::Proves => {
-                return Err(Error::bad(
-                    "these are the shares, but this store was begun with shares_unseal = false: \
-                     only its seals open it",
-                ));
-            }
+            Tried::Proves => return Err(Error::bad(IDLE)),
         };
         let damaged = || Error::corrupt(KEYRING);
         let keyring = prove(&*self.storage, &root).await?.ok_or_else(damaged)?;
@@ -68,6 +69,21 @@ impl Core {
         self.shares_used(set).await;
         tracing::info!("vault is unsealed");
         Ok(())
+    }
+
+    /// The set that a share is of. A stranger is told what is wrong with it, and takes nothing from
+    /// those that were given before.
+    async fn set_of(&self, share: &Share) -> Result<(Arc<Wraps>, Set), Error> {
+        let known = self.seals.wraps();
+        if let Some(set) = known.set_of(share) {
+            return Ok((known, set));
+        }
+        // They may have been made on another node.
+        self.seals.note(Wraps::load(&*self.storage).await?);
+        let known = self.seals.wraps();
+        let set = known.set_of(share);
+        let set = set.ok_or_else(|| known.stranger(share))?;
+        Ok((known, set))
     }
 
     /// Where there are two sets of shares, the one that was used stays. If that can't be stored now,

@@ -87,8 +87,10 @@ impl Sealed {
         let given = std::mem::take(&mut *round).shares;
         let of_set = given.into_iter().filter(|(of, _)| *of == set);
         let shares: Vec<_> = of_set.map(|(_, share)| share).collect();
-        let key = UnsealKey::of(&shares, threshold).map_err(|_| {
-            Error::bad("the given shares do not fit together; all of them have to be given again")
+        let key = UnsealKey::of(&shares, threshold).map_err(|error| {
+            Error::bad(format!(
+                "the given shares do not fit together: {error}. All of them have to be given again"
+            ))
         })?;
         Ok(Step::Enough(key))
     }

@@ -63,8 +63,8 @@ pub(crate) async fn settle(storage: &dyn Storage, system: &View) -> Result<(), E
         (false, false) => {
             return Err(Error::bad(format!(
                 "the snapshot of {created} that was restored is not as it was made: it was altered. \
-                 Restore a sound one into an empty server; or this one with -force, to open it \
-                 nevertheless"
+                 This server does not open any more: stop it, empty its storage, and restore a sound \
+                 snapshot; or this one with -force, to open it nevertheless"
             )));
         }
     }

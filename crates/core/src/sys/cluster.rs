@@ -1,10 +1,9 @@
-//! What there is of a cluster: one node, no replication, the seal, no experiments.
+//! What there is of a cluster: one node, no replication, no experiments.
 
 use serde::Serialize;
 
 use super::{Row, System};
 use crate::error::Error;
-use crate::lifecycle::SealReport;
 use crate::reply::Reply;
 use crate::request::Op;
 
@@ -30,13 +29,6 @@ pub(super) fn rows() -> Vec<Row> {
             "What is on trial: nothing.",
             |s, _| Box::pin(s.experiments()),
         ),
-        Row::new(
-            Op::Read,
-            "seal-backend-status",
-            "Whether the seals work.",
-            |s, _| Box::pin(s.seal_backend_status()),
-        )
-        .open(),
     ]
 }
 
@@ -58,25 +50,6 @@ struct Node<'a> {
 #[derive(Serialize)]
 struct Replication {
     mode: &'static str,
-}
-
-#[derive(Serialize)]
-struct Seals {
-    healthy: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    unhealthy_since: Option<String>,
-    backends: Vec<Backend>,
-}
-
-#[derive(Serialize)]
-#[serde(untagged)]
-enum Backend {
-    /// Shares need no machine that could fail.
-    People {
-        name: &'static str,
-        healthy: bool,
-    },
-    Machine(SealReport),
 }
 
 impl System {
@@ -110,23 +83,5 @@ impl System {
 
     async fn replication_status(&self) -> Result<Reply, Error> {
         Reply::data(&Replication { mode: "disabled" })
-    }
-
-    async fn seal_backend_status(&self) -> Result<Reply, Error> {
-        let reports = self.core.seal_reports();
-        let since = reports.iter().filter_map(|r| r.unhealthy_since.clone());
-        let unhealthy_since = since.min();
-        let mut backends: Vec<_> = reports.into_iter().map(Backend::Machine).collect();
-        if self.core.shares_open() {
-            backends.push(Backend::People {
-                name: "shamir",
-                healthy: true,
-            });
-        }
-        Reply::data(&Seals {
-            healthy: unhealthy_since.is_none(),
-            unhealthy_since,
-            backends,
-        })
     }
 }

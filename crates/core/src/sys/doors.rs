@@ -1,4 +1,4 @@
-//! What answers in every state of the seal, without a token and bare of the envelope.
+//! What answers in every state of the seal, without a token and mostly bare of the envelope.
 
 use std::sync::Arc;
 
@@ -55,6 +55,13 @@ impl Engine for Doors {
                 "share-check",
                 "Whether a share is one of today's, by its check.",
                 |d, c| Box::pin(d.share_check(c)),
+            )
+            .door(),
+            Row::new(
+                Op::Read,
+                "seal-backend-status",
+                "Whether the seals work.",
+                |d, _| Box::pin(d.seal_backends()),
             )
             .door(),
             Row::new(Op::Read, "health", "For load balancers.", |d, c| {
@@ -257,15 +264,17 @@ fn decode<T: serde::de::DeserializeOwned>(call: &Call<'_>) -> Result<T, Error> {
 pub(super) fn share(text: &str) -> Result<Share, Error> {
     let not_a_share = || Error::bad("'key' must be a valid hex or base64 string");
     let fits = |bytes: &Secret<Vec<u8>>| bytes.expose().len() >= SHARE_MIN;
-    let hexed = hex::decode(text).ok().map(Secret::new).filter(fits);
-    let bytes = match hexed {
-        Some(bytes) => bytes,
-        None => STANDARD
-            .decode(text)
-            .ok()
-            .map(Secret::new)
-            .filter(fits)
-            .ok_or_else(not_a_share)?,
+    let hexed = hex::decode(text).ok().map(Secret::new);
+    let based = STANDARD.decode(text).ok().map(Secret::new);
+    if hexed.is_none() && based.is_none() {
+        return Err(not_a_share());
+    }
+    // Some texts are both: then it is what has the length of a share.
+    let mut read = [hexed, based].into_iter().flatten();
+    let Some(bytes) = read.find(fits) else {
+        return Err(Error::bad(format!(
+            "invalid key: key is shorter than minimum {SHARE_MIN} bytes: a part of it is missing"
+        )));
     };
     if bytes.expose().len() > SHARE_MAX {
         return Err(Error::bad(format!(

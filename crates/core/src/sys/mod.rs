@@ -32,6 +32,7 @@ mod remount;
 mod resultant;
 mod rotate_dek;
 mod rotation;
+mod seal_backends;
 pub(crate) mod snapshot;
 mod tools;
 mod ui;

@@ -7,7 +7,7 @@ use keyfold_keys::{Share, UnsealKey};
 
 use crate::error::Error;
 use crate::lifecycle::open::WRONG_KEY;
-use crate::lifecycle::seals::{FOREIGN, Set, ShamirSeal, Tried, Wraps};
+use crate::lifecycle::seals::{Set, ShamirSeal, Tried, Wraps};
 use crate::ports::storage::Revision;
 
 /// The shares given so far, all of one set.
@@ -54,7 +54,7 @@ impl Gathering {
     /// Takes a share.
     pub(super) fn give(&mut self, share: Share, wraps: &Wraps) -> Result<Given, Error> {
         shares_of(wraps)?;
-        let set = wraps.set_of(&share).ok_or_else(|| Error::bad(FOREIGN))?;
+        let set = wraps.set_of(&share).ok_or_else(|| wraps.stranger(&share))?;
         if self.set.is_some_and(|known| known != set) {
             return Err(Error::bad(
                 "this share is of the other of the two sets that open the store: those that were \

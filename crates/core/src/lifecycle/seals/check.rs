@@ -10,10 +10,6 @@ use crate::error::Error;
 use crate::lifecycle::Core;
 use crate::ports::seal::{SealError, SealSetup};
 
-/// What is said of a share that is none.
-pub(crate) const FOREIGN: &str = "this is none of the shares of today: a mistyped one, one of \
-                                  another store, or one from before a rekey";
-
 /// What the rehearsal of one seal showed.
 #[derive(Debug, Clone, Serialize)]
 pub struct Rehearsed {

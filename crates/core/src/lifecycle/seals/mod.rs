@@ -19,6 +19,7 @@ mod quorum;
 mod settle;
 mod shares;
 mod slot;
+mod stranger;
 mod tend;
 mod wrap;
 mod wraps;
@@ -28,7 +29,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use arc_swap::ArcSwap;
 use tokio::sync::Notify;
 
-pub(crate) use self::check::FOREIGN;
 pub use self::check::{KnownShare, Rehearsed, SetTerms, ShareTerms, probe};
 pub(super) use self::fetch::{Fetched, prove};
 pub use self::health::Condition;
@@ -36,6 +36,7 @@ pub(super) use self::quorum::{Quorum, copy};
 pub(super) use self::shares::{Holds, NEXT, key as shares_key};
 pub use self::shares::{ShamirSeal, Tried};
 pub(crate) use self::slot::Slot;
+pub(crate) use self::stranger::FOREIGN;
 pub(crate) use self::wraps::{FOLDER, Set, Wraps};
 use crate::barrier::{json, overtaken};
 use crate::clock::Clock;
@@ -136,13 +137,14 @@ impl Seals {
         if only.is_some_and(|only| only != next.revision) {
             return Ok(());
         }
-        let stays = match used {
-            Set::Today => &today.record,
-            Set::Next => &next.record,
+        let (stays, goes) = match used {
+            Set::Today => (&today.record, &next.record),
+            Set::Next => (&next.record, &today.record),
         };
+        let stays = stays.clone().instead_of(goes);
         let batch = Batch::new()
             .unchanged(shares_key(), today.revision)
-            .put(shares_key(), json(stays)?)
+            .put(shares_key(), json(&stays)?)
             .unchanged(NEXT, next.revision)
             .delete(NEXT);
         storage.commit(batch).await.map_err(overtaken)?;

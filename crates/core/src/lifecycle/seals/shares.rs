@@ -13,6 +13,8 @@ use super::wraps::FOLDER;
 use crate::error::Error;
 
 const SALT_LEN: usize = 16;
+/// Sets of former shares that are still known as such.
+const FORMER: usize = 4;
 
 /// The name of the record below [`FOLDER`].
 pub const NAME: &str = "shamir";
@@ -45,6 +47,9 @@ pub struct ShamirSeal {
     /// By which a custodian's share is told to be one of these.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     checks: Option<Checks>,
+    /// Those of the shares that these took the place of, the last ones first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    former: Vec<Checks>,
 }
 
 /// One-way images of the shares, in the order in which they were handed out.
@@ -64,6 +69,12 @@ impl Checks {
             salt: hex::encode(salt),
             shares: shares.collect(),
         }
+    }
+
+    /// Whether it is one of them; `None` where the record is damaged.
+    fn knows(&self, share: &Share) -> Option<bool> {
+        let salt = hex::decode(&self.salt).ok()?;
+        Some(self.find(&hex::encode(share.check(&salt))).is_some())
     }
 
     /// The share whose image it is, from 0.
@@ -114,6 +125,7 @@ impl ShamirSeal {
             of: None,
             proof: None,
             checks: Some(Checks::of(shares)),
+            former: Vec::new(),
         };
         bare.holding(unseal, holds)
     }
@@ -155,9 +167,21 @@ impl ShamirSeal {
     /// Whether it is one of these shares, as far as its check tells: `None` where the shares are
     /// older than the checks of shares.
     pub(in crate::lifecycle) fn knows(&self, share: &Share) -> Option<bool> {
-        let checks = self.checks.as_ref()?;
-        let salt = hex::decode(&checks.salt).ok()?;
-        Some(checks.find(&hex::encode(share.check(&salt))).is_some())
+        self.checks.as_ref()?.knows(share)
+    }
+
+    /// Whether it was one of the shares before these, as far as that is known.
+    pub(super) fn knew(&self, share: &Share) -> bool {
+        let mut former = self.former.iter();
+        former.any(|checks| checks.knows(share) == Some(true))
+    }
+
+    /// The same shares, now that they are in the place of others.
+    pub(in crate::lifecycle) fn instead_of(mut self, gone: &Self) -> Self {
+        let before = gone.checks.iter().chain(&gone.former).cloned();
+        let own = std::mem::take(&mut self.former);
+        self.former = before.chain(own).take(FORMER).collect();
+        self
     }
 
     pub(super) fn membership(&self) -> Option<&Membership> {

@@ -31,6 +31,15 @@ pub(crate) enum Set {
     Next,
 }
 
+impl Set {
+    pub(in crate::lifecycle) fn other(self) -> Self {
+        match self {
+            Self::Today => Self::Next,
+            Self::Next => Self::Today,
+        }
+    }
+}
+
 /// Every wrap.
 #[derive(Clone, Default)]
 pub(crate) struct Wraps {

@@ -186,9 +186,11 @@ fn shares(batch: Batch, renewal: &Renewal<'_>, content: &Content<'_>) -> Result<
         None => batch.absent(key.clone()),
     };
     let (unseal, record) = renewal.new;
-    let new = json(&record.holding(unseal, content.holds()?)?)?;
+    let new = record.holding(unseal, content.holds()?)?;
     let Some((set, old_unseal)) = renewal.beside else {
-        let batch = batch.put(key, new);
+        let gone = [&wraps.next, &wraps.shares].into_iter().flatten();
+        let new = gone.fold(new, |new, gone| new.instead_of(&gone.record));
+        let batch = batch.put(key, json(&new)?);
         return Ok(match wraps.next {
             Some(_) => batch.delete(NEXT),
             None => batch,
@@ -199,5 +201,10 @@ fn shares(batch: Batch, renewal: &Renewal<'_>, content: &Content<'_>) -> Result<
         true => old.record.holding(old_unseal, content.holds()?)?,
         false => old.record.clone(),
     };
-    Ok(batch.put(key, json(&old)?).put(NEXT, new))
+    // Of two sets that were there, that of which none was shown goes.
+    let old = match wraps.set(set.other()) {
+        Some(gone) => old.instead_of(&gone.record),
+        None => old,
+    };
+    Ok(batch.put(key, json(&old)?).put(NEXT, json(&new)?))
 }
