@@ -116,6 +116,10 @@ fn table(status: &Value) -> Table {
         );
         rows.push(("New Shares".to_owned(), value));
     }
+    let warnings = status.get("warnings").and_then(Value::as_array);
+    for warning in warnings.into_iter().flatten() {
+        rows.push(("Warning".to_owned(), text_of(warning)));
+    }
     for seal in status
         .get("seals_failing")
         .and_then(Value::as_array)

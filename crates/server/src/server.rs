@@ -116,7 +116,7 @@ impl Server {
     /// key, and wraps whose seals are gone are removed.
     pub async fn reseal(&self, config: &Config) -> Result<(), ConfigError> {
         let seals = wiring::seals(config)?;
-        self.core.reseal(seals.seals).await;
+        self.core.reseal(seals).await;
         Ok(())
     }
 

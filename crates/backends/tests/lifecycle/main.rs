@@ -9,6 +9,7 @@
 )]
 
 mod auths;
+mod away;
 mod beside;
 mod corners;
 mod crash;
@@ -29,5 +30,6 @@ mod snapshots;
 mod strangers;
 mod tokens;
 mod trees;
+mod wishes;
 mod world;
 mod wrapping;

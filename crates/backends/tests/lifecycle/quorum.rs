@@ -2,6 +2,7 @@
 
 use keyfold_core::error::Error;
 use keyfold_core::ports::seal::SealError;
+use keyfold_core::ports::storage::Batch;
 use keyfold_core::request::Op;
 use serde_json::{Value, json};
 
@@ -152,4 +153,56 @@ async fn what_can_not_be_required_is_refused_before_anything_is_made() {
     let mut world = World::with(Seals::together(all, 2)).await;
     assert!(matches!(world.init().await, Err(Error::NoSeal(_))));
     assert!(world.dump().await.is_empty());
+}
+
+#[tokio::test]
+async fn a_rehearsal_puts_the_parts_together() {
+    let checked =
+        async |world: &World| data(world.write("sys/seal-check", Value::Null).await.unwrap());
+    let world = begun(1, 2).await.unwrap();
+    let told = checked(&world).await;
+    assert_eq!(
+        (&told["ok"], &told["seals"][0]["opens"]),
+        (&json!(true), &json!(true))
+    );
+    // The share holders' part is not here.
+    let alone = json!({"require": 2, "parts": 1, "opens": null});
+    assert_eq!(told["quorum"], alone);
+
+    let world = begun(3, 2).await.unwrap();
+    let good = json!({"require": 2, "parts": 3, "opens": true});
+    assert_eq!(checked(&world).await["quorum"], good);
+    world.seals.all[0].seal.fail(down());
+    let told = checked(&world).await;
+    assert_eq!(told["ok"], false);
+    assert_eq!(
+        told["quorum"],
+        json!({"require": 2, "parts": 2, "opens": true})
+    );
+    world.seals.all[0].seal.fail(None);
+
+    // A part of another store's, which says that it is of this one's.
+    let other = begun(3, 2).await.unwrap();
+    let record = async |world: &World, name: &str| {
+        let stored = world.dump().await[&format!("core/seal/{name}")].clone();
+        serde_json::from_slice::<Value>(&stored).unwrap()
+    };
+    let own = record(&world, "two").await;
+    for (names, fits) in [(&["two"][..], true), (&["one", "two", "three"], false)] {
+        for name in names {
+            let mut foreign = record(&other, name).await;
+            foreign["part"]["quorum"] = own["part"]["quorum"].clone();
+            let bytes = serde_json::to_vec(&foreign).unwrap();
+            let batch = Batch::new().put(format!("core/seal/{name}"), bytes);
+            world.disk.commit(batch).await.unwrap();
+        }
+        let told = checked(&world).await;
+        assert_eq!(
+            (&told["ok"], &told["quorum"]["opens"]),
+            (&json!(false), &json!(fits))
+        );
+        let remark = told["seals"][1]["remark"].as_str().unwrap();
+        assert!(remark.contains("not fit"), "{remark}");
+        assert_eq!(told["seals"][0]["opens"], fits);
+    }
 }

@@ -136,6 +136,14 @@ async fn the_report_knows_how_old_the_root_key_is() {
         let report = world.read("sys/keys/report").await.unwrap();
         let keys = report["keys"].as_array().unwrap().clone();
         assert_eq!(keys[0]["key"], "root-key");
+        let none = json!([null, null]);
+        for (at, key, name) in [(0, "root-key", "root key"), (1, "seal-wrap", "one")] {
+            let told = &keys[at];
+            assert_eq!((&told["key"], &told["name"]), (&json!(key), &json!(name)));
+            assert_eq!(told["age"], keys[0]["age"], "{key}");
+            assert_eq!(json!([told["crypto_period"], told["next_rotation"]]), none);
+        }
+        assert_eq!(keys[1]["wrapped_by"], json!(["test key 1"]));
         keys[0]["age"].as_u64().unwrap()
     };
     world.clock.advance(DAY);

@@ -60,7 +60,10 @@ async fn a_store_begun_with_seals_opens_by_any_of_them_and_by_shares() {
     let told = world.anonymous(Op::Read, "sys/seal-backend-status", Value::Null);
     let told = data(told.await.unwrap());
     let reason = &told["backends"][0]["reason"];
-    assert_eq!((&told["healthy"], reason), (&json!(false), &json!("nobody answers")));
+    assert_eq!(
+        (&told["healthy"], reason),
+        (&json!(false), &json!("nobody answers"))
+    );
     // Break glass.
     world.unseal().await.unwrap();
     assert_eq!(world.read("shelf/a").await.unwrap(), json!({"v": 1}));

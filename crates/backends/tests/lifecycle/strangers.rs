@@ -45,8 +45,14 @@ async fn each_is_told_what_it_is_and_changes_nothing() {
     for (share, part) in [
         (mistyped(own), "none of the shares of today"),
         (other.shares[0].clone(), "none of the shares of today"),
-        (own[..64].to_owned(), "it has 32 bytes, and those of this store have 33"),
-        (own[..40].to_owned(), "it has 20 bytes, and those of this store have 33"),
+        (
+            own[..64].to_owned(),
+            "it has 32 bytes, and those of this store have 33",
+        ),
+        (
+            own[..40].to_owned(),
+            "it has 20 bytes, and those of this store have 33",
+        ),
         (own[..6].to_owned(), "shorter than minimum 16 bytes"),
         ("abcd".to_owned(), "shorter than minimum 16 bytes"),
         (format!("{own}00"), "longer than maximum 33 bytes"),
@@ -113,7 +119,10 @@ async fn the_only_share_is_the_key_and_has_its_length() {
     let made = data(world.anonymous(Op::Write, "sys/init", split).await.unwrap());
     let share = made["keys"][0].as_str().unwrap();
     let said = text(world.give(&format!("{share}07")).await);
-    assert!(said.contains("too long: it has 33 bytes, and that"), "{said}");
+    assert!(
+        said.contains("too long: it has 33 bytes, and that"),
+        "{said}"
+    );
     let said = text(world.give(&share[..62]).await);
     assert!(said.contains("it has 31 bytes"), "{said}");
     assert_eq!(world.give(share).await.unwrap()["sealed"], false);

@@ -195,7 +195,7 @@ impl World {
 
     /// The configuration is read again.
     pub async fn reseal(&self) {
-        self.core.reseal(self.seals.config().seals).await;
+        self.core.reseal(self.seals.config()).await;
     }
 
     pub async fn anonymous(&self, op: Op, path: &str, body: Value) -> Result<Reply, Error> {

@@ -106,7 +106,12 @@ fn text(report: &Value) -> String {
 }
 
 fn cell(key: &Value, name: &str) -> String {
+    let active = key.get("state").and_then(Value::as_str) == Some("active");
     match (name, key.get(name)) {
+        // An auditor asks for it: that there is none is an answer.
+        ("crypto_period" | "next_rotation", None | Some(Value::Null)) if active => {
+            "none set".to_owned()
+        }
         (_, None | Some(Value::Null)) => "-".to_owned(),
         ("wrapped_by", Some(Value::Array(by))) if by.is_empty() => "-".to_owned(),
         ("age" | "crypto_period", Some(value)) => days(value.as_u64().unwrap_or_default()),
@@ -155,9 +160,10 @@ mod tests {
                 "2030-01-01T00:00:00",
                 "2d",
                 "2h0m",
-                "-",
+                "none set",
                 "root key"
             ]
         );
+        assert_eq!(cell(&json!({"state": "retired"}), "next_rotation"), "-");
     }
 }

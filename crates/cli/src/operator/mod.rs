@@ -48,8 +48,12 @@ pub(crate) enum Operator {
     /// The snapshot commands under the name that other servers have for them
     #[command(subcommand)]
     Raft(Raft),
-    /// Put a new KEK in place, under which all mount keys are wrapped anew
-    Rotate,
+    /// Put a new KEK in place, under which all mount keys are wrapped anew; or say when that is done
+    /// by itself
+    Rotate(rotate::RotateArgs),
+    /// Put a new root key in place by the seals alone, where no shares open the store; else
+    /// `rotate-keys` does so with their holders
+    RotateRoot,
     /// Put all records of a mount under a new DEK, and destroy the old one
     RotateDek(rotate_dek::RotateDekArgs),
     /// Account for every key
@@ -88,7 +92,8 @@ pub(crate) fn run(session: &Session, operator: Operator) -> Result<Exit, CliErro
             snapshot::run(session, &args)
         }
         Operator::Drill(args) => return drill::run(session, args),
-        Operator::Rotate => rotate::run(session),
+        Operator::Rotate(args) => rotate::run(session, &args),
+        Operator::RotateRoot => rotate::root(session),
         Operator::RotateDek(args) => rotate_dek::run(session, &args),
         Operator::Keys(args) => keys::run(session, &args),
         Operator::KeyStatus => key_status::run(session),

@@ -148,6 +148,9 @@ fn terms(args: &RekeyArgs) -> Result<Value, CliError> {
 
 fn show(session: &Session, request: &Request) -> Result<(), CliError> {
     let answer: Value = session.call(request)?.json()?;
+    let warnings = answer.get("warnings").and_then(Value::as_array);
+    let warnings: Vec<_> = warnings.into_iter().flatten().map(text_of).collect();
+    session.output.warnings(&warnings);
     let data = answer.get("data").filter(|data| data.is_object());
     let status = data.cloned().unwrap_or(answer);
     session.output.result(&status, || text(&status))

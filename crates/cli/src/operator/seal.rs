@@ -34,7 +34,9 @@ pub(crate) fn run(session: &Session, args: &SealArgs) -> Result<Exit, CliError> 
 
 fn check(session: &Session) -> Result<Exit, CliError> {
     let answer = session.call(&Request::new(Method::Put, "sys/seal-check"))?;
-    let answer = Value::Object(Answer::of(&answer)?.data.ok_or(CliError::Answer("data"))?);
+    let answer = Answer::of(&answer)?;
+    session.output.warnings(answer.warnings());
+    let answer = Value::Object(answer.data.ok_or(CliError::Answer("data"))?);
     session.output.result(&answer, || text(&answer))?;
     let ok = answer.get("ok").and_then(Value::as_bool) == Some(true);
     Ok(if ok { Exit::OK } else { Exit::SERVER })
@@ -54,19 +56,25 @@ fn text(answer: &Value) -> String {
             Some(remark) => format!(": {}", text_of(remark)),
             None => String::new(),
         };
-        let verb = if opens { "opens" } else { "DOES NOT OPEN" };
-        text.push_str(&format!(
-            "{} ({}) {verb} the store{remark}\n",
-            of("name"),
-            of("type")
-        ));
+        let verb = match (opens, answer.get("quorum")) {
+            (true, None) => "opens the store",
+            (false, None) => "DOES NOT OPEN the store",
+            (true, Some(_)) => "does its part",
+            (false, Some(_)) => "DOES NOT DO its part",
+        };
+        text.push_str(&format!("{} ({}) {verb}{remark}\n", of("name"), of("type")));
     }
+    text.push_str(&answer.get("quorum").map(together).unwrap_or_default());
     if let Some(shares) = answer.get("shares") {
         let of = |name: &str| shares.get(name).map(text_of).unwrap_or_default();
         if shares.get("opens").and_then(Value::as_bool) == Some(true) {
             let (t, n) = (of("t"), of("n"));
+            let verb = match answer.get("quorum") {
+                Some(_) => "do one part",
+                None => "open the store",
+            };
             text.push_str(&format!(
-                "{t} of {n} shares open the store: each holder may try `keyfold operator share check`\n"
+                "{t} of {n} shares {verb}: each holder may try `keyfold operator share check`\n"
             ));
         } else {
             text.push_str("no shares open the store\n");
@@ -81,4 +89,53 @@ fn text(answer: &Value) -> String {
         }
     }
     text
+}
+
+/// What the parts of the seals open together.
+fn together(quorum: &Value) -> String {
+    let of = |name: &str| quorum.get(name).map(text_of).unwrap_or_default();
+    let (parts, require) = (of("parts"), of("require"));
+    match quorum.get("opens").and_then(Value::as_bool) {
+        Some(true) => {
+            format!("together they open the store: {parts} parts, and it takes {require}\n")
+        }
+        Some(false) => format!("together they DO NOT OPEN the store: {parts} parts\n"),
+        None => format!(
+            "the seals have {parts} of the {require} parts that it takes: the others were not tried\n"
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn parts_are_told_of_one_by_one_and_together() {
+        let mut answer = json!({
+            "ok": true,
+            "seals": [{"name": "hsm", "type": "pkcs11", "opens": true}],
+            "quorum": {"require": 2, "parts": 1, "opens": null},
+            "shares": {"n": 5, "t": 3, "opens": true},
+        });
+        let told = text(&answer);
+        for part in [
+            "hsm (pkcs11) does its part\n",
+            "1 of the 2 parts",
+            "3 of 5 shares do one part",
+        ] {
+            assert!(told.contains(part), "{told}");
+        }
+        answer["quorum"] = json!({"require": 2, "parts": 2, "opens": false});
+        answer["seals"][0] =
+            json!({"name": "hsm", "type": "pkcs11", "opens": false, "remark": "why"});
+        let told = text(&answer);
+        for part in [
+            "hsm (pkcs11) DOES NOT DO its part: why",
+            "together they DO NOT OPEN",
+        ] {
+            assert!(told.contains(part), "{told}");
+        }
+    }
 }

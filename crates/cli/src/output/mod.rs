@@ -87,12 +87,17 @@ impl Output {
             return self.field(answer.field(field).as_ref(), field);
         }
         if self.is_table() {
-            for warning in answer.warnings() {
-                note(&format!("WARNING: {warning}"));
-            }
+            self.warnings(answer.warnings());
             return raw(answer.table().to_string().as_bytes());
         }
         self.document(answer)
+    }
+
+    /// Tells people of warnings, on stderr. Programs read them in the answer.
+    pub(crate) fn warnings(&self, warnings: &[String]) {
+        for warning in warnings.iter().filter(|_| self.is_table()) {
+            note(&format!("WARNING: {warning}"));
+        }
     }
 
     /// Prints names: a list for programs, one a line below a heading for people.

@@ -103,12 +103,12 @@ impl Core {
         let now = self.clock.now();
         let root = RootKey::generate();
         let sealed_by_machine = self.seals.first().is_some();
-        let opens = !sealed_by_machine || self.seals.shares_unseal;
-        let (wraps, part) = self.seals.begin(&root, split.is_some() && opens).await?;
+        let opens = self.seals.shares_are_to_open();
+        let anew = self.seals.begin(&root, split.is_some() && opens).await?;
         let (shares, record) = match split {
             None if sealed_by_machine => (Vec::new(), Batch::new()),
             None => return Err(Error::bad("without seals a store needs shares")),
-            Some(split) => split.hand_out(match part {
+            Some(split) => split.hand_out(match anew.people {
                 Some((quorum, part)) => {
                     let of = quorum.membership(&part)?;
                     Holds::Part(part, of)
@@ -117,7 +117,7 @@ impl Core {
                 None => Holds::Nothing,
             })?,
         };
-        let batch = wraps.and(record);
+        let batch = anew.batch.and(record);
 
         let first = FirstKeys::new(&now.rfc3339());
         let system = first.view(&self.storage, PREFIX);

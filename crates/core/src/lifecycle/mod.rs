@@ -34,7 +34,8 @@ pub use self::init::{Initialized, Shares};
 pub use self::sealed::{Progress, Sealed};
 use self::seals::Set;
 pub use self::seals::{
-    Condition, KnownShare, Rehearsed, SealConfig, SetTerms, ShamirSeal, ShareTerms, Tried, probe,
+    Assembled, Condition, KnownShare, Rehearsal, Rehearsed, SealConfig, SetTerms, ShamirSeal,
+    ShareTerms, Tried, probe,
 };
 pub(crate) use self::seals::{FOLDER as SEALS, FOREIGN, Seals, Wraps};
 pub use self::status::{SealReport, SealStatus, Split};
@@ -139,11 +140,13 @@ impl Core {
         };
         let counted = Arc::<Metrics>::default();
         let storage = Metered::new(config.storage, counted.storage.clone());
+        let seals = Seals::new(config.seals, wraps, config.clock.clone());
+        seals.remark();
         Ok(Arc::new(Self {
             storage: Arc::new(storage),
             counted,
             host: OnceLock::new(),
-            seals: Arc::new(Seals::new(config.seals, wraps, config.clock.clone())),
+            seals: Arc::new(seals),
             clock: config.clock,
             kinds: config.kinds,
             audit: config.audit,

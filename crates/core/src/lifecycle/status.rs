@@ -41,6 +41,9 @@ pub struct SealStatus {
     /// A second set of shares opens it too, until one of the two is used.
     #[serde(skip_serializing_if = "Option::is_none")]
     shares_next: Option<Split>,
+    /// What is configured of the seals and does not count, or not yet.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<String>,
 }
 
 /// Shares that are enough, and shares that there are.
@@ -79,6 +82,9 @@ pub struct SealReport {
     /// The key that it wrapped it with.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key_id: Option<String>,
+    /// When it did, RFC 3339, where that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wrapped_since: Option<String>,
     /// RFC 3339.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unhealthy_since: Option<String>,
@@ -94,14 +100,16 @@ impl SealReport {
             Condition::Ailing { error, since } => (Some(error.to_string()), Some(since.rfc3339())),
             Condition::Unknown | Condition::Healthy => (None, None),
         };
+        let wrap = wraps.seals.get(&slot.name).map(|kept| &kept.record);
         Self {
             name: slot.name.clone(),
             kind: slot.kind,
             priority: slot.priority,
             healthy: reason.is_none(),
             condition: condition.name(),
-            wrapped: wraps.seals.contains_key(&slot.name),
-            key_id: wraps.seals.get(&slot.name).map(|w| w.record.key_id.clone()),
+            wrapped: wrap.is_some(),
+            key_id: wrap.map(|wrap| wrap.key_id.clone()),
+            wrapped_since: wrap.and_then(|wrap| wrap.made.clone()),
             unhealthy_since: since,
             reason,
         }
@@ -196,6 +204,7 @@ impl Core {
             seals_failing: self.failing_seals(),
             quorum: None,
             shares_next: None,
+            warnings: self.seal_remarks(),
         };
         let wraps = self.seals.wraps();
         let next = wraps.set(Set::Next).map(|kept| &kept.record);

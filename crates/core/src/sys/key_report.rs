@@ -1,7 +1,7 @@
 //! `sys/keys/report`: every key of the hierarchy, for whoever has to account for them.
 //!
 //! ```text
-//!   custodians, seals ─► root key ─► kek (terms) ─► dek (one a mount) ─► service kek (a key of transit)
+//!   custodians, seals (a wrap each) ─► root key ─► kek (terms) ─► dek (one a mount) ─► service kek (a key of transit)
 //! ```
 //!
 //! What is under a service's kek lies outside, where no server sees it.
@@ -77,7 +77,7 @@ struct More {
 /// A key, or a version of one.
 #[derive(Serialize)]
 struct Key {
-    /// `root-key`, `kek`, `dek` or `service-kek`.
+    /// `seal-wrap`, `root-key`, `kek`, `dek` or `service-kek`.
     key: &'static str,
     /// The mount, and below it the key.
     name: String,
@@ -95,8 +95,9 @@ struct Key {
     age: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     oldest_created: Option<String>,
-    /// Seconds, where it is rotated by time.
+    /// Seconds, where it is rotated by time; null: none is set.
     crypto_period: Option<u64>,
+    /// Null where none is set.
     next_rotation: Option<String>,
     wrapped_by: Vec<String>,
 }
@@ -177,6 +178,7 @@ impl System {
         let mut root = Key::new("root-key", "root key", self.vault.root_made().await?, now);
         root.wrapped_by = self.core.wraps_of_root();
         let mut keys = vec![root];
+        keys.extend(self.wraps_of_seals(now));
         for (term, created, state) in terms {
             let mut kek = Key::new("kek", "keyring", Time::parse(&created), now);
             kek.version = Some(term);
@@ -193,6 +195,19 @@ impl System {
             keys.push(kek);
         }
         Ok(keys)
+    }
+
+    /// What the seals keep of the root key: made anew with it, with a seal's key, or when it joins.
+    fn wraps_of_seals(&self, now: Time) -> impl Iterator<Item = Key> {
+        let reports = self.core.seal_reports().into_iter();
+        reports.filter(|seal| seal.wrapped).map(move |seal| {
+            let created = seal.wrapped_since.as_deref().and_then(Time::parse);
+            let mut wrap = Key::new("seal-wrap", seal.name, created, now);
+            wrap.algorithm = "aes-256-gcm".to_owned();
+            let key = seal.key_id.unwrap_or_default();
+            wrap.wrapped_by = vec![format!("{} key {key}", seal.kind)];
+            wrap
+        })
     }
 
     /// The versions of a mount's dek; none where its records are under another's.

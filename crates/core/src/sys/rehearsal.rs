@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Doors, Row, System};
 use crate::error::Error;
-use crate::lifecycle::{FOREIGN, Rehearsed, Split};
+use crate::lifecycle::{Assembled, FOREIGN, Rehearsed, Split};
 use crate::ports::engine::Call;
 use crate::reply::Reply;
 use crate::request::Op;
@@ -27,6 +27,9 @@ struct Checked {
     /// All of them open it.
     ok: bool,
     seals: Vec<Rehearsed>,
+    /// What the parts of the seals open together, where no way opens the store alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    quorum: Option<Assembled>,
     shares: People,
 }
 
@@ -52,18 +55,21 @@ struct ShareCheck {
 
 impl System {
     async fn seal_check(&self) -> Result<Reply, Error> {
-        let seals = self.core.rehearse().await?;
+        let rehearsal = self.core.rehearse().await?;
         let (n, t) = self.core.shares();
-        Reply::data(&Checked {
-            ok: seals.iter().all(|seal| seal.opens),
-            seals,
+        let reply = Reply::data(&Checked {
+            ok: rehearsal.is_good(),
+            seals: rehearsal.seals,
+            quorum: rehearsal.together,
             shares: People {
                 n,
                 t,
                 opens: self.core.shares_open(),
                 next: self.core.shares_next(),
             },
-        })
+        })?;
+        let remarks = self.core.seal_remarks();
+        Ok(remarks.into_iter().fold(reply, Reply::warn))
     }
 }
 

@@ -284,10 +284,11 @@ impl System {
             Rekeyed::More(told) => status(family, &told),
             Rekeyed::Done(made) => {
                 let told = made.unsettled.map(|stored| self.vault.once_told(stored));
-                Ok(Reply {
+                let reply = Reply {
                     after: told,
                     ..complete(family, &made)?
-                })
+                };
+                Ok(remarked(reply, &made.away))
             }
         }
     }
@@ -312,13 +313,13 @@ impl System {
         let share = super::doors::share(key.expose())?;
         match self.vault.verify_give(family, share, &nonce).await? {
             Verified::More(told) => showing(family, &told),
-            Verified::Done(nonce) => answer(
-                family,
-                &Shown {
+            Verified::Done { nonce, away } => {
+                let shown = Shown {
                     nonce: &nonce,
                     complete: true,
-                },
-            ),
+                };
+                Ok(remarked(answer(family, &shown)?, &away))
+            }
         }
     }
 
@@ -347,8 +348,8 @@ impl System {
     }
 
     async fn rotate_root(&self) -> Result<Reply, Error> {
-        self.vault.rotate_root().await?;
-        Ok(Reply::none())
+        let away = self.vault.rotate_root().await?;
+        Ok(remarked(Reply::none(), &away))
     }
 
     async fn is_insider(&self, call: &Call<'_>, family: Family) -> Result<bool, Error> {
@@ -366,6 +367,16 @@ impl System {
             false => insider::of(&self.vault, call, nonce).await,
         }
     }
+}
+
+/// Tells of seals that were away while the root key was rotated.
+fn remarked(reply: Reply, away: &[String]) -> Reply {
+    away.iter().fold(reply, |reply, name| {
+        reply.warn(format!(
+            "seal {name} is away: its wrap went with the old root key, so it does not open the \
+             store until it works again and has a new one"
+        ))
+    })
 }
 
 /// A share and the nonce that comes with it.

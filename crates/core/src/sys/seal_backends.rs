@@ -39,10 +39,11 @@ impl Doors {
                 healthy: true,
             });
         }
-        Reply::data(&Seals {
+        let reply = Reply::data(&Seals {
             healthy: unhealthy_since.is_none(),
             unhealthy_since,
             backends,
-        })
+        })?;
+        Ok(self.0.seal_remarks().into_iter().fold(reply, Reply::warn))
     }
 }

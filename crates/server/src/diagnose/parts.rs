@@ -75,7 +75,7 @@ pub(super) async fn seals(config: &Config, core: Option<&Core>) -> Finding {
     let opening = match core {
         None => Vec::new(),
         Some(core) => match core.rehearse().await {
-            Ok(rehearsed) => rehearsed,
+            Ok(rehearsal) => rehearsal.seals,
             Err(error) => return Finding::new(name, Status::Fail).saying(error.to_string()),
         },
     };

@@ -14,14 +14,30 @@ use crate::ports::storage::Batch;
 /// What the active seals did with it.
 struct Wrapped {
     batch: Batch,
-    made: usize,
-    failures: Vec<String>,
+    /// The names of those that have it.
+    made: Vec<String>,
+    failures: Vec<Failure>,
     /// The split, where several ways have to come together, and the share holders' part of it.
     split: Option<(Quorum, Option<Share>)>,
 }
 
-/// A batch with wraps, and what is left for the shares where they are one of several ways.
-type Anew = (Batch, Option<(Quorum, Share)>);
+/// A seal that has it not, and why.
+struct Failure {
+    name: String,
+    why: String,
+}
+
+/// The wraps of a root key that is new.
+pub(in crate::lifecycle) struct Anew {
+    /// Stores them.
+    pub batch: Batch,
+    /// What is left for the shares, where they are one of several ways.
+    pub people: Option<(Quorum, Share)>,
+    /// Seals that were away: they have no wrap until they work again.
+    pub away: Vec<String>,
+    /// Enough seals have it, so that it need not stay in memory.
+    pub fetchable: bool,
+}
 
 impl Seals {
     /// The wraps of a root key that is about to begin a store, in the batch that begins it, and
@@ -33,16 +49,18 @@ impl Seals {
         people: bool,
     ) -> Result<Anew, Error> {
         let none = Wraps::default();
-        let all = self.wrap_all(root, people, self.require, &none).await?;
-        if !all.failures.is_empty() && (all.made == 0 || all.split.is_some()) {
-            return Err(Error::NoSeal(all.failures.join("; ")));
+        let require = self.wish().require;
+        let all = self.wrap_all(root, people, require, &none).await?;
+        if !all.failures.is_empty() && (all.made.is_empty() || all.split.is_some()) {
+            return Err(all.failed());
         }
-        Ok(all.anew())
+        Ok(all.anew(require))
     }
 
-    /// The wraps of a root key that is to take the place of the present one. Every seal has to be
-    /// there: a wrap of the old root key is worth nothing afterwards. `people`: the shares open the
-    /// store too, or do their part.
+    /// The wraps of a root key that is to take the place of the present one. Enough ways have to be
+    /// there to open the store afterwards. The wrap of a seal that is away goes, as it is worth
+    /// nothing then, and it gets another like one that joins. `people`: the shares open the store
+    /// too, or do their part.
     pub(in crate::lifecycle) async fn wrap_anew(
         &self,
         root: &RootKey,
@@ -51,19 +69,35 @@ impl Seals {
     ) -> Result<Anew, Error> {
         let require = wraps.quorum.as_ref().map(|kept| kept.record.require);
         let mut all = self.wrap_all(root, people, require, wraps).await?;
-        if !all.failures.is_empty() {
-            return Err(Error::NoSeal(all.failures.join("; ")));
+        if all.made.len() + usize::from(people) < wraps.required() {
+            return Err(all.failed());
         }
-        if all.made == 0 && !people {
-            return Err(Error::NoSeal("none is configured".to_owned()));
-        }
-        for name in wraps.seals.keys().filter(|name| !self.has(name)) {
-            if let Some(revision) = wraps.revision(name) {
+        for (name, kept) in &wraps.seals {
+            if !all.made.contains(name) {
                 let key = format!("{FOLDER}{name}");
-                all.batch = all.batch.unchanged(key.clone(), revision).delete(key);
+                let batch = all.batch.unchanged(key.clone(), kept.revision);
+                all.batch = batch.delete(key);
             }
         }
-        Ok(all.anew())
+        Ok(all.anew(require))
+    }
+
+    /// Refuses a new root key for want of seals, before anybody gives a share for it, where it is
+    /// known that they do not work.
+    pub(in crate::lifecycle) fn ready_for_anew(&self, wraps: &Wraps) -> Result<(), Error> {
+        let slots = self.slots();
+        let active = slots.iter().filter(|slot| slot.is_active());
+        let (away, there): (Vec<_>, Vec<_>) = active.partition(|s| s.condition().is_ailing());
+        let people = wraps.shares_open() || self.new_shares_open(wraps);
+        if there.len() + usize::from(people) >= wraps.required() {
+            return Ok(());
+        }
+        let why = away.iter().map(|slot| {
+            let condition = slot.condition();
+            let reason = condition.reason().unwrap_or_default();
+            format!("{} ({}): {reason}", slot.name, condition.name())
+        });
+        Err(unable(why.collect()))
     }
 
     async fn wrap_all(
@@ -77,7 +111,7 @@ impl Seals {
         let active: Vec<_> = slots.iter().filter(|slot| slot.is_active()).collect();
         let mut all = Wrapped {
             batch: Batch::new(),
-            made: 0,
+            made: Vec::new(),
             failures: Vec::new(),
             split: None,
         };
@@ -116,18 +150,40 @@ impl Wrapped {
             Ok(wrap) => {
                 let batch = std::mem::take(&mut self.batch);
                 self.batch = put(batch, wraps, &slot.name, &wrap)?;
-                self.made += 1;
+                self.made.push(slot.name.clone());
             }
             Err(error) => {
-                let (name, class) = (&slot.name, error.class());
-                self.failures.push(format!("{name} ({class}): {error}"));
+                let name = slot.name.clone();
+                let why = format!("{name} ({}): {error}", error.class());
+                self.failures.push(Failure { name, why });
             }
         }
         Ok(())
     }
 
-    fn anew(self) -> Anew {
-        let left = self.split.and_then(|(split, left)| Some((split, left?)));
-        (self.batch, left)
+    fn failed(self) -> Error {
+        unable(self.failures.into_iter().map(|seal| seal.why).collect())
     }
+
+    fn anew(self, require: Option<u8>) -> Anew {
+        for Failure { why, .. } in &self.failures {
+            tracing::warn!(
+                why,
+                "the seal has no wrap of the new root key until it works again"
+            );
+        }
+        Anew {
+            batch: self.batch,
+            people: self.split.and_then(|(split, left)| Some((split, left?))),
+            fetchable: self.made.len() >= require.map_or(1, usize::from),
+            away: self.failures.into_iter().map(|seal| seal.name).collect(),
+        }
+    }
+}
+
+fn unable(why: Vec<String>) -> Error {
+    Error::NoSeal(match why.is_empty() {
+        true => "none is configured".to_owned(),
+        false => why.join("; "),
+    })
 }

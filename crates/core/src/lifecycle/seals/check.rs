@@ -1,14 +1,16 @@
 //! Rehearsal: whether each seal, and each share, would open the store today.
 
+use keyfold_keys::Share;
 use serde::Serialize;
 
 use super::shares::{Checks, ShamirSeal};
 use super::slot::{Finding, there_and_back};
 use super::wrap::{Fresh, Given};
-use super::{Set, Wraps, prove};
+use super::{Quorum, Set, Wraps, prove};
 use crate::error::Error;
 use crate::lifecycle::Core;
 use crate::ports::seal::{SealError, SealSetup};
+use crate::ports::storage::Storage;
 
 /// What the rehearsal of one seal showed.
 #[derive(Debug, Clone, Serialize)]
@@ -26,6 +28,33 @@ pub struct Rehearsed {
     /// Why not; or what will be made anew.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub remark: Option<String>,
+}
+
+/// What the rehearsal of all seals showed.
+pub struct Rehearsal {
+    /// Each of them.
+    pub seals: Vec<Rehearsed>,
+    /// What they open together, where no way opens the store alone.
+    pub together: Option<Assembled>,
+}
+
+/// What the parts of the seals open together.
+#[derive(Debug, Clone, Serialize)]
+pub struct Assembled {
+    /// Parts that it takes.
+    pub require: u8,
+    /// Parts that seals gave.
+    pub parts: usize,
+    /// They open the store; `None` where the share holders' part is needed too, which is not here.
+    pub opens: Option<bool>,
+}
+
+impl Rehearsal {
+    /// Each seal opens the store, or does its part, and the parts open it where they are enough.
+    pub fn is_good(&self) -> bool {
+        let together = self.together.as_ref().and_then(|together| together.opens);
+        together != Some(false) && self.seals.iter().all(|seal| seal.opens)
+    }
 }
 
 /// What a custodian's share is compared with.
@@ -65,11 +94,14 @@ pub struct KnownShare {
 }
 
 impl Core {
-    /// Has every seal open its wrap, and tries what it gives on the keyring. Nothing is changed.
-    pub async fn rehearse(&self) -> Result<Vec<Rehearsed>, Error> {
+    /// Has every seal open its wrap, and tries what it gives on the keyring; parts are put together
+    /// for that. Nothing is changed.
+    pub async fn rehearse(&self) -> Result<Rehearsal, Error> {
         let storage = &*self.storage;
         let wraps = Wraps::load(storage).await?;
+        let quorum = wraps.quorum.as_ref().map(|kept| &kept.record);
         let mut all = Vec::new();
+        let mut parts = Vec::new();
         for slot in self.seals.in_use() {
             let wrap = wraps.seals.get(&slot.name).map(|kept| &kept.record);
             let finding = slot.examine(wrap).await;
@@ -85,11 +117,15 @@ impl Core {
             let opens = match &given {
                 None => false,
                 Some(Given::Root(root)) => prove(storage, root).await?.is_some(),
-                // A part proves itself by its number and its seal; whether it fits shows together.
-                Some(Given::Part(_)) => true,
+                Some(Given::Part(_)) => wrap.is_some_and(|wrap| wrap.is_of(quorum)),
             };
             if given.is_some() && !opens {
                 remark = Some("its wrap is of an older root key");
+            }
+            if let Some(Given::Part(part)) = given
+                && opens
+            {
+                parts.push((all.len(), part));
             }
             let failure = slot.condition().reason().filter(|_| !opens);
             all.push(Rehearsed {
@@ -100,7 +136,14 @@ impl Core {
                 remark: remark.map(str::to_owned).or(failure),
             });
         }
-        Ok(all)
+        let together = match quorum {
+            Some(quorum) => Some(assemble(storage, quorum, parts, &mut all).await?),
+            None => None,
+        };
+        Ok(Rehearsal {
+            seals: all,
+            together,
+        })
     }
 
     /// What a share is checked with, for whoever holds one. From memory, as anybody may ask.
@@ -143,6 +186,43 @@ impl Core {
         }
         Ok(None)
     }
+}
+
+/// Puts the parts of seals together, and notes which of them do not fit. A part says which seal it
+/// is of.
+async fn assemble(
+    storage: &dyn Storage,
+    quorum: &Quorum,
+    parts: Vec<(usize, Share)>,
+    seals: &mut [Rehearsed],
+) -> Result<Assembled, Error> {
+    let (of, parts): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
+    let require = quorum.require;
+    let told = |opens| Assembled {
+        require,
+        parts: parts.len(),
+        opens,
+    };
+    if parts.len() < usize::from(require) {
+        return Ok(told(None));
+    }
+    let opened = quorum.open(&parts);
+    let right = match &opened {
+        Some((root, _)) => prove(storage, root).await?.is_some(),
+        None => false,
+    };
+    for (at, part) in of.into_iter().zip(&parts) {
+        let remark = match &opened {
+            Some(_) if !right => "the parts are of an older root key",
+            Some((_, run)) if quorum.fits(part, run) => continue,
+            Some(_) => "its part does not fit those of the others",
+            None => "the parts of the seals do not fit together",
+        };
+        if let Some(seal) = seals.get_mut(at) {
+            (seal.opens, seal.remark) = (false, Some(remark.to_owned()));
+        }
+    }
+    Ok(told(Some(right)))
 }
 
 /// Whether a seal works, as far as that shows without a store: it wraps a share that was made for

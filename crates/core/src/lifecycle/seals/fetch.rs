@@ -65,7 +65,7 @@ impl Seals {
                     }
                     failures.push(format!("{name}: its wrap is of an older root key"));
                 }
-                (Ok(Given::Part(part)), Some(quorum)) if belongs(&wrap.record.part, quorum) => {
+                (Ok(Given::Part(part)), Some(quorum)) if wrap.record.is_of(Some(quorum)) => {
                     opened.push(name);
                     parts.push(part);
                 }
@@ -78,10 +78,6 @@ impl Seals {
             None => Err(none(failures)),
         }
     }
-}
-
-fn belongs(part: &Option<super::quorum::Membership>, quorum: &Quorum) -> bool {
-    part.as_ref().is_some_and(|part| part.quorum == quorum.id)
 }
 
 /// Puts the parts together.

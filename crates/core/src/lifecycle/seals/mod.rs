@@ -16,6 +16,7 @@ mod check;
 mod fetch;
 mod health;
 mod quorum;
+mod remarks;
 mod settle;
 mod shares;
 mod slot;
@@ -29,7 +30,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use arc_swap::ArcSwap;
 use tokio::sync::Notify;
 
-pub use self::check::{KnownShare, Rehearsed, SetTerms, ShareTerms, probe};
+pub use self::check::{Assembled, KnownShare, Rehearsal, Rehearsed, SetTerms, ShareTerms, probe};
 pub(super) use self::fetch::{Fetched, prove};
 pub use self::health::Condition;
 pub(super) use self::quorum::{Quorum, copy};
@@ -48,10 +49,18 @@ use crate::ports::storage::{Batch, Revision, Storage};
 pub struct SealConfig {
     /// Those that need no people.
     pub seals: Vec<SealSetup>,
-    /// Whether the shares that are handed out beside them open the store too.
+    /// Whether the shares that are handed out beside them open the store too. On a store that has
+    /// begun `false` counts once the seals give the root key, and `true` with the next new shares.
     pub shares_unseal: bool,
     /// Ways that have to come together, the shares counted as one; counts when a store begins.
     pub require: Option<u8>,
+}
+
+/// What is configured of all ways together.
+#[derive(Clone, Copy)]
+struct Wish {
+    shares_unseal: bool,
+    require: Option<u8>,
 }
 
 impl Default for SealConfig {
@@ -64,12 +73,20 @@ impl Default for SealConfig {
     }
 }
 
+impl Wish {
+    fn of(config: &SealConfig) -> Self {
+        Self {
+            shares_unseal: config.shares_unseal,
+            require: config.require,
+        }
+    }
+}
+
 /// What is configured and what is stored.
 pub(crate) struct Seals {
     slots: ArcSwap<Vec<Arc<Slot>>>,
     wraps: ArcSwap<Wraps>,
-    pub(super) shares_unseal: bool,
-    require: Option<u8>,
+    wish: ArcSwap<Wish>,
     clock: Arc<dyn Clock>,
     /// Held by whoever changes the wraps.
     pub(super) changing: tokio::sync::Mutex<()>,
@@ -81,11 +98,11 @@ pub(crate) struct Seals {
 
 impl Seals {
     pub(super) fn new(config: SealConfig, wraps: Wraps, clock: Arc<dyn Clock>) -> Self {
+        let wish = Wish::of(&config);
         Self {
             slots: ArcSwap::from_pointee(Slot::all(config.seals, &[], &clock)),
             wraps: ArcSwap::from_pointee(wraps),
-            shares_unseal: config.shares_unseal,
-            require: config.require,
+            wish: ArcSwap::from_pointee(wish),
             clock,
             changing: tokio::sync::Mutex::new(()),
             told: Mutex::default(),
@@ -101,6 +118,12 @@ impl Seals {
     /// The seal that names the kind of this store: the first that is to open it.
     pub(crate) fn first(&self) -> Option<Arc<Slot>> {
         self.slots().iter().find(|slot| slot.is_active()).cloned()
+    }
+
+    /// New shares open the store, whatever those before them did: where several ways have to come
+    /// together, they can't join these.
+    pub(super) fn new_shares_open(&self, wraps: &Wraps) -> bool {
+        self.shares_are_to_open() && wraps.quorum.is_none()
     }
 
     /// What is stored, as it was read last.
@@ -174,10 +197,20 @@ impl Seals {
     }
 
     /// Takes up another configuration.
-    pub(super) fn replace(&self, setups: Vec<SealSetup>) {
-        let slots = Slot::all(setups, &self.slots(), &self.clock);
+    fn replace(&self, config: SealConfig) {
+        self.wish.store(Arc::new(Wish::of(&config)));
+        let slots = Slot::all(config.seals, &self.slots(), &self.clock);
         self.slots.store(Arc::new(slots));
         self.wake.notify_one();
+    }
+
+    fn wish(&self) -> Wish {
+        **self.wish.load()
+    }
+
+    /// Shares are to open the store: it is wished so, or there is no seal to do it.
+    pub(super) fn shares_are_to_open(&self) -> bool {
+        self.wish().shares_unseal || self.first().is_none()
     }
 
     /// What is configured is not what is stored: a seal waits for its wrap, or a wrap has no seal.

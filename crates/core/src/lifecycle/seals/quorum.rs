@@ -90,21 +90,36 @@ impl Quorum {
         if parts.len() < require {
             return None;
         }
-        let bytes = STANDARD.decode(&self.root_key).ok()?;
-        let wrapped = Wrapped::<RootKey>::from_bytes(bytes);
         // Each run of neighbours in a ring: one of them leaves out any one part.
         for start in 0..parts.len() {
             let run = parts.iter().cycle().skip(start).take(require);
             let run: Option<Vec<_>> = run.map(copy).collect();
             let run = run?;
-            let Ok(unseal) = UnsealKey::from_shares(&run) else {
-                continue;
-            };
-            if let Ok(root) = unseal.unwrap(&wrapped, &context(&self.id, self.require)) {
+            if let Some(root) = self.attempt(&run) {
                 return Some((root, run));
             }
         }
         None
+    }
+
+    /// Whether a part goes with others that opened the root key.
+    pub(super) fn fits(&self, part: &Share, run: &[Share]) -> bool {
+        if let Some(known) = run.iter().find(|known| known.number() == part.number()) {
+            return known.ct_eq(part);
+        }
+        let others = run.iter().skip(1).chain([part]);
+        let run: Option<Vec<_>> = others.map(copy).collect();
+        run.is_some_and(|run| self.attempt(&run).is_some())
+    }
+
+    /// What as many parts as are required open.
+    fn attempt(&self, run: &[Share]) -> Option<RootKey> {
+        let bytes = STANDARD.decode(&self.root_key).ok()?;
+        let wrapped = Wrapped::<RootKey>::from_bytes(bytes);
+        let unseal = UnsealKey::from_shares(run).ok()?;
+        unseal
+            .unwrap(&wrapped, &context(&self.id, self.require))
+            .ok()
     }
 }
 
@@ -140,7 +155,14 @@ mod tests {
             let mut bytes = all[at].as_bytes().to_vec();
             bytes[3] ^= 1;
             all[at] = Share::from_bytes(&bytes).ok().unwrap();
-            assert!(quorum.open(&all).is_some(), "part {at} is damaged");
+            let (_, run) = quorum.open(&all).unwrap();
+            for (number, part) in all.iter().enumerate() {
+                assert_eq!(
+                    quorum.fits(part, &run),
+                    number != at,
+                    "part {at} is damaged"
+                );
+            }
         }
         let mut two = pick(&[0, 1]);
         two[1] = copy(&two[0]).unwrap();

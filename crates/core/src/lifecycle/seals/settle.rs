@@ -7,11 +7,10 @@ use keyfold_keys::{RootKey, Share, UnsealKey};
 use super::quorum::Quorum;
 use super::slot::{Finding, Slot};
 use super::wrap::{Given, SealWrap};
-use super::{FOLDER, Seals, Wraps, prove};
+use super::{FOLDER, SealConfig, Seals, Wraps, prove, shares_key};
 use crate::barrier::{json, overtaken};
 use crate::error::Error;
 use crate::lifecycle::{Core, Unsealed};
-use crate::ports::seal::SealSetup;
 use crate::ports::storage::{Batch, Storage};
 
 /// What the examination of all seals led to.
@@ -87,6 +86,10 @@ impl Core {
             true => self.without_owners(batch, &wraps, ways),
             false => batch,
         };
+        let batch = match plan.good + made >= wraps.required() {
+            true => seals.idle_shares(batch, &wraps)?,
+            false => batch,
+        };
         if batch.is_empty() {
             seals.note(wraps.clone());
         } else {
@@ -103,7 +106,7 @@ impl Core {
 
     /// Takes up other seals: see [`Core::settle`] for what becomes of the wraps. The root key stays
     /// at hand meanwhile, where the old ones can still give it.
-    pub async fn reseal(&self, setups: Vec<SealSetup>) {
+    pub async fn reseal(&self, config: SealConfig) {
         // A root key that is fetched beside a rotation of it would be held as the one of today.
         let _alone = self.seals.changing.lock().await;
         if let Ok(vault) = self.unsealed()
@@ -111,7 +114,8 @@ impl Core {
         {
             tracing::warn!(%error, "the seals change while none of them gives the root key");
         }
-        self.seals.replace(setups);
+        self.seals.replace(config);
+        self.seals.remark();
     }
 
     /// Adds the removal of wraps that no active seal stands behind.
@@ -141,6 +145,24 @@ impl Plan {
 }
 
 impl Seals {
+    /// Has the shares open the store no more, where that is wished and seals do. Those of a second
+    /// set, which may not have been told, are waited for; where several ways have to come together
+    /// it stays as it was begun.
+    fn idle_shares(&self, batch: Batch, wraps: &Wraps) -> Result<Batch, Error> {
+        if self.shares_are_to_open() || wraps.quorum.is_some() || wraps.next.is_some() {
+            return Ok(batch);
+        }
+        let Some(kept) = wraps.shares.as_ref().filter(|kept| kept.record.opens()) else {
+            return Ok(batch);
+        };
+        let Some(idle) = kept.record.idle() else {
+            return Ok(batch);
+        };
+        tracing::warn!("the shares open this store no more: shares_unseal = false is configured");
+        let batch = batch.unchanged(shares_key(), kept.revision);
+        Ok(batch.put(shares_key(), json(&idle)?))
+    }
+
     /// Asks every active seal for what its wrap holds.
     async fn examine(&self, storage: &dyn Storage, wraps: &Wraps) -> Result<Plan, Error> {
         let mut plan = Plan::default();

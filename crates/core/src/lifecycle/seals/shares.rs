@@ -41,7 +41,7 @@ pub struct ShamirSeal {
     /// The split that the part is of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     of: Option<Membership>,
-    /// Hex: tells the right unseal key where it wraps nothing.
+    /// Hex: tells the right unseal key where it wraps nothing. Older versions stored it only there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     proof: Option<String>,
     /// By which a custodian's share is told to be one of these.
@@ -141,7 +141,7 @@ impl ShamirSeal {
             root_key: None,
             part: None,
             of: None,
-            proof: None,
+            proof: Some(hex::encode(unseal.proof(&context)?)),
             ..self.clone()
         };
         match holds {
@@ -154,9 +154,21 @@ impl ShamirSeal {
                 seal.part = Some(STANDARD.encode(wrapped.as_bytes()));
                 seal.of = Some(of);
             }
-            Holds::Nothing => seal.proof = Some(hex::encode(unseal.proof(&context)?)),
+            Holds::Nothing => {}
         }
         Ok(seal)
+    }
+
+    /// The same shares, which are to open nothing from now on and still prove who holds them. `None`
+    /// where an older version has stored nothing by which they could.
+    pub(super) fn idle(&self) -> Option<Self> {
+        self.proof.as_ref()?;
+        Some(Self {
+            root_key: None,
+            part: None,
+            of: None,
+            ..self.clone()
+        })
     }
 
     /// Whether the shares open the store, alone or with others.

@@ -102,7 +102,7 @@ impl Slot {
             return Err(SealError::Refused("the seal is disabled".into()));
         };
         let blob = self.noted(there_and_back(&**seal, part).await)?;
-        Ok(SealWrap::of_part(self.kind, &blob, of))
+        Ok(SealWrap::of_part(self.kind, &blob, of, self.clock.now()))
     }
 
     /// Wraps a root key, and proves that it opens again.
@@ -112,7 +112,10 @@ impl Slot {
             return Ok(Err(SealError::Refused("the seal is disabled".into())));
         };
         match self.noted(there_and_back(&**seal, &fresh.share).await) {
-            Ok(blob) => fresh.wrap((self.kind, &self.name), &blob, root).map(Ok),
+            Ok(blob) => {
+                let of = (self.kind, self.name.as_str());
+                fresh.wrap(of, &blob, root, self.clock.now()).map(Ok)
+            }
             Err(error) => Ok(Err(error)),
         }
     }

@@ -14,8 +14,9 @@ use base64::engine::general_purpose::STANDARD;
 use keyfold_keys::{RootKey, Share, UnsealKey, Wrapped, Wraps};
 use serde::{Deserialize, Serialize};
 
-use super::quorum::{Membership, copy};
+use super::quorum::{Membership, Quorum, copy};
 use super::wraps::FOLDER;
+use crate::clock::Time;
 use crate::error::Error;
 use crate::ports::seal::{Blob, SealError};
 
@@ -35,6 +36,9 @@ pub(crate) struct SealWrap {
     /// The split that the share is of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub part: Option<Membership>,
+    /// When it was made, RFC 3339. Older versions did not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub made: Option<String>,
 }
 
 /// What a seal gave.
@@ -65,28 +69,40 @@ impl Fresh {
         (kind, name): (&str, &str),
         blob: &Blob,
         root: &RootKey,
+        now: Time,
     ) -> Result<SealWrap, Error> {
         let wrapped = self.unseal.wrap(root, &context(name))?;
         Ok(SealWrap {
-            kind: kind.to_owned(),
-            key_id: blob.key_id.clone(),
-            share: STANDARD.encode(&blob.bytes),
             root_key: Some(STANDARD.encode(wrapped.as_bytes())),
-            part: None,
+            ..SealWrap::of(kind, blob, now)
         })
     }
 }
 
 impl SealWrap {
     /// The record of a part, once the seal has wrapped it.
-    pub(super) fn of_part(kind: &str, blob: &Blob, part: Membership) -> Self {
+    pub(super) fn of_part(kind: &str, blob: &Blob, part: Membership, now: Time) -> Self {
+        Self {
+            part: Some(part),
+            ..Self::of(kind, blob, now)
+        }
+    }
+
+    fn of(kind: &str, blob: &Blob, now: Time) -> Self {
         Self {
             kind: kind.to_owned(),
             key_id: blob.key_id.clone(),
             share: STANDARD.encode(&blob.bytes),
             root_key: None,
-            part: Some(part),
+            part: None,
+            made: Some(now.rfc3339()),
         }
+    }
+
+    /// It holds a part of this split.
+    pub(super) fn is_of(&self, quorum: Option<&Quorum>) -> bool {
+        let of = self.part.as_ref().map(|part| &part.quorum);
+        quorum.is_some_and(|quorum| of == Some(&quorum.id))
     }
 
     /// What the seal is asked to unwrap.

@@ -84,6 +84,8 @@ pub(crate) struct NewShares {
     pub backup: bool,
     /// The old ones open too until it is known that this was told.
     pub unsettled: Option<Revision>,
+    /// Seals that were away, and have no wrap of the new root key yet.
+    pub away: Vec<String>,
 }
 
 /// A new unseal key, its shares, and a record by which they show themselves.
@@ -147,6 +149,9 @@ impl Unsealed {
         let wraps = self.seals.wraps();
         terms.check(&wraps)?;
         let family = terms.family;
+        if family.is_root() {
+            self.seals.ready_for_anew(&wraps)?;
+        }
         let mut place = self.ceremonies.rekey(family).lock().await;
         if place.is_some() {
             return Err(Error::bad(family.says("already in progress")));
@@ -240,12 +245,17 @@ impl Unsealed {
         shown: Option<Shown>,
     ) -> Result<NewShares, Error> {
         let fresh = Fresh::new(&attempt.terms)?;
+        let opens = self.seals.new_shares_open(&self.seals.wraps());
         let (held, root, old) = match shown {
             Some(shown) => {
                 let (held, root) = Held::of(shown.tried);
+                let held = match held {
+                    Held::Nothing if opens => Held::Root,
+                    held => held,
+                };
                 (held, root, Some((shown.set, shown.revision, shown.unseal)))
             }
-            None if self.seals.shares_unseal => (Held::Root, None, None),
+            None if opens => (Held::Root, None, None),
             None => (Held::Nothing, None, None),
         };
         let replaces = old.as_ref().map(|(_, revision, _)| *revision);
@@ -256,6 +266,7 @@ impl Unsealed {
             fingerprints: attempt.terms.fingerprints(),
             backup: attempt.terms.backup,
             unsettled: None,
+            away: Vec::new(),
         };
         let backup = attempt.terms.backup.then(|| Backup::of(&done));
         if attempt.terms.verify {
@@ -273,7 +284,8 @@ impl Unsealed {
             new_root: attempt.terms.family.is_root(),
             backup: backup.as_ref(),
         };
-        done.unsettled = self.renew(renewal).await?;
+        let renewed = self.renew(renewal).await?;
+        (done.unsettled, done.away) = (renewed.unsettled, renewed.away);
         Ok(done)
     }
 }

@@ -40,6 +40,15 @@ pub(super) struct Renewal<'a> {
     pub backup: Option<&'a Backup>,
 }
 
+/// What came of it.
+pub(super) struct Renewed {
+    /// The old shares open too, for [`Seals::settle_shares`](crate::lifecycle::seals::Seals::settle_shares):
+    /// the commit that stored the new ones.
+    pub unsettled: Option<Revision>,
+    /// Seals that were away, and have no wrap of the new root key yet.
+    pub away: Vec<String>,
+}
+
 /// What a record of shares is to hold from now on.
 struct Content<'a> {
     held: &'a Held,
@@ -80,9 +89,8 @@ impl Content<'_> {
 }
 
 impl Unsealed {
-    /// Stores new shares: one commit. Where the old ones stay beside them, the commit that stored
-    /// the new ones, for [`Seals::settle_shares`](crate::lifecycle::seals::Seals::settle_shares).
-    pub(super) async fn renew(&self, mut renewal: Renewal<'_>) -> Result<Option<Revision>, Error> {
+    /// Stores new shares: one commit.
+    pub(super) async fn renew(&self, mut renewal: Renewal<'_>) -> Result<Renewed, Error> {
         let storage = &**self.barrier.storage();
         let shown = renewal.root.is_some();
         let root = match (renewal.new_root, renewal.root.take(), renewal.held) {
@@ -99,12 +107,16 @@ impl Unsealed {
         {
             return Err(Error::Contended);
         }
-        let (batch, split) = match root.as_deref().filter(|_| renewal.new_root) {
+        let anew = match root.as_deref().filter(|_| renewal.new_root) {
             Some(root) => {
                 let people = !matches!(renewal.held, Held::Nothing);
-                self.seals.wrap_anew(root, people, &wraps).await?
+                Some(self.seals.wrap_anew(root, people, &wraps).await?)
             }
-            None => (Batch::new(), None),
+            None => None,
+        };
+        let (batch, split, fetchable, away) = match anew {
+            Some(anew) => (anew.batch, anew.people, anew.fetchable, anew.away),
+            None => Default::default(),
         };
         if let Some(root) = root.as_deref().filter(|_| !renewal.new_root)
             && prove(storage, root).await?.is_none()
@@ -127,7 +139,7 @@ impl Unsealed {
             None => batch,
         };
         match root.filter(|_| renewal.new_root) {
-            Some(root) => self.change_root(root, batch).await?,
+            Some(root) => self.change_root(root, batch, fetchable).await?,
             None => drop(storage.commit(batch).await.map_err(overtaken)?),
         }
         let wraps = Wraps::load(storage).await?;
@@ -140,26 +152,37 @@ impl Unsealed {
             ),
             None => tracing::warn!("the shares were replaced: the old ones open nothing"),
         }
-        Ok(next)
+        Ok(Renewed {
+            unsettled: next,
+            away,
+        })
     }
 
     /// The keyring under another root key, in the commit that stores the wraps of that.
-    async fn change_root(&self, root: Arc<RootKey>, batch: Batch) -> Result<(), Error> {
+    async fn change_root(
+        &self,
+        root: Arc<RootKey>,
+        batch: Batch,
+        fetchable: bool,
+    ) -> Result<(), Error> {
         let _held = self.mounts.hold().await;
         let made = Batch::new().put(ROOT_MADE, self.clock.now().rfc3339());
         let batch = batch.and(self.system.sealed(made)?);
         self.barrier.rewrap(&root, batch).await?;
         match self.held_root() {
-            Some(_) => self.keep_root(root),
-            None => drop(root),
+            None if fetchable => drop(root),
+            _ => self.keep_root(root),
         }
+        // Seals that were away get their wraps as those do that join.
+        self.seals.wake.notify_one();
         tracing::warn!("the root key was rotated");
         Ok(())
     }
 
     /// A new root key, where no people are needed for its wraps: shares that open the store can't be
     /// given a new one without them, as their unseal key is kept nowhere.
-    pub(crate) async fn rotate_root(&self) -> Result<(), Error> {
+    /// The seals that were away, and have no wrap of it yet.
+    pub(crate) async fn rotate_root(&self) -> Result<Vec<String>, Error> {
         let root = Arc::new(RootKey::generate());
         let storage = &**self.barrier.storage();
         let _alone = self.seals.changing.lock().await;
@@ -170,10 +193,10 @@ impl Unsealed {
                  without their holders: `sys/rotate/root/init` rotates it with them",
             ));
         }
-        let (batch, _) = self.seals.wrap_anew(&root, false, &wraps).await?;
-        self.change_root(root, batch).await?;
+        let anew = self.seals.wrap_anew(&root, false, &wraps).await?;
+        self.change_root(root, anew.batch, anew.fetchable).await?;
         self.seals.note(Wraps::load(storage).await?);
-        Ok(())
+        Ok(anew.away)
     }
 }
 

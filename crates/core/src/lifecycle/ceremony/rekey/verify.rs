@@ -36,8 +36,13 @@ pub(crate) struct Verification {
 pub(crate) enum Verified {
     /// More are to be shown.
     More(Verification),
-    /// The new ones are in the place of the old ones. Holds the nonce.
-    Done(String),
+    /// The new ones are in the place of the old ones.
+    Done {
+        /// Of this round.
+        nonce: String,
+        /// Seals that were away, and have no wrap of the new root key yet.
+        away: Vec<String>,
+    },
 }
 
 impl Verifying {
@@ -143,10 +148,10 @@ impl Unsealed {
             new_root,
             backup: verifying.backup.as_ref(),
         };
-        self.renew(renewal).await?;
+        let away = self.renew(renewal).await?.away;
         let nonce = verifying.nonce.clone();
         *place = None;
-        Ok(Verified::Done(nonce))
+        Ok(Verified::Done { nonce, away })
     }
 
     /// Begins the showing anew, under another nonce: for an insider, as shares were given to get
