@@ -34,8 +34,9 @@ pub(crate) struct Answer {
     wrap_info: Option<Map<String, Value>>,
 }
 
-/// What shows that an answer has the envelope.
-const MEMBERS: [&str; 6] = [
+/// What shows that an answer has the envelope, or is a refusal.
+const MEMBERS: [&str; 7] = [
+    "errors",
     "request_id",
     "lease_id",
     "data",
