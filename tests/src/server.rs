@@ -1,12 +1,12 @@
 //! A server process of its own for each test.
 //!
-//! It listens on a free port of 127.0.0.1, keeps its store, its log and its configuration in a temporary folder, and
-//! is killed when its [`TestServer`] is dropped.
+//! It listens on a free port of 127.0.0.1, keeps its store, its log and its configuration in a folder (a temporary one,
+//! or one that is given), and is killed when its [`TestServer`] is dropped.
 
 use std::env;
 use std::fs::{self, File};
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
@@ -21,6 +21,8 @@ use crate::wire::{self, Request, Response};
 const PATIENCE: Duration = Duration::from_secs(30);
 /// A free port may be taken by another process before the server has it; then another is tried.
 const TRIES: usize = 4;
+/// What a server says on its standard output once it serves.
+const SERVING: &str = "server started!";
 
 /// Why a server could not be had.
 #[derive(Debug, thiserror::Error)]
@@ -30,7 +32,7 @@ pub enum ServerError {
         "no keyfold binary at {0}: build it with `cargo build -p keyfold-cli`, or name one in KEYFOLD_BIN"
     )]
     NoBinary(PathBuf),
-    /// The program ended, or did not listen in time.
+    /// The program ended, or did not serve in time.
     #[error("{binary} did not listen on {address}; its log:\n{log}")]
     NotListening {
         /// The program.
@@ -133,6 +135,8 @@ pub struct Launch {
     pub config: String,
     /// HCL lines put in the listener's block.
     pub listener: String,
+    /// A program and its arguments, which becomes the server whose command line follows them.
+    pub under: Vec<String>,
 }
 
 impl Launch {
@@ -148,22 +152,31 @@ impl Launch {
             storage,
             config: String::new(),
             listener: String::new(),
+            under: Vec::new(),
         }
     }
 
-    /// Starts it and waits until it listens. Nothing is initialised yet.
+    /// Starts it and waits until it serves. Nothing is initialised yet.
     pub fn start(self) -> Result<TestServer, ServerError> {
-        let dir = TempDir::with_prefix("keyfold-test-")?;
+        let own = TempDir::with_prefix("keyfold-test-")?;
+        let mut server = self.start_in(own.path())?;
+        server._own = Some(own);
+        Ok(server)
+    }
+
+    /// The same on what lies in a folder, which stays when the server is dropped.
+    pub fn start_in(self, dir: &Path) -> Result<TestServer, ServerError> {
         let mut tries = TRIES;
         loop {
             tries -= 1;
             let address = free_address()?;
-            fs::write(dir.path().join("server.hcl"), self.hcl(dir.path(), address))?;
-            match spawn(&self.binary, dir.path(), address) {
+            fs::write(dir.join("server.hcl"), self.hcl(dir, address))?;
+            match spawn(&self, dir, address) {
                 Ok(child) => {
                     return Ok(TestServer {
                         launch: self,
-                        dir,
+                        dir: dir.to_owned(),
+                        _own: None,
                         address,
                         child,
                     });
@@ -193,7 +206,9 @@ impl Launch {
 #[derive(Debug)]
 pub struct TestServer {
     launch: Launch,
-    dir: TempDir,
+    dir: PathBuf,
+    /// The folder where it is the server's own.
+    _own: Option<TempDir>,
     address: SocketAddr,
     child: Child,
 }
@@ -213,14 +228,24 @@ impl TestServer {
         self.address
     }
 
-    /// The temporary folder with its configuration, log and store.
+    /// The folder with its configuration, log and store.
     pub fn dir(&self) -> &Path {
-        self.dir.path()
+        &self.dir
+    }
+
+    /// The number of its process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Whether its process has ended.
+    pub fn ended(&mut self) -> io::Result<bool> {
+        Ok(self.child.try_wait()?.is_some())
     }
 
     /// The last lines of its log.
     pub fn log(&self) -> String {
-        log_end(self.dir.path())
+        end_of(&said(&self.dir, 0))
     }
 
     /// Sends a request as it stands.
@@ -277,7 +302,7 @@ impl TestServer {
             }
             sleep(Duration::from_millis(10));
         }
-        self.child = spawn(&self.launch.binary, self.dir.path(), self.address)?;
+        self.child = spawn(&self.launch, &self.dir, self.address)?;
         Ok(())
     }
 
@@ -285,7 +310,7 @@ impl TestServer {
     pub fn crash(&mut self) -> Result<(), ServerError> {
         self.child.kill()?;
         self.child.wait()?;
-        self.child = spawn(&self.launch.binary, self.dir.path(), self.address)?;
+        self.child = spawn(&self.launch, &self.dir, self.address)?;
         Ok(())
     }
 
@@ -318,12 +343,23 @@ impl Drop for TestServer {
     }
 }
 
-fn spawn(binary: &Binary, dir: &Path, address: SocketAddr) -> Result<Child, ServerError> {
+fn spawn(launch: &Launch, dir: &Path, address: SocketAddr) -> Result<Child, ServerError> {
     let log = File::options()
         .create(true)
         .append(true)
         .open(dir.join("server.log"))?;
-    let mut child = Command::new(binary.path())
+    // What stands before this was said by a server before this one.
+    let begin = usize::try_from(log.metadata()?.len()).unwrap_or(usize::MAX);
+    let binary = launch.binary.path();
+    let mut command = match launch.under.split_first() {
+        None => Command::new(binary),
+        Some((program, arguments)) => {
+            let mut command = Command::new(program);
+            command.args(arguments).arg(binary);
+            command
+        }
+    };
+    let mut child = command
         .arg("server")
         .arg(format!("-config={}", dir.join("server.hcl").display()))
         .stdin(Stdio::null())
@@ -332,18 +368,18 @@ fn spawn(binary: &Binary, dir: &Path, address: SocketAddr) -> Result<Child, Serv
         .spawn()?;
     let end = Instant::now() + PATIENCE;
     while child.try_wait()?.is_none() && Instant::now() < end {
-        if TcpStream::connect_timeout(&address, Duration::from_secs(1)).is_ok() {
+        // Its own word: what answers at the address may be a stranger who took the port first.
+        if said(dir, begin).contains(SERVING) {
             return Ok(child);
         }
-        sleep(Duration::from_millis(10));
+        sleep(Duration::from_millis(5));
     }
     let _already_gone = child.kill();
     child.wait()?;
-    let binary = binary.path().to_owned();
     Err(ServerError::NotListening {
-        binary,
+        binary: binary.to_owned(),
         address,
-        log: log_end(dir),
+        log: end_of(&said(dir, begin)),
     })
 }
 
@@ -351,14 +387,17 @@ fn free_address() -> io::Result<SocketAddr> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
 }
 
-fn log_end(dir: &Path) -> String {
-    let text = fs::read(dir.join("server.log")).unwrap_or_default();
-    let text = String::from_utf8_lossy(&text);
-    let lines: Vec<&str> = text.lines().collect();
-    lines
-        .get(lines.len().saturating_sub(20)..)
-        .unwrap_or_default()
-        .join("\n")
+/// The log in a folder, from a byte on.
+fn said(dir: &Path, begin: usize) -> String {
+    let bytes = fs::read(dir.join("server.log")).unwrap_or_default();
+    String::from_utf8_lossy(bytes.get(begin..).unwrap_or_default()).into_owned()
+}
+
+/// The last lines of a log.
+fn end_of(log: &str) -> String {
+    let lines: Vec<&str> = log.lines().collect();
+    let last = lines.get(lines.len().saturating_sub(20)..);
+    last.unwrap_or_default().join("\n")
 }
 
 fn refusal(call: &'static str, answer: &Response) -> ServerError {

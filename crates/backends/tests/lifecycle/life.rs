@@ -5,6 +5,7 @@ use std::time::Duration;
 use keyfold_core::error::Error;
 use keyfold_core::ports::storage::Batch;
 use keyfold_core::request::Op;
+use keyfold_core::testing::Moment;
 use serde_json::{Value, json};
 
 use crate::world::{World, data, token};
@@ -33,6 +34,25 @@ async fn sealed_tells_nothing_and_opens_with_any_three_shares() {
         world.read("shelf/a").await.unwrap(),
         json!({"v": "text-on-the-shelf"})
     );
+}
+
+/// An init of which nobody knows what became of it: once the store can be read, that is known.
+#[tokio::test]
+async fn an_init_with_an_unknown_end_is_looked_up() {
+    for (moment, begun) in [(Moment::Before, false), (Moment::After, true)] {
+        let mut world = World::new().await;
+        // Its one commit is its first operation.
+        world.store.crash_at(world.store.operations(), moment);
+        let failed = world.init().await;
+        assert!(matches!(failed, Err(Error::Storage(_))), "{moment:?}");
+        let told = world.anonymous(Op::Read, "sys/init", Value::Null).await;
+        assert!(matches!(told, Err(Error::Storage(_))), "{moment:?}");
+        world.store.mend();
+        let told = world.anonymous(Op::Read, "sys/init", Value::Null).await;
+        let told = data(told.unwrap())["initialized"].clone();
+        assert_eq!(told, json!(begun), "{moment:?}");
+        assert_eq!(world.init().await.is_err(), begun, "{moment:?}");
+    }
 }
 
 #[tokio::test]

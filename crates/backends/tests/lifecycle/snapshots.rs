@@ -3,6 +3,7 @@
 use keyfold_core::error::Error;
 use keyfold_core::request::Op;
 use keyfold_core::snapshot::{Decoder, Encoder, Item};
+use keyfold_core::testing::Moment;
 use keyfold_keys::kdf::MacKey;
 use serde_json::{Value, json};
 
@@ -106,9 +107,8 @@ async fn begun_snapshot() -> (World, Vec<u8>) {
     (world, snapshot)
 }
 
-#[tokio::test]
-async fn a_strangers_is_refused_and_taken_by_force_with_its_seals() {
-    let (owner, snapshot) = begun_snapshot().await;
+/// A server with a store of its own, and other shares: two of three.
+async fn stranger() -> World {
     let mut other = World::new().await;
     let split = json!({"secret_shares": 3, "secret_threshold": 2});
     let keys = data(other.anonymous(Op::Write, "sys/init", split).await.unwrap());
@@ -117,6 +117,13 @@ async fn a_strangers_is_refused_and_taken_by_force_with_its_seals() {
     other.shares = texts.collect();
     other.root = keys["root_token"].as_str().unwrap().to_owned();
     other.unseal().await.unwrap();
+    other
+}
+
+#[tokio::test]
+async fn a_strangers_is_refused_and_taken_by_force_with_its_seals() {
+    let (owner, snapshot) = begun_snapshot().await;
+    let mut other = stranger().await;
     let before = other.dump().await;
 
     let refused = text(other.restore(&snapshot, false).await);
@@ -211,6 +218,60 @@ async fn an_altered_one_is_found_by_who_has_the_keys() {
     empty.restore(&forged, true).await.unwrap();
     empty.unseal().await.unwrap();
     assert_eq!(v(&empty, "shelf/a").await.unwrap(), "then");
+}
+
+/// The disk goes away during a restore, and comes back: the server is what the store is by then.
+#[tokio::test]
+async fn once_the_disk_is_back_the_state_is_that_of_the_store() {
+    let (owner, snapshot) = begun_snapshot().await;
+    let keyring = owner.dump().await.remove("core/keyring");
+    for empty in [true, false] {
+        for moment in [Moment::Before, Moment::After] {
+            let (mut old, mut new) = (0, 0);
+            for n in 0.. {
+                assert!(n < 100, "it does not end");
+                let mut world = match empty {
+                    true => World::new().await,
+                    false => stranger().await,
+                };
+                let start = world.store.operations();
+                world.store.crash_at(start + n, moment);
+                let done = world.restore(&snapshot, true).await.is_ok();
+                if world.store.operations() <= start + n {
+                    assert!(done, "it failed without a crash");
+                    break;
+                }
+                // Who asks in between is told something, or that it can't be told.
+                let _told = world.anonymous(Op::Read, "sys/init", Value::Null).await;
+                world.store.mend();
+
+                let at = format!("empty: {empty}, {moment:?} {n}");
+                if world.dump().await.get("core/keyring") == keyring.as_ref() {
+                    new += 1;
+                    let status = world.anonymous(Op::Read, "sys/seal-status", Value::Null);
+                    let status = data(status.await.expect(&at));
+                    assert_eq!((&status["t"], &status["n"]), (&json!(3), &json!(5)), "{at}");
+                    (world.shares, world.root) = (owner.shares.clone(), owner.root.clone());
+                } else {
+                    old += 1;
+                    let told = world.anonymous(Op::Read, "sys/init", Value::Null).await;
+                    let told = data(told.expect(&at));
+                    assert_eq!(told["initialized"], json!(!empty), "{at}");
+                    if empty {
+                        world.restore(&snapshot, true).await.expect(&at);
+                        (world.shares, world.root) = (owner.shares.clone(), owner.root.clone());
+                    }
+                }
+                world.unseal().await.expect(&at);
+                assert!(!world.core.is_sealed(), "{at}");
+            }
+            let seen = match moment {
+                Moment::Before => old > 0,
+                Moment::After => new > 0,
+            };
+            assert!(seen, "empty: {empty}, {moment:?}: {old} old, {new} new");
+        }
+    }
 }
 
 #[tokio::test]

@@ -143,7 +143,13 @@ impl Core {
             Err(StorageError::Conflict(_)) => {
                 return Err(Error::bad("Vault is already initialized"));
             }
-            Err(error) => return Err(error.into()),
+            Err(error) => {
+                if matches!(error, StorageError::Unknown(_)) {
+                    // It is tried again, and told, when the next request comes.
+                    let _unsure = self.look_again().await;
+                }
+                return Err(error.into());
+            }
         }
         self.state
             .store(Arc::new(State::Sealed(Arc::<Sealed>::default())));

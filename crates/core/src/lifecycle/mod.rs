@@ -20,6 +20,7 @@ mod seals;
 mod status;
 mod unsealed;
 
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -107,6 +108,9 @@ pub struct Core {
     host: OnceLock<Arc<dyn Host>>,
     pub(crate) seals: Arc<Seals>,
     state: ArcSwap<State>,
+    /// A commit that makes another state of it had an unknown end, and the store could not be read
+    /// since.
+    unsure: AtomicBool,
     /// Held by whoever changes the state.
     changing: tokio::sync::Mutex<()>,
 }
@@ -153,6 +157,7 @@ impl Core {
             initialize: config.initialize,
             settings: Arc::new(config.settings),
             state: ArcSwap::from_pointee(state),
+            unsure: AtomicBool::new(false),
             changing: tokio::sync::Mutex::new(()),
         }))
     }

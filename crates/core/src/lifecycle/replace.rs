@@ -1,6 +1,7 @@
 //! Another store in the place of this one, in one step.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::{Core, Sealed, State, Wraps};
 use crate::barrier::KEYRING;
@@ -10,7 +11,7 @@ use crate::ports::storage::{Staged, StorageError};
 impl Core {
     /// Adopts what is staged: one commit. After it the vault is sealed, and what opens the new store
     /// opens it. An error changes nothing, but for [`StorageError::Unknown`]: then the vault is
-    /// sealed too, over the old store or the new one.
+    /// sealed too, over the old store or the new one, or has not begun.
     pub(crate) async fn replace(&self, staged: Box<dyn Staged>) -> Result<(), Error> {
         let _changing = self.changing.lock().await;
         // Who brings the wraps in line does so for the store that it has read.
@@ -25,7 +26,10 @@ impl Core {
             None => staged.adopt().await,
         };
         match done {
-            Ok(_) | Err(StorageError::Unknown(_)) => self.look_again().await,
+            Ok(_) | Err(StorageError::Unknown(_)) => {
+                // It is tried again, and told, when the next request comes.
+                let _unsure = self.look_again().await;
+            }
             Err(error) => return Err(error.into()),
         }
         if let Some(vault) = vault {
@@ -41,21 +45,44 @@ impl Core {
         Ok(self.storage.stage().await?)
     }
 
-    /// The state that the store is in now: sealed, or not begun.
-    async fn look_again(&self) {
-        let begun = !matches!(self.storage.get(KEYRING).await, Ok(None));
-        let wraps = match begun {
-            true => Wraps::load(&*self.storage).await,
-            false => Ok(Wraps::default()),
-        };
-        match wraps {
-            Ok(wraps) => self.seals.note(wraps),
-            // They are read again when it is opened.
-            Err(error) => tracing::error!(%error, "the wraps of the root key can't be read"),
+    /// Finds out what an unknown end has left, before anything is said or done. An error while the
+    /// store can't be read: the next request tries again.
+    pub(crate) async fn make_sure(&self) -> Result<(), Error> {
+        if !self.is_unsure() {
+            return Ok(());
         }
-        self.state.store(Arc::new(match begun {
-            true => State::Sealed(Arc::<Sealed>::default()),
-            false => State::Uninit,
+        let _changing = self.changing.lock().await;
+        match self.is_unsure() {
+            true => self.look_again().await,
+            false => Ok(()),
+        }
+    }
+
+    /// Nobody knows whether the store has begun, or what opens it.
+    pub(crate) fn is_unsure(&self) -> bool {
+        self.unsure.load(Ordering::Acquire)
+    }
+
+    /// Takes the state that the store is in: sealed, or not begun. Where it can't be read nothing is
+    /// served, and the state stays unsure. The caller holds the lock on changes of the state.
+    pub(super) async fn look_again(&self) -> Result<(), Error> {
+        self.unsure.store(true, Ordering::Release);
+        let found = self.found().await;
+        let unread = matches!(found, Err(Error::Storage(_)));
+        self.state.store(Arc::new(match found {
+            Ok(None) => State::Uninit,
+            Ok(Some(_)) | Err(_) => State::Sealed(Arc::<Sealed>::default()),
         }));
+        let known = found.map(|wraps| self.seals.note(wraps.unwrap_or_default()));
+        self.unsure.store(unread, Ordering::Release);
+        known
+    }
+
+    /// The wraps of a store that has begun.
+    async fn found(&self) -> Result<Option<Wraps>, Error> {
+        match self.storage.get(KEYRING).await? {
+            None => Ok(None),
+            Some(_) => Wraps::load(&*self.storage).await.map(Some),
+        }
     }
 }

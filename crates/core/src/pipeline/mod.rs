@@ -36,6 +36,7 @@ use crate::tokens::{Caller, Token, TokenAuth, login};
 impl Core {
     /// Answers a request.
     pub async fn handle(self: &Arc<Self>, mut request: Request) -> Result<Reply, Error> {
+        self.make_sure().await?;
         if let Some(reply) = self.door(&request).await {
             return reply;
         }
@@ -52,7 +53,8 @@ impl Core {
     /// Whether a path has an answer in the present state: [`Error::Sealed`] where it has none. The
     /// edge asks before it parses a body, so that a sealed server judges none.
     pub fn serves(self: &Arc<Self>, path: &str) -> Result<(), Error> {
-        let closed = self.is_sealed() && !Doors::has(path);
+        // Where that is not known, it is found out first.
+        let closed = self.is_sealed() && !self.is_unsure() && !Doors::has(path);
         match closed && self.begins_with(Op::Write, path).is_none() {
             true => Err(Error::Sealed),
             false => Ok(()),

@@ -90,6 +90,11 @@ impl FaultyStorage {
         self.faults.state(|s| s.plan = Plan::CrashAt(n, moment));
     }
 
+    /// Every operation works again.
+    pub fn mend(&self) {
+        self.faults.state(|s| s.plan = Plan::Sound);
+    }
+
     /// The next commit waits until it is let go.
     pub fn hold_next_commit(&self) -> Arc<Notify> {
         let held = Arc::new(Notify::new());
