@@ -373,6 +373,19 @@ mod tests {
         assert!(after > before);
     }
 
+    #[test]
+    fn where_there_is_no_room_no_piece_of_a_store_stays() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("store");
+        let health = Arc::new(Health::default());
+        let open = || Redb::open_on(&file, Options::default(), Arc::clone(&health));
+        health.faults.set_full(true);
+        assert!(matches!(open(), Err(OpenError::Io { .. })));
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
+        health.faults.set_full(false);
+        open().unwrap();
+    }
+
     #[tokio::test]
     async fn a_store_that_has_gone_is_not_replaced_by_an_empty_one() {
         let directory = tempfile::tempdir().unwrap();

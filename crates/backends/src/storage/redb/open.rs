@@ -103,7 +103,7 @@ pub(super) fn open_or_create(
     };
     make_parent(path).map_err(io)?;
     if !path.exists() {
-        create(path);
+        create(path, health).map_err(|error| explain(path, error))?;
     }
     let file = open_file(path, OpenOptions::new().create(true)).map_err(io)?;
     let (database, meta) = load(path, file, options, health)?;
@@ -185,9 +185,9 @@ fn open_file(path: &Path, how: &mut OpenOptions) -> io::Result<File> {
 /// Puts an empty store at a path as a whole: a power cut leaves either none or a sound one.
 ///
 /// It is made beside the path, then linked to it, which fails where another process was faster.
-/// Whatever goes wrong (a file system without links, say), the caller goes on to make the store in
-/// place and reports what is wrong then.
-fn create(path: &Path) {
+/// Where the file system can't do that (it has no links, say), the caller goes on to make the store
+/// in place. Where it has no room, that would leave a piece of a store, which no later start takes.
+fn create(path: &Path, health: &Arc<Health>) -> Result<(), redb::Error> {
     let mut name = path.as_os_str().to_owned();
     name.push(format!(
         ".{:016x}.new",
@@ -196,7 +196,7 @@ fn create(path: &Path) {
     let draft = PathBuf::from(name);
     let made = sound(|| {
         let file = open_file(&draft, OpenOptions::new().create_new(true))?;
-        let database = Builder::new().create_with_backend(Disk::new(file, Arc::default())?)?;
+        let database = Builder::new().create_with_backend(Disk::new(file, health.clone())?)?;
         initialise(&database)?;
         drop(database);
         File::open(&draft)?.sync_all()?;
@@ -204,10 +204,26 @@ fn create(path: &Path) {
         // The name has to survive as well.
         Ok(File::open(parent_of(path))?.sync_all()?)
     });
-    if let Err(error) = made {
-        tracing::debug!(%error, "making the store in place");
-    }
     let _ = fs::remove_file(&draft);
+    match made {
+        Err(redb::Error::Io(cause)) if asks_for_another_way(cause.kind()) => {
+            tracing::debug!(%cause, "making the store in place");
+            Ok(())
+        }
+        made => made,
+    }
+}
+
+/// The path is taken by now, or the file system does not know what is asked of it.
+fn asks_for_another_way(kind: io::ErrorKind) -> bool {
+    matches!(
+        kind,
+        io::ErrorKind::AlreadyExists
+            | io::ErrorKind::InvalidFilename
+            | io::ErrorKind::InvalidInput
+            | io::ErrorKind::PermissionDenied
+            | io::ErrorKind::Unsupported
+    )
 }
 
 /// What a database says about itself.
