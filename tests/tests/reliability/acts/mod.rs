@@ -299,7 +299,11 @@ fn seal_added(site: &mut Site<'_>) -> Result<State, String> {
     if !site.restarted {
         // What failed is tried again after a pause.
         site.open()?;
-        return Ok(if wrapped(site)? { State::New } else { State::Old });
+        return Ok(if wrapped(site)? {
+            State::New
+        } else {
+            State::Old
+        });
     }
     if wrapped(site)? {
         let open = site.wait_for(|site| Ok((!site.sealed()?).then_some(())))?;
