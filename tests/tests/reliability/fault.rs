@@ -7,7 +7,7 @@ use std::mem::take;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use keyfold_tests::TestServer;
 
@@ -17,8 +17,8 @@ use crate::{PATIENCE, PAUSE};
 /// Bytes of a write that strace notes down, where they are needed.
 const NOTED: &str = "4194304";
 
-/// Looks at a strace that is to end, after which it is asked again.
-const LOOKS: usize = 50;
+/// How long it may take to let go of a server: of one that dies at that moment it never does, and is killed.
+const HANG: Duration = Duration::from_secs(3);
 
 /// What goes wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -155,20 +155,16 @@ impl Tracer {
     /// Lets go of the server, if it still runs; the file as it was, and the calls that were made since.
     pub fn detach(mut self) -> io::Result<(Vec<u8>, Record)> {
         let id = self.child.id().to_string();
-        let end = Instant::now() + PATIENCE;
-        let mut looks = 0;
         // Gone by itself if the server is.
+        Command::new("kill")
+            .args(["-s", "INT", &id])
+            .stderr(Stdio::null())
+            .status()?;
+        let end = Instant::now() + HANG;
         while self.child.try_wait()?.is_none() {
-            // It misses a signal that comes just before it waits for the next call.
-            if looks % LOOKS == 0 {
-                let mut kill = Command::new("kill");
-                let kill = kill.args(["-s", "INT", &id]).stderr(Stdio::null());
-                kill.status()?;
-            }
             if Instant::now() > end {
-                return Err(io::Error::other("strace did not let go"));
+                self.child.kill()?;
             }
-            looks += 1;
             sleep(PAUSE);
         }
         Ok((take(&mut self.before), Record::read(&self.record)?))

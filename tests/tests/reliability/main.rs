@@ -219,7 +219,9 @@ fn after(
     tracer: Tracer,
 ) -> Result<Found, String> {
     let fault = strike.fault;
-    let dies = fault.kills() && matches!(told, Err(Refusal::Gone));
+    // What goes on after the answer is struck, too.
+    let gone = || matches!(told, Err(Refusal::Gone)) || site.sealed().is_err();
+    let dies = fault.kills() && gone();
     if dies && !site.ended()? {
         return Err("the connection ended, and the server did not".to_owned());
     }
