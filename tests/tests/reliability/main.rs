@@ -239,7 +239,7 @@ fn after(
     let mut before = None;
     let mut went_on = None;
     if !fault.kills() && struck {
-        told_why(told, &site.log())?;
+        told_why(site, told)?;
         went_on = Some(goes_on(site, act)?);
         if went_on == Some(true) {
             before = Some(look(site, act)?);
@@ -282,11 +282,12 @@ fn look(site: &mut Site<'_>, act: &Act) -> Result<State, String> {
     Ok(state)
 }
 
-/// A failure of the disk is no mistake of the caller's, and the log says what it is.
-fn told_why(told: &Result<(), Refusal>, log: &str) -> Result<(), String> {
+/// A failure of the disk is no mistake of the caller's, and the log says what it is, which may take a moment.
+fn told_why(site: &Site<'_>, told: &Result<(), Refusal>) -> Result<(), String> {
+    let logged = |site: &Site<'_>| Ok(site.log().contains("storage failed").then_some(()));
     match told {
         Ok(()) | Err(Refusal::Unfinished) => Ok(()),
-        Err(Refusal::Answered(500.., _)) if log.contains("storage failed") => Ok(()),
+        Err(Refusal::Answered(500.., _)) if site.wait_for(logged)?.is_some() => Ok(()),
         Err(refusal) => Err(format!("that is no word on the disk: {refusal}")),
     }
 }
