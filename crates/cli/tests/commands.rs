@@ -306,14 +306,14 @@ fn mistakes_and_absent_servers() {
                 .unwrap(),
         )
     };
-    for arguments in [
-        &["nonsense"][..],
-        &["read"],
-        &["status", "-format=xml"],
-        &[],
+    for (arguments, code) in [
+        (&["nonsense"][..], 127),
+        (&["read"], 1),
+        (&["status", "-format=xml"], 1),
+        (&[], 127),
     ] {
         let ran = run(arguments, &[]);
-        assert_eq!((ran.code, ran.text().as_str()), (1, ""), "{arguments:?}");
+        assert_eq!((ran.code, ran.text().as_str()), (code, ""), "{arguments:?}");
         assert!(!ran.stderr.is_empty());
     }
     assert_eq!(run(&["-help"], &[]).code, 0);
