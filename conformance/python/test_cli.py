@@ -146,7 +146,6 @@ ENDS = [
     "operator diagnose",
     "operator diagnose -config=missing.hcl",
     "operator step-down",
-    "operator key-status -format=pretty",
     "status -address=http://127.0.0.1:1",
     "read -address=http://127.0.0.1:1 a",
 ]

@@ -317,6 +317,8 @@ fn mistakes_and_absent_servers() {
         assert!(!ran.stderr.is_empty());
     }
     assert_eq!(run(&["-help"], &[]).code, 0);
+    // Another name of the table.
+    assert_eq!(run(&["version", "-format=pretty"], &[]).code, 0);
     let page = run(&["help", "exit-codes"], &[]);
     assert!(
         page.text().contains("the encryption context"),
