@@ -303,10 +303,18 @@ async fn a_store_without_shares_gets_its_first_ones() {
     assert!(text(open.await).contains("with a token"));
     let refused = world.write("sys/rekey/init", terms(false)).await;
     assert!(text(refused).contains("beside its seals"));
-    let made = world.write("sys/rotate/recovery/init", terms(false)).await;
+    let base = "sys/rotate/recovery";
+    let unshown = world.write(&format!("{base}/init"), terms(false)).await;
+    assert!(text(unshown).contains("the first shares"));
+    let made = world.write(&format!("{base}/init"), terms(true)).await;
     let made = data(made.unwrap());
     let shares = shares_in(&made);
     assert_eq!(shares.len(), 5);
+    // Nobody has to have them before they were shown.
+    let none = world.write("sys/generate-root/attempt", json!({})).await;
+    assert!(text(none).contains("no shares"));
+    let nonce = made["verification_nonce"].clone();
+    world.verify(base, &nonce, &shares).await.unwrap();
     world.root_token(&shares).await.unwrap();
     assert!(world.opens_with(&shares).await);
 }

@@ -142,6 +142,25 @@ async fn shares_open_again_with_new_ones() {
 }
 
 #[tokio::test]
+async fn no_root_key_by_the_seals_alone_below_new_shares_that_may_hold_the_old_one() {
+    let mut world = begun(false).await;
+    world.seals.shares_unseal = true;
+    world.reseal().await;
+    world.core.settle().await.unwrap();
+    // Whoever asked for them has gone.
+    let base = "sys/rekey-recovery-key";
+    let (_, new) = world.rekeyed(base, false).await.unwrap();
+    let refused = text(world.write("sys/rotate/root", Value::Null).await);
+    assert!(refused.contains("two sets of shares"), "{refused}");
+    world.root_token(&new).await.unwrap();
+    let refused = text(world.write("sys/rotate/root", Value::Null).await);
+    assert!(refused.contains("their holders"), "{refused}");
+    world.seals.all[0].seal.fail(down());
+    assert!(world.opens_with(&new).await);
+    assert_eq!(world.read("shelf/a").await.unwrap(), json!({"v": 1}));
+}
+
+#[tokio::test]
 async fn on_the_way_from_seals_to_shares_the_store_is_not_lost() {
     let mut world = begun(false).await;
     world.seals.all[0].disabled = true;

@@ -143,7 +143,8 @@ impl Unsealed {
         }
     }
 
-    /// Begins a rekey. There is one at a time. A store without shares gets its first ones at once.
+    /// Begins a rekey. There is one at a time. A store without shares gets its first ones, once they
+    /// were shown: where nobody was told them, nobody could ask for others.
     pub(crate) async fn rekey_begin(&self, terms: Terms) -> Result<Rekeyed, Error> {
         self.seals.settle_told(&**self.barrier.storage()).await?;
         let wraps = self.seals.wraps();
@@ -151,6 +152,13 @@ impl Unsealed {
         let family = terms.family;
         if family.is_root() {
             self.seals.ready_for_anew(&wraps)?;
+        }
+        let (_, required) = wraps.split();
+        if required == 0 && !terms.verify {
+            return Err(Error::bad(
+                "these are the first shares of this store: set require_verification, so that they \
+                 count once they were shown to have arrived",
+            ));
         }
         let mut place = self.ceremonies.rekey(family).lock().await;
         if place.is_some() {
@@ -163,7 +171,6 @@ impl Unsealed {
             verifying: None,
         });
         tracing::info!(nonce = attempt.nonce, "new shares are asked for");
-        let (_, required) = wraps.split();
         if required > 0 {
             return Ok(Rekeyed::More(attempt.status(required)));
         }

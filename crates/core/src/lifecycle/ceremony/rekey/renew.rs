@@ -185,8 +185,16 @@ impl Unsealed {
     pub(crate) async fn rotate_root(&self) -> Result<Vec<String>, Error> {
         let root = Arc::new(RootKey::generate());
         let storage = &**self.barrier.storage();
+        self.seals.settle_told(storage).await?;
         let _alone = self.seals.changing.lock().await;
         let wraps = Wraps::load(storage).await?;
+        if wraps.next.is_some() {
+            // They may wrap the root key that is about to go.
+            return Err(Error::bad(
+                "there are two sets of shares, as it is not known whether the new ones were told: \
+                 use one of them first, at `sys/generate-root` for one",
+            ));
+        }
         if wraps.shares_open() {
             return Err(Error::bad(
                 "the shares open this store, and their wrap of the root key can't be made anew \
