@@ -142,6 +142,21 @@ async fn shares_open_again_with_new_ones() {
 }
 
 #[tokio::test]
+async fn new_shares_in_the_place_of_changed_ones_are_told_to_count_for_nothing() {
+    let mut world = begun(true).await;
+    let base = "sys/rekey-recovery-key";
+    let (reply, new) = world.rekeyed(base, true).await.unwrap();
+    let nonce = data(reply)["verification_nonce"].clone();
+    world.seals.shares_unseal = false;
+    world.reseal().await;
+    world.core.settle().await.unwrap();
+    let refused = text(world.verify(base, &nonce, &new).await);
+    assert!(refused.contains("count for nothing"), "{refused}");
+    // The way is free.
+    world.rekeyed(base, false).await.unwrap();
+}
+
+#[tokio::test]
 async fn no_root_key_by_the_seals_alone_below_new_shares_that_may_hold_the_old_one() {
     let mut world = begun(false).await;
     world.seals.shares_unseal = true;

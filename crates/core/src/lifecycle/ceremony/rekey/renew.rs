@@ -101,10 +101,7 @@ impl Unsealed {
         };
         let _alone = self.seals.changing.lock().await;
         let wraps = Wraps::load(storage).await?;
-        let known = [Set::Today, Set::Next].map(|set| wraps.set(set).map(|kept| kept.revision));
-        if renewal.replaces.is_some() && !known.contains(&renewal.replaces)
-            || renewal.replaces.is_none() && wraps.shares.is_some()
-        {
+        if was_replaced(&wraps, renewal.replaces) {
             return Err(Error::Contended);
         }
         let anew = match root.as_deref().filter(|_| renewal.new_root) {
@@ -205,6 +202,15 @@ impl Unsealed {
         self.change_root(root, anew.batch, anew.fetchable).await?;
         self.seals.note(Wraps::load(storage).await?);
         Ok(anew.away)
+    }
+}
+
+/// Whether the shares that are to be replaced, or that there were none, are of the past.
+pub(super) fn was_replaced(wraps: &Wraps, shown: Option<Revision>) -> bool {
+    let known = [Set::Today, Set::Next].map(|set| wraps.set(set).map(|kept| kept.revision));
+    match shown {
+        Some(_) => !known.contains(&shown),
+        None => wraps.shares.is_some(),
     }
 }
 

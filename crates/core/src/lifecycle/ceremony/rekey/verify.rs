@@ -2,11 +2,11 @@
 
 use keyfold_keys::{Share, UnsealKey};
 
-use super::renew::{Held, Renewal};
+use super::renew::{Held, Renewal, was_replaced};
 use super::{Backup, Family, Insider};
 use crate::error::Error;
 use crate::id;
-use crate::lifecycle::seals::{ShamirSeal, Tried};
+use crate::lifecycle::seals::{ShamirSeal, Tried, Wraps};
 use crate::lifecycle::unsealed::Unsealed;
 use crate::ports::storage::Revision;
 
@@ -139,6 +139,14 @@ impl Unsealed {
         let Some(unseal) = verifying.give(share, family)? else {
             return Ok(Verified::More(verifying.status()));
         };
+        let wraps = Wraps::load(&**self.barrier.storage()).await?;
+        if was_replaced(&wraps, verifying.replaces) {
+            *place = None;
+            return Err(Error::bad(
+                "the shares that these were to replace were replaced or changed meanwhile: the new \
+                 ones count for nothing, and others have to be asked for",
+            ));
+        }
         let renewal = Renewal {
             held: &verifying.held,
             root: None,
