@@ -34,17 +34,6 @@ pub(crate) struct Answer {
     wrap_info: Option<Map<String, Value>>,
 }
 
-/// What shows that an answer has the envelope, or is a refusal.
-const MEMBERS: [&str; 7] = [
-    "errors",
-    "request_id",
-    "lease_id",
-    "data",
-    "warnings",
-    "auth",
-    "wrap_info",
-];
-
 /// What existing clients print of a token, in their order.
 const AUTH_MEMBERS: [&str; 11] = [
     "client_token",
@@ -120,15 +109,17 @@ const WRAP_ROWS: [(&str, &str); 6] = [
 
 impl Answer {
     /// Reads a response. Where none of the envelope is there, as of `sys/health`, the whole body is
-    /// the data.
+    /// the data; a refusal has none.
     pub(crate) fn of(response: &Response) -> Result<Self, ClientError> {
-        let body: Map<String, Value> = response.json()?;
-        if MEMBERS.iter().any(|name| body.contains_key(*name)) {
-            return response.json();
+        let answer: Self = response.json()?;
+        if answer.has_content() || !answer.request_id.is_empty() {
+            return Ok(answer);
         }
+        let body: Map<String, Value> = response.json()?;
+        let bare = !body.contains_key("data") && !body.contains_key("errors");
         Ok(Self {
-            data: Some(body),
-            ..Self::default()
+            data: bare.then_some(body),
+            ..answer
         })
     }
 
