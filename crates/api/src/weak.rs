@@ -4,6 +4,7 @@
 //! all; so does this one. Every function gives `None` for `null`, which is the same as leaving
 //! the member out. Their errors name no value.
 
+mod object;
 mod scalar;
 mod sequence;
 
@@ -14,6 +15,7 @@ use keyfold_secret::Secret;
 pub use scalar::{Scalar, parse_bool};
 
 use crate::{base64, duration::Seconds};
+use object::Object;
 use scalar::Text;
 use sequence::{Pairs, Sequence};
 
@@ -86,6 +88,13 @@ pub fn map<'de, D: Deserializer<'de>>(
     Ok(Option::<Pairs>::deserialize(from)?.map(|pairs| pairs.0))
 }
 
+/// An object of a type of its own. A list, which serde would take for its members in order, is none.
+pub fn object<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    from: D,
+) -> Result<Option<T>, D::Error> {
+    Ok(Option::<Object<T>>::deserialize(from)?.map(|object| object.0))
+}
+
 /// Bytes in base64, see [`base64::decode`].
 pub fn bytes<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Vec<u8>>, D::Error> {
     let Some(scalar) = Option::<Scalar<'de>>::deserialize(from)? else {
@@ -138,10 +147,19 @@ mod tests {
         ints: Option<Vec<i64>>,
         #[serde(deserialize_with = "map")]
         map: Option<BTreeMap<String, String>>,
+        #[serde(deserialize_with = "object")]
+        object: Option<Inner>,
         #[serde(deserialize_with = "bytes")]
         bytes: Option<Vec<u8>>,
         #[serde(deserialize_with = "secret_bytes")]
         secret: Option<Secret<Vec<u8>>>,
+    }
+
+    #[derive(Deserialize, Default)]
+    #[serde(default)]
+    struct Inner {
+        #[serde(deserialize_with = "int")]
+        n: Option<i64>,
     }
 
     fn read(json: &str) -> Result<All, String> {
@@ -228,6 +246,16 @@ mod tests {
     }
 
     #[test]
+    fn objects() {
+        let all = read(r#"{"object":{"n":"5","other":1}}"#).unwrap();
+        assert_eq!(all.object.unwrap().n, Some(5));
+        for json in [r#""5""#, "5", "[5]", "true"] {
+            let error = read(&format!(r#"{{"object":{json}}}"#)).err().unwrap();
+            assert!(error.contains(", expected an object at "), "{error}");
+        }
+    }
+
+    #[test]
     fn base64_members() {
         assert_eq!(
             read(r#"{"bytes":"aGVs\r\nbG8="}"#).unwrap().bytes.unwrap(),
@@ -256,7 +284,7 @@ mod tests {
     #[test]
     fn null_is_absent() {
         let names = [
-            "string", "int", "uint", "boolean", "duration", "list", "ints", "map",
+            "string", "int", "uint", "boolean", "duration", "list", "ints", "map", "object",
         ];
         let nulls: Vec<_> = names
             .iter()
@@ -265,7 +293,7 @@ mod tests {
         let all = read(&format!("{{{}}}", nulls.join(","))).unwrap();
         assert!(all.string.is_none() && all.int.is_none() && all.boolean.is_none());
         assert!(all.duration.is_none() && all.list.is_none() && all.map.is_none());
-        assert!(all.ints.is_none() && all.uint.is_none());
+        assert!(all.ints.is_none() && all.uint.is_none() && all.object.is_none());
     }
 
     #[test]

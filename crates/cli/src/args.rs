@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::output::Format;
 use crate::pairs::pair;
+use crate::span::span;
 use crate::{
     audit, auth, completion, demo, envelope, exit, kv, lease, list, logical, login, mounts,
     operator, plugin, policy, server, token,
@@ -64,7 +65,7 @@ pub(crate) struct Global {
     pub(crate) namespace: Option<String>,
     /// Keep the answer on the server for this long, and print the token that unwraps it
     /// [env: VAULT_WRAP_TTL]
-    #[arg(long, global = true, value_name = "DURATION")]
+    #[arg(long, global = true, value_name = "DURATION", value_parser = span)]
     pub(crate) wrap_ttl: Option<String>,
     /// One more header of each request; may be given several times
     #[arg(long, global = true, value_name = "NAME=VALUE", value_parser = pair)]

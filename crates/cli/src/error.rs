@@ -35,9 +35,9 @@ pub(crate) enum CliError {
     /// The file of a policy; existing clients count it to what the server refuses.
     #[error("can't read the policy {file}: {source}")]
     PolicyFile { file: String, source: io::Error },
-    /// Nothing can be mounted as this.
-    #[error("there is no type {0:?} of plugins: it is auth, database or secret")]
-    PluginType(String),
+    /// The caller's arguments, where existing clients count that to what the server refuses.
+    #[error("{0}")]
+    Refused(String),
     /// The result has no member of the name that was asked for.
     #[error("the result has no field {0:?}")]
     NoField(String),
@@ -93,7 +93,7 @@ impl CliError {
             | Self::NoValue { .. }
             | Self::NoVersion { .. }
             | Self::PolicyFile { .. }
-            | Self::PluginType(_)
+            | Self::Refused(_)
             | Self::Answer(_) => Exit::SERVER,
             Self::Envelope { source, .. } => exit::of_envelope(source),
             Self::Closed => Exit::CLOSED,

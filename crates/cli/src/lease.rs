@@ -7,6 +7,7 @@ use serde_json::json;
 use crate::error::CliError;
 use crate::output::Answer;
 use crate::session::Session;
+use crate::span::span;
 
 /// The commands of `lease`.
 #[derive(Subcommand)]
@@ -19,7 +20,7 @@ pub(crate) enum Lease {
     /// Renew a lease
     Renew {
         /// For how long; the server may give less
-        #[arg(long, short = 'i', value_name = "DURATION")]
+        #[arg(long, short = 'i', value_name = "DURATION", value_parser = span)]
         increment: Option<String>,
         /// Its id
         id: String,

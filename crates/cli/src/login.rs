@@ -13,10 +13,23 @@ use crate::pairs;
 use crate::prompt;
 use crate::session::Session;
 
+/// The methods that a login can be made with. Those that log in a name have it in the path.
+const METHODS: [(&str, bool); 8] = [
+    ("token", false),
+    ("userpass", true),
+    ("ldap", true),
+    ("radius", true),
+    ("approle", false),
+    ("jwt", false),
+    ("kubernetes", false),
+    ("cert", false),
+];
+
 /// Arguments of `login`.
 #[derive(Args)]
 pub(crate) struct LoginArgs {
-    /// The auth method: token, userpass, approle, jwt, or any whose login is AUTH/login
+    /// The auth method: token, userpass, approle, jwt; where the server has them also cert,
+    /// kubernetes, ldap, radius
     #[arg(long, default_value = "token", value_name = "NAME")]
     method: String,
     /// Where the method is mounted; its name when absent
@@ -113,6 +126,16 @@ fn with_token(
 
 /// Asks an auth method.
 fn by_method(session: &Session, args: &LoginArgs) -> Result<Answer, CliError> {
+    let known = METHODS.iter().find(|(name, _)| *name == args.method);
+    let Some((_, named)) = known else {
+        let names: Vec<_> = METHODS.iter().map(|(name, _)| *name).collect();
+        return Err(CliError::Usage(format!(
+            "no way to log in by {:?} is known here: -method is one of {}; the login of any other is \
+             `keyfold write auth/PATH/login NAME=VALUE`",
+            args.method,
+            names.join(", ")
+        )));
+    };
     let mut members = pairs::object(&args.arguments, &mut io::stdin())?;
     let mount = args
         .path
@@ -120,9 +143,11 @@ fn by_method(session: &Session, args: &LoginArgs) -> Result<Answer, CliError> {
         .unwrap_or(&args.method)
         .trim_matches('/');
     let mut path = format!("auth/{mount}/login");
-    if args.method == "userpass" {
+    if *named {
         let Some(Value::String(name)) = members.remove("username") else {
-            return Err(CliError::Usage("say who logs in: username=NAME".to_owned()));
+            return Err(CliError::Refused(
+                "say who logs in: username=NAME".to_owned(),
+            ));
         };
         if !members.contains_key("password") {
             let password = prompt::secret(None, "password")?;

@@ -34,6 +34,7 @@ mod prompt;
 mod rehearsal;
 mod server;
 mod session;
+mod span;
 mod status;
 mod token;
 mod unwrap;

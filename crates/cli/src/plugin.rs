@@ -69,7 +69,9 @@ pub(crate) fn run(session: &Session, plugin: Plugin) -> Result<(), CliError> {
 fn known(kind: &str) -> Result<(), CliError> {
     match TYPES.contains(&kind) {
         true => Ok(()),
-        false => Err(CliError::PluginType(kind.to_owned())),
+        false => Err(CliError::Refused(format!(
+            "there is no type {kind:?} of plugins: it is auth, database or secret"
+        ))),
     }
 }
 

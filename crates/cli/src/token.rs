@@ -11,6 +11,7 @@ use crate::error::CliError;
 use crate::output::Answer;
 use crate::pairs::pair;
 use crate::session::Session;
+use crate::span::span;
 
 /// The commands of `token`.
 #[derive(Subcommand)]
@@ -45,13 +46,13 @@ pub(crate) struct CreateArgs {
     #[arg(long, value_name = "NAME")]
     policy: Vec<String>,
     /// How long it lives
-    #[arg(long, value_name = "DURATION")]
+    #[arg(long, value_name = "DURATION", value_parser = span)]
     ttl: Option<String>,
     /// How long it lives at most, renewed or not
-    #[arg(long, value_name = "DURATION")]
+    #[arg(long, value_name = "DURATION", value_parser = span)]
     explicit_max_ttl: Option<String>,
     /// Lives as long as it is renewed within this time
-    #[arg(long, value_name = "DURATION")]
+    #[arg(long, value_name = "DURATION", value_parser = span)]
     period: Option<String>,
     /// How often it may be used
     #[arg(long, default_value_t = 0, hide_default_value = true, value_name = "N")]
@@ -100,7 +101,7 @@ pub(crate) struct WhichArgs {
 #[derive(Args)]
 pub(crate) struct RenewArgs {
     /// For how long; the server may give less
-    #[arg(long, short = 'i', value_name = "DURATION")]
+    #[arg(long, short = 'i', value_name = "DURATION", value_parser = span)]
     increment: Option<String>,
     #[command(flatten)]
     which: WhichArgs,

@@ -6,6 +6,7 @@ use keyfold_core::ports::storage::Batch;
 use keyfold_core::request::Op;
 use serde_json::{Value, json};
 
+use crate::rekey::terms;
 use crate::world::{Machine, Seals, World, data};
 
 fn down() -> Option<SealError> {
@@ -94,12 +95,9 @@ async fn enough_machines_need_no_people_and_the_root_key_leaves_memory() {
 async fn a_seal_joins_with_a_part_of_its_own_and_leaves_again() {
     let mut world = begun(1, 2).await.unwrap();
     world.seals.all.push(Machine::new("two", 2));
-    // While running there is no second part at hand.
+    // The parts are at hand beside the root key since the store began.
     world.reseal().await;
     world.core.settle().await.unwrap();
-    assert!(!world.dump().await.contains_key("core/seal/two"));
-    world.restart().await;
-    world.unseal().await.unwrap();
     assert!(world.dump().await.contains_key("core/seal/two"));
     // Two machines are enough from here on, and a third joins while running.
     assert!(by_seals(&mut world).await);
@@ -122,6 +120,62 @@ async fn a_seal_joins_with_a_part_of_its_own_and_leaves_again() {
     world.restart().await;
     world.unseal().await.unwrap();
     assert!(!world.core.is_sealed());
+}
+
+#[tokio::test]
+async fn what_people_and_a_machine_opened_gives_a_seal_its_part() {
+    let mut world = begun(1, 2).await.unwrap();
+    world.restart().await;
+    world.unseal().await.unwrap();
+    world.seals.all.push(Machine::new("two", 2));
+    world.seals.all[1].seal.fail(down());
+    world.reseal().await;
+    world.core.settle().await.unwrap();
+    assert_eq!(world.core.failing_seals()[0].name, "two");
+    world.seals.all[1].seal.fail(None);
+    world.core.settle().await.unwrap();
+    assert!(by_seals(&mut world).await);
+}
+
+#[tokio::test]
+async fn a_seal_that_missed_a_new_root_key_gets_a_part_of_it_when_it_is_back() {
+    let mut world = begun(2, 2).await.unwrap();
+    world.core.settle().await.unwrap();
+    world.seals.all[1].seal.fail(down());
+    world
+        .ceremony("sys/rotate/root", terms(false))
+        .await
+        .unwrap();
+    assert!(!world.dump().await.contains_key("core/seal/two"));
+    world.seals.all[1].seal.fail(None);
+    world.core.settle().await.unwrap();
+    assert!(by_seals(&mut world).await);
+    assert_eq!(world.read("shelf/a").await.unwrap(), json!({"v": 1}));
+}
+
+#[tokio::test]
+async fn a_seal_that_waits_for_its_part_is_tried_and_told() {
+    let mut world = begun(2, 2).await.unwrap();
+    // The seals are enough: the root key leaves memory, and the parts with it.
+    world.core.settle().await.unwrap();
+    world.seals.all[0].seal.fail(down());
+    world.seals.all.push(Machine::new("three", 3));
+    world.seals.all[2].seal.fail(down());
+    world.reseal().await;
+    world.core.settle().await.unwrap();
+    let failing = world.core.failing_seals();
+    let failing: Vec<_> = failing.iter().map(|seal| seal.name.as_str()).collect();
+    assert_eq!(failing, ["one", "three"]);
+    world.seals.all[2].seal.fail(None);
+    world.core.settle().await.unwrap();
+    let told = world.core.seal_remarks().join("\n");
+    assert!(told.contains("three has no part"), "{told}");
+    assert!(told.contains("2 ways"), "{told}");
+    world.seals.all[0].seal.fail(None);
+    world.core.settle().await.unwrap();
+    assert_eq!(world.core.seal_remarks(), [""; 0]);
+    world.seals.all[0].seal.fail(down());
+    assert!(by_seals(&mut world).await);
 }
 
 #[tokio::test]
@@ -167,7 +221,16 @@ async fn a_rehearsal_puts_the_parts_together() {
     );
     // The share holders' part is not here.
     let alone = json!({"require": 2, "parts": 1, "opens": null});
-    assert_eq!(told["quorum"], alone);
+    assert_eq!((&told["quorum"], &told["opens"]), (&alone, &json!(true)));
+
+    // One seal and people, where it takes three.
+    let mut world = begun(3, 3).await.unwrap();
+    world.seals.all.truncate(1);
+    world.reseal().await;
+    let told = checked(&world).await;
+    let few = json!({"require": 3, "parts": 1, "opens": false});
+    assert_eq!((&told["quorum"], &told["opens"]), (&few, &json!(false)));
+    assert_eq!(told["ok"], false);
 
     let world = begun(3, 2).await.unwrap();
     let good = json!({"require": 2, "parts": 3, "opens": true});

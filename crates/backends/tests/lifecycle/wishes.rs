@@ -226,3 +226,21 @@ async fn where_several_ways_open_together_it_stays_as_it_was_begun() {
     world.unseal().await.unwrap();
     assert!(!world.core.is_sealed());
 }
+
+#[tokio::test]
+async fn where_nothing_that_is_configured_opens_the_store_a_rehearsal_says_so() {
+    let mut world = begun(false).await;
+    let checked =
+        async |world: &World| data(world.write("sys/seal-check", Value::Null).await.unwrap());
+    world.core.settle().await.unwrap();
+    let told = checked(&world).await;
+    assert_eq!((&told["ok"], &told["opens"]), (&json!(true), &json!(true)));
+    world.seals.all.clear();
+    world.reseal().await;
+    let told = checked(&world).await;
+    assert_eq!(told["seals"], json!([]));
+    assert_eq!(
+        (&told["ok"], &told["opens"]),
+        (&json!(false), &json!(false))
+    );
+}

@@ -14,6 +14,7 @@ use crate::logical;
 use crate::output::{self, Answer, Table, heading};
 use crate::pairs::pair;
 use crate::session::Session;
+use crate::span::span;
 
 /// The commands of `kv metadata`.
 #[derive(Subcommand)]
@@ -58,7 +59,7 @@ struct Settings {
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     cas_required: Option<bool>,
     /// When versions delete themselves
-    #[arg(long, value_name = "DURATION")]
+    #[arg(long, value_name = "DURATION", value_parser = span)]
     delete_version_after: Option<String>,
     /// A remark on the secret; may be given several times
     #[arg(long, value_name = "NAME=VALUE", value_parser = pair)]

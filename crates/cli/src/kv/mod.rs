@@ -202,7 +202,9 @@ fn metadata_text(path: &str, metadata: &Value) -> String {
 }
 
 fn unversioned(flag: &str) -> CliError {
-    CliError::Usage(format!(
-        "{flag} needs a mount that keeps versions (kv version 2)"
-    ))
+    CliError::Usage(unversioned_text(flag))
+}
+
+fn unversioned_text(flag: &str) -> String {
+    format!("{flag} needs a mount that keeps versions (kv version 2)")
 }

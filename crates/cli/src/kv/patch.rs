@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::place::Place;
 use super::put::written;
-use super::{SecretArgs, unversioned};
+use super::{SecretArgs, unversioned_text};
 use crate::error::CliError;
 use crate::logical;
 use crate::pairs;
@@ -46,7 +46,7 @@ pub(crate) fn run(session: &Session, args: &PatchArgs) -> Result<(), CliError> {
     }
     let place = args.secret.place(session)?;
     if !place.is_versioned() {
-        return Err(unversioned("patch"));
+        return Err(CliError::Refused(unversioned_text("patch")));
     }
     if args.method.as_deref() == Some("rw") {
         return read_and_write(session, &place, changes, args.cas);

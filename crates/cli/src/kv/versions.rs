@@ -5,7 +5,7 @@ use keyfold_client::Request;
 use serde_json::{Value, json};
 
 use super::put::written;
-use super::{SecretArgs, unversioned};
+use super::{SecretArgs, unversioned, unversioned_text};
 use crate::error::CliError;
 use crate::logical;
 use crate::session::Session;
@@ -47,7 +47,7 @@ pub(crate) fn change(session: &Session, args: &VersionsArgs, tree: &str) -> Resu
 pub(crate) fn rollback(session: &Session, args: &RollbackArgs) -> Result<(), CliError> {
     let place = args.secret.place(session)?;
     if !place.is_versioned() {
-        return Err(unversioned("rollback"));
+        return Err(CliError::Refused(unversioned_text("rollback")));
     }
     let path = place.api_path("data");
     let newest = session.ask(&Request::read(&path).unwrapped())?;

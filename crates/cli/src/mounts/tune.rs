@@ -11,15 +11,16 @@ use crate::error::CliError;
 use crate::logical;
 use crate::pairs::pair;
 use crate::session::Session;
+use crate::span::span;
 
 /// The flags that set a mount's tuning.
 #[derive(Args, Default)]
 pub(crate) struct TuningArgs {
     /// Time to live of leases and tokens that ask for none
-    #[arg(long, value_name = "DURATION")]
+    #[arg(long, value_name = "DURATION", value_parser = span)]
     default_lease_ttl: Option<String>,
     /// The longest time to live
-    #[arg(long, value_name = "DURATION")]
+    #[arg(long, value_name = "DURATION", value_parser = span)]
     max_lease_ttl: Option<String>,
     /// unauth: listed without a token; hidden
     #[arg(long, value_name = "WHERE")]
@@ -105,10 +106,10 @@ struct LockoutArgs {
     #[arg(long, value_name = "N")]
     user_lockout_threshold: Option<u64>,
     /// How long it is locked
-    #[arg(long, value_name = "DURATION")]
+    #[arg(long, value_name = "DURATION", value_parser = span)]
     user_lockout_duration: Option<String>,
     /// After how long without a failure it counts from the beginning
-    #[arg(long, value_name = "DURATION")]
+    #[arg(long, value_name = "DURATION", value_parser = span)]
     user_lockout_counter_reset_duration: Option<String>,
     /// Whether no name is locked
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]

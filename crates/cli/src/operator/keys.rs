@@ -64,9 +64,11 @@ fn text(report: &Value) -> String {
     let of = |name: &str| report.pointer(name).map(text_of).unwrap_or_default();
     let yes = |name: &str| report.pointer(name) == Some(&Value::Bool(true));
     let mut text = format!("Keys at {}\n\n", of("/time"));
-    let opens = match yes("/custodians/open") {
-        true => "open the store",
-        false => "do not open the store",
+    let required = of("/required");
+    let opens = match (yes("/custodians/open"), required.as_str()) {
+        (true, "1") => "open the store",
+        (true, _) => "do one part",
+        (false, _) => "do not open the store",
     };
     text.push_str(&format!(
         "Custodians: any {} of {} shares {opens}\n",
@@ -82,7 +84,6 @@ fn text(report: &Value) -> String {
             of("condition")
         ));
     }
-    let required = of("/required");
     if required != "1" {
         text.push_str(&format!("{required} of these have to come together\n"));
     }

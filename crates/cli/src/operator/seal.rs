@@ -88,6 +88,12 @@ fn text(answer: &Value) -> String {
             ));
         }
     }
+    if answer.get("opens").and_then(Value::as_bool) == Some(false) {
+        text.push_str(
+            "NOTHING OPENS this store once it is sealed: before that, configure what opened it, or \
+             make shares that do\n",
+        );
+    }
     text
 }
 
@@ -99,9 +105,11 @@ fn together(quorum: &Value) -> String {
         Some(true) => {
             format!("together they open the store: {parts} parts, and it takes {require}\n")
         }
-        Some(false) => format!("together they DO NOT OPEN the store: {parts} parts\n"),
+        Some(false) => {
+            format!("together they DO NOT OPEN the store: {parts} parts, and it takes {require}\n")
+        }
         None => format!(
-            "the seals have {parts} of the {require} parts that it takes: the others were not tried\n"
+            "the seals have {parts} of the {require} parts that it takes: that of the shares was not tried\n"
         ),
     }
 }
@@ -128,12 +136,14 @@ mod tests {
             assert!(told.contains(part), "{told}");
         }
         answer["quorum"] = json!({"require": 2, "parts": 2, "opens": false});
+        answer["opens"] = false.into();
         answer["seals"][0] =
             json!({"name": "hsm", "type": "pkcs11", "opens": false, "remark": "why"});
         let told = text(&answer);
         for part in [
             "hsm (pkcs11) DOES NOT DO its part: why",
             "together they DO NOT OPEN",
+            "NOTHING OPENS this store",
         ] {
             assert!(told.contains(part), "{told}");
         }

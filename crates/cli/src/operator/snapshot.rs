@@ -50,10 +50,10 @@ pub(crate) fn run(session: &Session, snapshot: &Snapshot) -> Result<(), CliError
 
 fn save(session: &Session, path: &Path) -> Result<(), CliError> {
     let request = Request::read("sys/storage/raft/snapshot");
-    let mut draft = Draft::begin(path).map_err(of_file)?;
+    let mut draft = Draft::begin(path).map_err(refused)?;
     let what = format!("can't write {}", path.display());
     session.download(&request, &what, |piece| draft.write(piece))?;
-    let summary = draft.keep().map_err(of_file)?;
+    let summary = draft.keep().map_err(refused)?;
     session.output.result(&summary, || {
         format!(
             "Success! Saved {} records ({} bytes) as of revision {} to {}\n",
@@ -67,7 +67,7 @@ fn save(session: &Session, path: &Path) -> Result<(), CliError> {
 
 fn restore(session: &Session, args: &RestoreArgs) -> Result<(), CliError> {
     // What is broken is told before anything is sent.
-    snapshot::inspect(&args.file).map_err(of_file)?;
+    snapshot::inspect(&args.file).map_err(refused)?;
     let path = match args.force {
         false => "sys/storage/raft/snapshot",
         true => "sys/storage/raft/snapshot-force",
@@ -118,6 +118,11 @@ fn table(summary: &Summary) -> String {
         Table::of_pairs(rows),
         Table::new(&["Folder", "Records", "Bytes"], folders.collect())
     )
+}
+
+/// Not counted to this machine: existing clients have the server look at the file.
+fn refused(error: FileError) -> CliError {
+    CliError::Refused(error.to_string())
 }
 
 /// What is wrong with a file of this machine.

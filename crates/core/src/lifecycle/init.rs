@@ -6,7 +6,7 @@ use keyfold_keys::{RootKey, Share, UnsealKey};
 use keyfold_secret::Secret;
 
 use super::seals::{Holds, ShamirSeal, Wraps, prove, shares_key};
-use super::unsealed::{Cluster, PREFIX, ROOT_MADE};
+use super::unsealed::{Cluster, HeldRoot, PREFIX, ROOT_MADE};
 use super::{Core, FORMAT, FORMAT_KEY, Sealed, State};
 use crate::audit::Broker;
 use crate::barrier::{FirstKeys, KEYRING, json};
@@ -105,6 +105,7 @@ impl Core {
         let sealed_by_machine = self.seals.first().is_some();
         let opens = self.seals.shares_are_to_open();
         let anew = self.seals.begin(&root, split.is_some() && opens).await?;
+        let parts = anew.parts;
         let (shares, record) = match split {
             None if sealed_by_machine => (Vec::new(), Batch::new()),
             None => return Err(Error::bad("without seals a store needs shares")),
@@ -155,6 +156,10 @@ impl Core {
             .store(Arc::new(State::Sealed(Arc::<Sealed>::default())));
         let begun = Initialized { shares, root_token };
         // From here on the shares have to be told, whatever comes.
+        let root = HeldRoot {
+            key: Arc::new(root),
+            parts,
+        };
         if let Err(error) = self.opened_at_once(root, sealed_by_machine).await {
             tracing::warn!(%error, "the store has begun, and could not be opened at once");
         }
@@ -162,13 +167,15 @@ impl Core {
         Ok(begun)
     }
 
-    async fn opened_at_once(self: &Arc<Self>, root: RootKey, open: bool) -> Result<(), Error> {
+    async fn opened_at_once(self: &Arc<Self>, root: HeldRoot, open: bool) -> Result<(), Error> {
         self.seals.note(Wraps::load(&*self.storage).await?);
         if !open {
             return Ok(());
         }
         let damaged = || Error::corrupt(KEYRING);
-        let keyring = prove(&*self.storage, &root).await?.ok_or_else(damaged)?;
+        let keyring = prove(&*self.storage, &root.key)
+            .await?
+            .ok_or_else(damaged)?;
         // Where it takes several ways, people may be one of them: the root key stays until it is
         // known that the seals are enough.
         let required = self.seals.wraps().required() > 1;

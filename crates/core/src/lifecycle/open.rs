@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use keyfold_keys::{Keyring, RootKey, Share};
+use keyfold_keys::{Keyring, Share};
 
 use super::fence::Fence;
 use super::sealed::Step;
-use super::seals::{Fetched, Set, Tried, Wraps, prove};
-use super::unsealed::Unsealed;
+use super::seals::{Fetched, Set, Tried, Wraps, prove, shares_key};
+use super::unsealed::{HeldRoot, Unsealed};
 use super::{Core, Sealed, State};
 use crate::barrier::{Barrier, KEYRING};
 use crate::error::Error;
@@ -63,9 +63,12 @@ impl Core {
             Tried::Wrong => return Err(Error::bad(WRONG_KEY)),
             Tried::Proves => return Err(Error::bad(IDLE)),
         };
-        let damaged = || Error::corrupt(KEYRING);
-        let keyring = prove(&*self.storage, &root).await?.ok_or_else(damaged)?;
-        self.enter(keyring, Some(root)).await?;
+        let keyring = prove(&*self.storage, &root).await?.ok_or_else(apart)?;
+        let held = HeldRoot {
+            key: Arc::new(root),
+            parts: Vec::new(),
+        };
+        self.enter(keyring, Some(held)).await?;
         self.shares_used(set).await;
         tracing::info!("vault is unsealed");
         Ok(())
@@ -113,14 +116,18 @@ impl Core {
     }
 
     /// Opens the vault with what the seals gave. Where it took several of them, the root key stays
-    /// until as many are known to give it without people, and seals that join get their parts now.
+    /// until as many are known to give it without people, and seals that join get their parts.
     pub(super) async fn enter_with(self: &Arc<Self>, fetched: Fetched) -> Result<(), Error> {
         let keyring = (fetched.keyring, fetched.revision);
         if fetched.parts.is_empty() {
             return self.enter(keyring, None).await;
         }
-        self.enter(keyring, Some(fetched.root)).await?;
-        if let Err(error) = self.settle_with(Some(fetched.parts)).await {
+        let held = HeldRoot {
+            key: Arc::new(fetched.root),
+            parts: fetched.parts,
+        };
+        self.enter(keyring, Some(held)).await?;
+        if let Err(error) = self.settle().await {
             tracing::warn!(%error, "the seals could not be looked after");
         }
         Ok(())
@@ -143,7 +150,7 @@ impl Core {
     pub(super) async fn enter(
         self: &Arc<Self>,
         (keyring, revision): (Keyring, Revision),
-        root: Option<RootKey>,
+        root: Option<HeldRoot>,
     ) -> Result<(), Error> {
         let fence = Arc::new(Fence::new(self.storage.clone()));
         let barrier = Barrier::open(fence.clone(), keyring, revision).await?;
@@ -157,4 +164,12 @@ impl Core {
         self.seals.wake.notify_one();
         Ok(())
     }
+}
+
+/// What the shares hold does not open the keyring, though it is whole: they are of two times.
+fn apart() -> Error {
+    Error::corrupt(format!(
+        "{KEYRING} (or {}: the two are of different root keys, and a snapshot restores both)",
+        shares_key()
+    ))
 }

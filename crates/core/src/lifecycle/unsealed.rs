@@ -4,13 +4,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use keyfold_keys::RootKey;
+use keyfold_keys::{RootKey, Share};
 use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 
 use super::ceremony::Ceremonies;
 use super::fence::Fence;
+use super::seals::copy;
 use super::{Core, Seals, Settings};
 use crate::audit::Broker;
 use crate::barrier::{Barrier, Rotated, SYSTEM, View};
@@ -83,8 +84,15 @@ pub struct Unsealed {
     /// What the barrier stands on.
     pub(super) fence: Arc<Fence>,
     /// While no seal is known to give it without people.
-    root: Mutex<Option<Arc<RootKey>>>,
+    root: Mutex<Option<HeldRoot>>,
     stopping: AtomicBool,
+}
+
+/// A root key that is in memory, with what a seal that joins is made a part of.
+pub(super) struct HeldRoot {
+    pub key: Arc<RootKey>,
+    /// Parts that open it together, where it takes several ways.
+    pub parts: Vec<Share>,
 }
 
 /// The cluster's name and id, made at init.
@@ -106,7 +114,7 @@ impl Unsealed {
     /// Reads all that is needed to serve. Any failure leaves the server sealed.
     pub(super) async fn open(
         core: &Core,
-        root: Option<RootKey>,
+        root: Option<HeldRoot>,
         barrier: Barrier,
         fence: Arc<Fence>,
     ) -> Result<Arc<Self>, Error> {
@@ -143,7 +151,7 @@ impl Unsealed {
             seals: core.seals.clone(),
             ceremonies: Ceremonies::default(),
             fence,
-            root: Mutex::new(root.map(Arc::new)),
+            root: Mutex::new(root),
             stopping: AtomicBool::new(false),
         });
         tokio::spawn(follow(Arc::downgrade(&vault), changes));
@@ -221,11 +229,18 @@ impl Unsealed {
 
     /// The root key, where it is in memory.
     pub(super) fn held_root(&self) -> Option<Arc<RootKey>> {
-        self.root_slot().clone()
+        self.root_slot().as_ref().map(|held| held.key.clone())
+    }
+
+    /// The parts that opened it, where it is in memory and several ways opened it together.
+    pub(super) fn held_parts(&self) -> Vec<Share> {
+        let held = self.root_slot();
+        let parts = held.iter().flat_map(|held| &held.parts);
+        parts.filter_map(copy).collect()
     }
 
     /// Keeps the root key in memory: no seal is known to give it.
-    pub(super) fn keep_root(&self, root: Arc<RootKey>) {
+    pub(super) fn keep_root(&self, root: HeldRoot) {
         *self.root_slot() = Some(root);
     }
 
@@ -236,7 +251,7 @@ impl Unsealed {
         }
     }
 
-    fn root_slot(&self) -> std::sync::MutexGuard<'_, Option<Arc<RootKey>>> {
+    fn root_slot(&self) -> std::sync::MutexGuard<'_, Option<HeldRoot>> {
         // It is there or not after every operation.
         self.root.lock().unwrap_or_else(PoisonError::into_inner)
     }

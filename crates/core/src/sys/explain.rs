@@ -44,7 +44,7 @@ pub(super) struct Wanted {
     #[serde(default, deserialize_with = "weak::string")]
     operation: Option<String>,
     /// The members of its body.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "weak::object")]
     parameters: Option<Map<String, Value>>,
 }
 

@@ -24,8 +24,10 @@ pub(super) fn rows() -> Vec<Row> {
 
 #[derive(Serialize)]
 struct Checked {
-    /// All of them open it.
+    /// The store can be opened, and all of them open it.
     ok: bool,
+    /// The store can be opened today, in some way.
+    opens: bool,
     seals: Vec<Rehearsed>,
     /// What the parts of the seals open together, where no way opens the store alone.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -59,12 +61,13 @@ impl System {
         let (n, t) = self.core.shares();
         let reply = Reply::data(&Checked {
             ok: rehearsal.is_good(),
+            opens: rehearsal.opens(),
             seals: rehearsal.seals,
             quorum: rehearsal.together,
             shares: People {
                 n,
                 t,
-                opens: self.core.shares_open(),
+                opens: rehearsal.people,
                 next: self.core.shares_next(),
             },
         })?;

@@ -81,6 +81,7 @@ struct Members {
     oidc_response_types: Option<Vec<String>>,
     #[serde(deserialize_with = "weak::list")]
     override_allowed_server_names: Option<Vec<String>>,
+    #[serde(deserialize_with = "weak::object")]
     provider_config: Option<Map<String, Value>>,
     #[serde(deserialize_with = "weak::boolean")]
     skip_jwks_validation: Option<bool>,

@@ -92,6 +92,7 @@ struct Members {
     allowed_redirect_uris: Option<Vec<String>>,
     #[serde(deserialize_with = "weak::list")]
     bound_audiences: Option<Vec<String>>,
+    #[serde(deserialize_with = "weak::object")]
     bound_claims: Option<BoundClaims>,
     #[serde(deserialize_with = "weak::string")]
     bound_claims_type: Option<String>,

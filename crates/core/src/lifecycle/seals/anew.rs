@@ -2,7 +2,7 @@
 
 use keyfold_keys::{RootKey, Share};
 
-use super::quorum::{self, Quorum};
+use super::quorum::{self, Quorum, copy};
 use super::settle::put;
 use super::slot::Slot;
 use super::{FOLDER, Seals, Wraps};
@@ -19,6 +19,8 @@ struct Wrapped {
     failures: Vec<Failure>,
     /// The split, where several ways have to come together, and the share holders' part of it.
     split: Option<(Quorum, Option<Share>)>,
+    /// All its parts.
+    parts: Vec<Share>,
 }
 
 /// A seal that has it not, and why.
@@ -33,6 +35,8 @@ pub(in crate::lifecycle) struct Anew {
     pub batch: Batch,
     /// What is left for the shares, where they are one of several ways.
     pub people: Option<(Quorum, Share)>,
+    /// All parts, where several ways have to come together.
+    pub parts: Vec<Share>,
     /// Seals that were away: they have no wrap until they work again.
     pub away: Vec<String>,
     /// Enough seals have it, so that it need not stay in memory.
@@ -114,6 +118,7 @@ impl Seals {
             made: Vec::new(),
             failures: Vec::new(),
             split: None,
+            parts: Vec::new(),
         };
         let Some(require) = require else {
             for slot in active {
@@ -123,8 +128,8 @@ impl Seals {
             return Ok(all);
         };
         let ways = active.len() + usize::from(people);
-        let (split, mut parts) = Quorum::new(root, require, ways)?;
-        let left = if people { parts.pop() } else { None };
+        let (split, parts) = Quorum::new(root, require, ways)?;
+        let left = parts.last().filter(|_| people).and_then(copy);
         for (slot, part) in active.into_iter().zip(&parts) {
             let went = slot.wrap_part(part, split.membership(part)?).await;
             all.note(slot, went, wraps)?;
@@ -134,7 +139,7 @@ impl Seals {
             Some(kept) => all.batch.unchanged(quorum::KEY, kept.revision),
         };
         all.batch = batch.put(quorum::KEY, json(&split)?);
-        all.split = Some((split, left));
+        (all.split, all.parts) = (Some((split, left)), parts);
         Ok(all)
     }
 }
@@ -175,6 +180,7 @@ impl Wrapped {
         Anew {
             batch: self.batch,
             people: self.split.and_then(|(split, left)| Some((split, left?))),
+            parts: self.parts,
             fetchable: self.made.len() >= require.map_or(1, usize::from),
             away: self.failures.into_iter().map(|seal| seal.name).collect(),
         }

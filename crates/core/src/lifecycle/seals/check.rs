@@ -34,6 +34,8 @@ pub struct Rehearsed {
 pub struct Rehearsal {
     /// Each of them.
     pub seals: Vec<Rehearsed>,
+    /// Enough shares open the store, or do their part.
+    pub people: bool,
     /// What they open together, where no way opens the store alone.
     pub together: Option<Assembled>,
 }
@@ -45,15 +47,22 @@ pub struct Assembled {
     pub require: u8,
     /// Parts that seals gave.
     pub parts: usize,
-    /// They open the store; `None` where the share holders' part is needed too, which is not here.
+    /// They open the store; `None` where they do with the share holders' part, which is not here.
     pub opens: Option<bool>,
 }
 
 impl Rehearsal {
-    /// Each seal opens the store, or does its part, and the parts open it where they are enough.
+    /// The store can be opened today: by a seal, by people, or by as many ways as it takes.
+    pub fn opens(&self) -> bool {
+        match &self.together {
+            Some(together) => together.opens != Some(false),
+            None => self.people || self.seals.iter().any(|seal| seal.opens),
+        }
+    }
+
+    /// It can, and each seal opens it, or does its part.
     pub fn is_good(&self) -> bool {
-        let together = self.together.as_ref().and_then(|together| together.opens);
-        together != Some(false) && self.seals.iter().all(|seal| seal.opens)
+        self.opens() && self.seals.iter().all(|seal| seal.opens)
     }
 }
 
@@ -136,12 +145,14 @@ impl Core {
                 remark: remark.map(str::to_owned).or(failure),
             });
         }
+        let people = wraps.shares_open();
         let together = match quorum {
-            Some(quorum) => Some(assemble(storage, quorum, parts, &mut all).await?),
+            Some(quorum) => Some(assemble(storage, quorum, (parts, people), &mut all).await?),
             None => None,
         };
         Ok(Rehearsal {
             seals: all,
+            people,
             together,
         })
     }
@@ -193,7 +204,7 @@ impl Core {
 async fn assemble(
     storage: &dyn Storage,
     quorum: &Quorum,
-    parts: Vec<(usize, Share)>,
+    (parts, people): (Vec<(usize, Share)>, bool),
     seals: &mut [Rehearsed],
 ) -> Result<Assembled, Error> {
     let (of, parts): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
@@ -204,7 +215,8 @@ async fn assemble(
         opens,
     };
     if parts.len() < usize::from(require) {
-        return Ok(told(None));
+        let with_people = parts.len() + usize::from(people) >= usize::from(require);
+        return Ok(told((!with_people).then_some(false)));
     }
     let opened = quorum.open(&parts);
     let right = match &opened {

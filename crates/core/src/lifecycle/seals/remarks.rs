@@ -1,13 +1,17 @@
 //! Where the configuration of the seals says one thing and the store another: what counts, and what
 //! to do.
 
-use super::{Seals, Wraps};
+use std::sync::Arc;
+
+use super::{Seals, Slot, Wraps};
 use crate::lifecycle::Core;
 
 impl Core {
     /// What is configured of the seals and does not count, or not yet, in words for people.
     pub fn seal_remarks(&self) -> Vec<String> {
-        self.seals.remarks()
+        let mut remarks = self.seals.remarks();
+        remarks.extend(self.seals.remark_on_waiting());
+        remarks
     }
 }
 
@@ -76,6 +80,27 @@ impl Seals {
             "seals {{ shares_unseal = {wished} }} is configured, and the shares {open} this store: \
              {what}"
         ))
+    }
+
+    /// Seals that work, and have no part yet. At the moment of a change that is nothing to speak of.
+    fn remark_on_waiting(&self) -> Option<String> {
+        let (slots, wraps) = (self.slots(), self.wraps());
+        let require = wraps.quorum.as_ref()?.record.require;
+        let waits = |slot: &&Arc<Slot>| {
+            slot.is_active()
+                && !slot.condition().is_ailing()
+                && !wraps.seals.contains_key(&slot.name)
+        };
+        let waiting: Vec<_> = slots.iter().filter(waits).collect();
+        let names: Vec<_> = waiting.iter().map(|slot| slot.name.as_str()).collect();
+        (!names.is_empty()).then(|| {
+            format!(
+                "seal {} has no part of what opens this store yet: it gets one as soon as {require} \
+                 ways are at hand together, which is when seals that have one work, or when the \
+                 store is opened with shares",
+                names.join(", ")
+            )
+        })
     }
 
     /// A wrap that no active seal stands behind and that is kept, as nothing else opens the store.

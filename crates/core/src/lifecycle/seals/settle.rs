@@ -10,7 +10,8 @@ use super::wrap::{Given, SealWrap};
 use super::{FOLDER, SealConfig, Seals, Wraps, prove, shares_key};
 use crate::barrier::{json, overtaken};
 use crate::error::Error;
-use crate::lifecycle::{Core, Unsealed};
+use crate::lifecycle::Core;
+use crate::lifecycle::unsealed::{HeldRoot, Unsealed};
 use crate::ports::storage::{Batch, Storage};
 
 /// What the examination of all seals led to.
@@ -34,37 +35,32 @@ impl Core {
     /// Nothing happens while the root key is not at hand, and no wrap goes while there is no other
     /// way to open the store.
     pub async fn settle(&self) -> Result<(), Error> {
-        self.settle_with(None).await
-    }
-
-    /// The same with parts of what opens the root key at hand: a seal that joins is given one.
-    pub(in crate::lifecycle) async fn settle_with(
-        &self,
-        parts: Option<Vec<Share>>,
-    ) -> Result<(), Error> {
         let seals = &*self.seals;
         let _alone = seals.changing.lock().await;
         let vault = self.unsealed()?;
         let storage = &*self.storage;
         let wraps = Wraps::load(storage).await?;
         let mut plan = seals.examine(storage, &wraps).await?;
+        let (held, held_parts) = (vault.held_root(), vault.held_parts());
         let mut batch = Batch::new();
         let mut made = 0;
         for (slot, part) in std::mem::take(&mut plan.wanting) {
             let wrap = match &wraps.quorum {
-                None => {
-                    let held = vault.held_root();
-                    let Some(root) = held.as_deref().or(plan.root.as_ref()) else {
-                        break;
-                    };
-                    slot.wrap(root).await?.ok()
-                }
+                None => match held.as_deref().or(plan.root.as_ref()) {
+                    Some(root) => slot.wrap(root).await?.ok(),
+                    None => slot.try_out().await?,
+                },
                 Some(quorum) => {
                     let quorum = &quorum.record;
-                    let given = parts.as_deref().unwrap_or(&plan.parts);
-                    let taken = [wraps.numbers(), plan.numbers()].concat();
-                    match part.map_or_else(|| join(quorum, given, &taken), |p| Ok(Some(p)))? {
-                        None => None,
+                    let part = match part {
+                        Some(own) => Some(own),
+                        None => {
+                            let taken = [wraps.numbers(), numbers(&held_parts), plan.numbers()];
+                            join(quorum, [&plan.parts, &held_parts], &taken.concat())?
+                        }
+                    };
+                    match part {
+                        None => slot.try_out().await?,
                         Some(part) => {
                             let of = quorum.membership(&part)?;
                             let wrap = slot.wrap_part(&part, of).await.ok();
@@ -140,7 +136,7 @@ impl Core {
 
 impl Plan {
     fn numbers(&self) -> Vec<u8> {
-        self.parts.iter().filter_map(Share::number).collect()
+        numbers(&self.parts)
     }
 }
 
@@ -211,12 +207,18 @@ impl Seals {
     }
 }
 
-/// A part for a seal that joins, where enough others are at hand to tell it.
-fn join(quorum: &Quorum, parts: &[Share], taken: &[u8]) -> Result<Option<Share>, Error> {
-    let Some((_, parts)) = quorum.open(parts) else {
+/// A part for a seal that joins, where enough others are at hand to tell it: those that seals gave
+/// just now, or those that are kept.
+fn join(quorum: &Quorum, sources: [&[Share]; 2], taken: &[u8]) -> Result<Option<Share>, Error> {
+    let mut opened = sources.into_iter().filter_map(|parts| quorum.open(parts));
+    let Some((_, parts)) = opened.next() else {
         return Ok(None);
     };
     Ok(Some(UnsealKey::further_share(&parts, taken)?))
+}
+
+fn numbers(parts: &[Share]) -> Vec<u8> {
+    parts.iter().filter_map(Share::number).collect()
 }
 
 /// Adds a wrap in the place of what was there.
@@ -239,17 +241,24 @@ impl Unsealed {
     pub async fn root(&self) -> Result<Arc<RootKey>, Error> {
         match self.held_root() {
             Some(root) => Ok(root),
-            None => {
-                let fetched = self.seals.fetch(&**self.barrier.storage(), None).await?;
-                Ok(Arc::new(fetched.root))
-            }
+            None => Ok(self.fetch_root().await?.key),
         }
     }
 
     /// Keeps the root key in memory from here on.
     async fn hold_root(&self) -> Result<(), Error> {
-        let root = self.root().await?;
-        self.keep_root(root);
+        if !self.holds_root() {
+            let fetched = self.fetch_root().await?;
+            self.keep_root(fetched);
+        }
         Ok(())
+    }
+
+    async fn fetch_root(&self) -> Result<HeldRoot, Error> {
+        let fetched = self.seals.fetch(&**self.barrier.storage(), None).await?;
+        Ok(HeldRoot {
+            key: Arc::new(fetched.root),
+            parts: fetched.parts,
+        })
     }
 }

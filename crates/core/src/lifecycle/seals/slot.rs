@@ -120,6 +120,15 @@ impl Slot {
         }
     }
 
+    /// Looks whether the seal works, where there is nothing for it to wrap.
+    pub(super) async fn try_out(&self) -> Result<Option<SealWrap>, Error> {
+        let fresh = Fresh::new()?;
+        if let Some(seal) = &self.current {
+            let _known = self.noted(there_and_back(&**seal, &fresh.share).await);
+        }
+        Ok(None)
+    }
+
     /// Whether a stored wrap is one to rely on; shows on the way whether the seal works.
     pub(super) async fn examine(&self, wrap: Option<&SealWrap>) -> Finding {
         let Some(wrap) = wrap else {

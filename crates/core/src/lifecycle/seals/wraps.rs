@@ -124,8 +124,12 @@ impl Wraps {
 
     /// Whether the shares open the store, or are one of the ways that do together.
     pub(crate) fn shares_open(&self) -> bool {
-        let opens = |kept: &Stored<ShamirSeal>| kept.record.opens();
-        self.shares.as_ref().is_some_and(opens)
+        let Some(shares) = self.shares.as_ref().map(|kept| &kept.record) else {
+            return false;
+        };
+        let quorum = self.quorum.as_ref().map(|kept| &kept.record.id);
+        // A part of another split is none.
+        shares.opens() && shares.membership().map(|of| &of.quorum) == quorum
     }
 
     /// Ways that have to come together.

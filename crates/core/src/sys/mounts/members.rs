@@ -16,7 +16,7 @@ pub(in crate::sys) struct Mount {
     kind: Option<String>,
     #[serde(default, deserialize_with = "weak::string")]
     description: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "weak::object")]
     config: Option<Config>,
     #[serde(default, deserialize_with = "weak::map")]
     options: Option<BTreeMap<String, String>>,
@@ -56,6 +56,7 @@ struct Config {
     allowed_response_headers: Option<Vec<String>>,
     #[serde(deserialize_with = "weak::string")]
     token_type: Option<String>,
+    #[serde(deserialize_with = "weak::object")]
     user_lockout_config: Option<LockoutConfig>,
 }
 

@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::lifecycle::seals::{
     Holds, NEXT, Quorum, Set, ShamirSeal, Tried, Wraps, copy, prove, shares_key,
 };
-use crate::lifecycle::unsealed::{ROOT_MADE, Unsealed};
+use crate::lifecycle::unsealed::{HeldRoot, ROOT_MADE, Unsealed};
 use crate::ports::storage::{Batch, Revision};
 
 /// What the unseal key of the shares holds.
@@ -111,8 +111,14 @@ impl Unsealed {
             }
             None => None,
         };
-        let (batch, split, fetchable, away) = match anew {
-            Some(anew) => (anew.batch, anew.people, anew.fetchable, anew.away),
+        let (batch, split, parts, fetchable, away) = match anew {
+            Some(anew) => (
+                anew.batch,
+                anew.people,
+                anew.parts,
+                anew.fetchable,
+                anew.away,
+            ),
             None => Default::default(),
         };
         if let Some(root) = root.as_deref().filter(|_| !renewal.new_root)
@@ -136,7 +142,10 @@ impl Unsealed {
             None => batch,
         };
         match root.filter(|_| renewal.new_root) {
-            Some(root) => self.change_root(root, batch, fetchable).await?,
+            Some(key) => {
+                let root = HeldRoot { key, parts };
+                self.change_root(root, batch, fetchable).await?;
+            }
             None => drop(storage.commit(batch).await.map_err(overtaken)?),
         }
         let wraps = Wraps::load(storage).await?;
@@ -158,14 +167,14 @@ impl Unsealed {
     /// The keyring under another root key, in the commit that stores the wraps of that.
     async fn change_root(
         &self,
-        root: Arc<RootKey>,
+        root: HeldRoot,
         batch: Batch,
         fetchable: bool,
     ) -> Result<(), Error> {
         let _held = self.mounts.hold().await;
         let made = Batch::new().put(ROOT_MADE, self.clock.now().rfc3339());
         let batch = batch.and(self.system.sealed(made)?);
-        self.barrier.rewrap(&root, batch).await?;
+        self.barrier.rewrap(&root.key, batch).await?;
         match self.held_root() {
             None if fetchable => drop(root),
             _ => self.keep_root(root),
@@ -199,6 +208,10 @@ impl Unsealed {
             ));
         }
         let anew = self.seals.wrap_anew(&root, false, &wraps).await?;
+        let root = HeldRoot {
+            key: root,
+            parts: anew.parts,
+        };
         self.change_root(root, anew.batch, anew.fetchable).await?;
         self.seals.note(Wraps::load(storage).await?);
         Ok(anew.away)
