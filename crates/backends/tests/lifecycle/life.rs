@@ -222,7 +222,8 @@ async fn a_damaged_unseal_chain_is_named_and_stays_sealed() {
                 Err(error) => Err(error),
             };
             match opened {
-                Err(Error::Corrupt(named)) => assert_eq!(named, record),
+                // Of a keyring that does not open it can't be told whether the root key is of today.
+                Err(Error::Corrupt(named)) => assert_eq!(named.split(' ').next(), Some(record)),
                 Err(error) => panic!("{record}: {error}"),
                 Ok(()) => panic!("{record} was cut and the vault opened"),
             }
