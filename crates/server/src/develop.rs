@@ -169,6 +169,7 @@ impl DevTls {
                 key_file: self.key.clone(),
                 min: TlsVersion::Tls12,
                 max: TlsVersion::Tls13,
+                suites: Tls::all_suites(),
                 client_ca_file: None,
                 client_cert_required: false,
             }),

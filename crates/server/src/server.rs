@@ -76,16 +76,17 @@ impl Server {
         let terms = bound.iter().filter_map(Bound::terms).collect();
         let mut sockets = Vec::new();
         for (bound, listener) in bound.into_iter().zip(config.listeners) {
-            let (limits, headers) = match listener {
-                Listener::Tcp(tcp) => (tcp.limits, tcp.headers),
+            let (limits, forwarded, headers) = match listener {
+                Listener::Tcp(tcp) => (tcp.limits, tcp.forwarded, tcp.headers),
                 Listener::Unix(unix) => {
                     sockets.push(unix.path);
-                    (unix.limits, unix.headers)
+                    (unix.limits, None, unix.headers)
                 }
             };
             let site = Site {
                 core: Arc::clone(&core),
                 limits,
+                forwarded,
                 headers,
                 underway: underway.clone(),
                 busy: working.clone(),

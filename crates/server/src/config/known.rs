@@ -74,20 +74,19 @@ pub const LISTENER: &[&str] = &[
     "max_request_json_memory",
     "profiling",
     "proxy_protocol_authorized_addrs",
-    "proxy_protocol_behavior",
     "purpose",
-    "require_request_header",
     "role",
     "tls_auto_reload",
-    "tls_cipher_suites",
     "tls_key_exchange_preferences",
-    "x_forwarded_for_authorized_addrs",
     "x_forwarded_for_client_cert_decoders",
     "x_forwarded_for_client_cert_header",
-    "x_forwarded_for_hop_skips",
-    "x_forwarded_for_reject_not_authorized",
-    "x_forwarded_for_reject_not_present",
 ];
+
+/// In a listener, and refused like [`REFUSED`]: whoever connects would be taken for the client.
+pub const LISTENER_REFUSED: &[(&str, &str)] = &[(
+    "proxy_protocol_behavior",
+    "a proxy names its client in X-Forwarded-For, see \"x_forwarded_for_authorized_addrs\"",
+)];
 
 /// In the `telemetry` of a listener.
 pub const LISTENER_TELEMETRY: &[&str] = &["disallow_metrics"];
@@ -105,5 +104,6 @@ mod tests {
             assert!(list.windows(2).all(|pair| pair[0] < pair[1]));
         }
         assert!(REFUSED.iter().all(|(key, _)| !TOP.contains(key)));
+        assert!((LISTENER_REFUSED.iter()).all(|(key, _)| !LISTENER.contains(key)));
     }
 }

@@ -4,9 +4,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
+use rustls::CipherSuite;
 
+use super::forwarded::Forwarded;
 use super::place::{ConfigError, Placed};
-use super::raw::{CLOSED_GENERATE_ROOT, CLOSED_REKEY, RawHeader, RawListener};
+use super::raw::{CLOSED_GENERATE_ROOT, CLOSED_REKEY, REQUEST_HEADER, RawHeader, RawListener};
+use super::suites;
 
 /// A place to listen.
 pub enum Listener {
@@ -24,6 +27,8 @@ pub struct Tcp {
     pub tls: Option<Tls>,
     /// What is taken from a client.
     pub limits: Limits,
+    /// Proxies that name their clients.
+    pub forwarded: Option<Forwarded>,
     /// Additional response headers.
     pub headers: Vec<ExtraHeader>,
 }
@@ -55,6 +60,8 @@ pub struct Tls {
     pub min: TlsVersion,
     /// The newest.
     pub max: TlsVersion,
+    /// The suites of TLS 1.2 that are spoken.
+    pub suites: Vec<CipherSuite>,
     /// PEM: who may have signed the certificates of clients.
     pub client_ca_file: Option<PathBuf>,
     /// A client without a certificate is refused.
@@ -81,6 +88,8 @@ pub struct Limits {
     pub read_timeout: Duration,
     /// How long a connection may do nothing; an unfinished head of a request is nothing.
     pub idle_timeout: Duration,
+    /// A request has to have `X-Vault-Request: true`.
+    pub request_header: bool,
     /// `sys/metrics` is answered without a token.
     pub open_metrics: bool,
     /// New shares are asked for with a token only.
@@ -135,6 +144,7 @@ impl Default for Limits {
             json_strings: 100_000,
             read_timeout: Duration::from_secs(30),
             idle_timeout: Duration::from_secs(300),
+            request_header: false,
             open_metrics: false,
             closed_rekey: false,
             closed_generate_root: false,
@@ -149,8 +159,16 @@ impl Tcp {
             address: address.to_owned(),
             tls: None,
             limits: Limits::default(),
+            forwarded: None,
             headers: Vec::new(),
         }
+    }
+}
+
+impl Tls {
+    /// All suites of TLS 1.2 that there are.
+    pub fn all_suites() -> Vec<CipherSuite> {
+        suites::all()
     }
 }
 
@@ -185,12 +203,19 @@ pub fn resolve(
                 address: with_port(address),
                 tls,
                 limits,
+                forwarded: raw.value.forwarded,
                 headers,
             }))
         }
         "unix" => {
             let tls = ["tls_cert_file", "tls_key_file", "tls_client_ca_file"];
             refuse(&raw.value, "unix", &tls)?;
+            if raw.value.forwarded.is_some() {
+                return Err(raw.wrong(
+                    "\"x_forwarded_for_authorized_addrs\" does not belong in listener \"unix\": \
+                     who connects has no address",
+                ));
+            }
             let Some(path) = text(&raw.value, "address") else {
                 return Err(raw.wrong("listener \"unix\" needs an \"address\": a path"));
             };
@@ -252,6 +277,7 @@ fn tls(raw: &Placed<RawListener>, warnings: &mut Vec<String>) -> Result<Option<T
         key_file: file("tls_key_file")?,
         min,
         max,
+        suites: suites::resolve(listener.tls_cipher_suites.as_ref())?,
         client_ca_file: client_ca_file.map(PathBuf::from),
         client_cert_required: required,
     }))
@@ -305,6 +331,7 @@ fn limits(raw: &RawListener) -> Result<Limits, ConfigError> {
     }
     limits.open_metrics = raw.open_metrics;
     let is_set = |key| raw.flags.get(key).is_some_and(|flag| flag.value);
+    limits.request_header = is_set(REQUEST_HEADER);
     limits.closed_rekey = is_set(CLOSED_REKEY);
     limits.closed_generate_root = is_set(CLOSED_GENERATE_ROOT);
     Ok(limits)

@@ -5,6 +5,7 @@
 //! ```
 
 mod faults;
+mod forwarded;
 mod initialize;
 mod known;
 pub mod listener;
@@ -15,9 +16,11 @@ pub mod resolved;
 mod seal;
 mod section;
 mod snapshots;
+mod suites;
 
 use std::path::{Path, PathBuf};
 
+pub use forwarded::Forwarded;
 pub use listener::{Limits, Listener, Tcp, Tls, Unix};
 pub use place::{ConfigError, Place, Placed};
 pub use resolved::{Audit, Config, Format, Level, Log, Storage};
@@ -268,6 +271,19 @@ mod tests {
             (
                 "entropy \"seal\" {}\n",
                 "k.hcl:3: \"entropy\" is not offered",
+            ),
+            (
+                "listener \"tcp\" { tls_disable = true\n proxy_protocol_behavior = \"use_always\" }\n",
+                "k.hcl:4: \"proxy_protocol_behavior\" is not offered",
+            ),
+            (
+                "listener \"tcp\" { tls_cert_file = \"c\" tls_key_file = \"k\"\n \
+                 tls_cipher_suites = \"TLS_RSA_WITH_RC4_128_SHA\" }\n",
+                "k.hcl:4: \"tls_cipher_suites\": \"TLS_RSA_WITH_RC4_128_SHA\" is not offered",
+            ),
+            (
+                "listener \"unix\" { address = \"/s\" x_forwarded_for_authorized_addrs = \"::1\" }\n",
+                "k.hcl:3: \"x_forwarded_for_authorized_addrs\" does not belong",
             ),
             (
                 "audit \"file\" \"a\" { x = 1 }\n",

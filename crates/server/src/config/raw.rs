@@ -8,6 +8,7 @@ use std::time::Duration;
 use keyfold_api::hcl::{self, Block, Body, Value};
 use keyfold_core::initialize::Stanza;
 
+use super::forwarded::Forwarded;
 use super::lockout::{self, RawLockout};
 use super::place::{ConfigError, Place, Placed};
 use super::section::Section;
@@ -93,6 +94,10 @@ pub struct RawListener {
     pub http_read_timeout: Option<Placed<Duration>>,
     /// `http_idle_timeout`.
     pub http_idle_timeout: Option<Placed<Duration>>,
+    /// `tls_cipher_suites`.
+    pub tls_cipher_suites: Option<Placed<Vec<String>>>,
+    /// `x_forwarded_for_…`.
+    pub forwarded: Option<Forwarded>,
     /// `telemetry`: `unauthenticated_metrics_access`.
     pub open_metrics: bool,
     /// `custom_response_headers`: status or class of it, header, values.
@@ -125,9 +130,12 @@ const LISTENER_TEXTS: [&str; 9] = [
 pub const CLOSED_REKEY: &str = "disable_unauthed_rekey_endpoints";
 /// The same of a new root token.
 pub const CLOSED_GENERATE_ROOT: &str = "disable_unauthed_generate_root_endpoints";
-const LISTENER_FLAGS: [&str; 5] = [
+/// A request has to have the header of clients.
+pub const REQUEST_HEADER: &str = "require_request_header";
+const LISTENER_FLAGS: [&str; 6] = [
     CLOSED_REKEY,
     CLOSED_GENERATE_ROOT,
+    REQUEST_HEADER,
     "tls_disable",
     "tls_disable_client_certs",
     "tls_require_and_verify_client_cert",
@@ -212,12 +220,7 @@ impl Raw {
                 .map_err(|why| ConfigError::at(section.place(block.line), why))?;
             raw.initialize.push(stanza);
         }
-        for (key, why) in known::REFUSED {
-            if let Some(item) = body.item(key) {
-                let message = format!("\"{key}\" is not offered: {why}");
-                return Err(ConfigError::at(section.place(item.line), message));
-            }
-        }
+        section.refuse(known::REFUSED)?;
         section.finish(known::TOP, &mut raw.warnings)?;
         Ok(raw)
     }
@@ -400,7 +403,10 @@ fn raw_listener(
         open_metrics |= open.is_some_and(|flag| flag.value);
         telemetry.finish(known::LISTENER_TELEMETRY, warnings)?;
     }
+    section.refuse(known::LISTENER_REFUSED)?;
     let listener = RawListener {
+        tls_cipher_suites: section.list("tls_cipher_suites")?,
+        forwarded: Forwarded::read(&mut section)?,
         texts,
         flags,
         max_request_size: section.number("max_request_size")?,

@@ -108,6 +108,27 @@ impl<'a> Section<'a> {
         Ok(settings)
     }
 
+    /// A list of strings, or a string of them with commas between; none of them is empty.
+    pub fn list(&mut self, key: &'static str) -> Result<Option<Placed<Vec<String>>>, ConfigError> {
+        let Some(item) = self.take(key)? else {
+            return Ok(None);
+        };
+        let place = self.place(item.line);
+        let texts = match item.value.as_list() {
+            Some(values) => values.iter().map(Value::as_str).collect::<Option<Vec<_>>>(),
+            None => (item.value.as_str()).map(|text| text.split(',').collect()),
+        };
+        let Some(texts) = texts else {
+            let message = self.expects(key, "a list of strings");
+            return Err(ConfigError::at(place, message));
+        };
+        let texts = texts.into_iter().map(str::trim).filter(|t| !t.is_empty());
+        Ok(Some(Placed {
+            value: texts.map(str::to_owned).collect(),
+            place: Some(place),
+        }))
+    }
+
     /// A value of any kind, and its line.
     pub fn value(&mut self, key: &'static str) -> Result<Option<(&'a Value, u32)>, ConfigError> {
         Ok(self.take(key)?.map(|item| (&item.value, item.line)))
@@ -132,6 +153,17 @@ impl<'a> Section<'a> {
         self.taken.push(key);
         let blocks = self.body.blocks_of_one_or_two(key);
         blocks.map_err(|e| ConfigError::at(self.place(e.line), e.message))
+    }
+
+    /// Refuses settings that would be wrong to leave out in silence, each with its reason.
+    pub fn refuse(&self, refused: &[(&str, &str)]) -> Result<(), ConfigError> {
+        for (key, why) in refused {
+            if let Some(item) = self.body.item(key) {
+                let message = format!("\"{key}\" is not offered: {why}");
+                return Err(ConfigError::at(self.place(item.line), message));
+            }
+        }
+        Ok(())
     }
 
     /// Ends the block: what was not read is a warning where it is `known`, else an error.

@@ -5,6 +5,7 @@
 //!   (tcp, unix)  (tls, h1, h2)               └─────────── failure ───────────┘
 //! ```
 
+mod admission;
 mod body;
 mod connection;
 mod cors;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use http::request::Parts;
-use http::{Method, Request};
+use http::{HeaderMap, Method, Request};
 use hyper::body::Incoming;
 use keyfold_core::error::UnsupportedReason;
 use keyfold_core::request::Body;
@@ -17,9 +17,9 @@ use super::detached::Detached;
 use super::encode::Answer;
 use super::failure::Failure;
 use super::underway::Underway;
-use super::{body, cors, decode, encode, rate, upload};
-use crate::config::Limits;
+use super::{admission, body, cors, decode, encode, rate, upload};
 use crate::config::listener::ExtraHeader;
+use crate::config::{Forwarded, Limits};
 
 /// What may be open to those who have no token.
 const METRICS: &str = "sys/metrics";
@@ -30,6 +30,8 @@ pub struct Site {
     pub core: Arc<Core>,
     /// What is taken from a client.
     pub limits: Limits,
+    /// Proxies that name their clients.
+    pub forwarded: Option<Forwarded>,
     /// Additional response headers.
     pub headers: Vec<ExtraHeader>,
     /// The requests under way, on all listeners.
@@ -48,11 +50,14 @@ pub async fn answer(
     let id = id::of_request();
     let namespace = request.headers().get(NAMESPACE).cloned();
     let is_head = request.method() == Method::HEAD;
-    let _place = (site.underway).begin(&id, remote, request.method(), request.uri());
-    let mut answer = match handle(site, remote, &id, request).await {
-        Ok(answer) => answer,
-        Err(failure) => encode::failure(&failure),
+    let answered = match client(site, remote, request.headers()) {
+        Ok(client) => {
+            let _place = (site.underway).begin(&id, client, request.method(), request.uri());
+            handle(site, client, &id, request).await
+        }
+        Err(failure) => Err(failure),
     };
+    let mut answer = answered.unwrap_or_else(|failure| encode::failure(&failure));
     if let Some(namespace) = namespace {
         answer.headers_mut().insert(NAMESPACE, namespace);
     }
@@ -61,6 +66,21 @@ pub async fn answer(
         encode::without_body(answer)
     } else {
         answer
+    }
+}
+
+/// Whose request it is, where the listener takes it.
+fn client(
+    site: &Site,
+    remote: Option<SocketAddr>,
+    headers: &HeaderMap,
+) -> Result<Option<SocketAddr>, Failure> {
+    if site.limits.request_header {
+        admission::is_meant(headers)?;
+    }
+    match &site.forwarded {
+        Some(forwarded) => forwarded.client(remote, headers),
+        None => Ok(remote),
     }
 }
 

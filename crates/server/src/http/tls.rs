@@ -8,7 +8,7 @@ use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
-use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion};
+use rustls::{RootCertStore, ServerConfig, SupportedCipherSuite, SupportedProtocolVersion};
 
 use crate::config::Tls;
 use crate::config::listener::TlsVersion;
@@ -67,7 +67,12 @@ fn read(settings: &Tls) -> Result<ServerConfig, TlsError> {
     let chain = certificates("certificate", &settings.cert_file)?;
     let key = PrivateKeyDer::from_pem_file(&settings.key_file)
         .map_err(|e| unreadable("private key", &settings.key_file, &e))?;
-    let provider = Arc::new(aws_lc_rs::default_provider());
+    let mut provider = aws_lc_rs::default_provider();
+    let spoken = |suite: &SupportedCipherSuite| {
+        suite.tls13().is_some() || settings.suites.contains(&suite.suite())
+    };
+    provider.cipher_suites.retain(spoken);
+    let provider = Arc::new(provider);
     let mismatch = |source| TlsError::Mismatch {
         cert: settings.cert_file.clone(),
         key: settings.key_file.clone(),
@@ -150,6 +155,7 @@ mod tests {
             key_file: folder.path().join("key.pem"),
             min: TlsVersion::Tls12,
             max: TlsVersion::Tls13,
+            suites: Tls::all_suites(),
             client_ca_file: None,
             client_cert_required: false,
         };
