@@ -135,8 +135,11 @@ impl Host for Process {
                 Error::bad(format!("invalid level provided: unknown log level: {text}"))
             })?),
         };
-        levels::set(logger, level);
-        Ok(())
+        levels::set(logger, level).map_err(|unknown| {
+            Error::bad(format!(
+                "logger \"{unknown}\" not found: a read lists those there are"
+            ))
+        })
     }
 
     fn config(&self) -> Result<Json, Error> {

@@ -78,11 +78,20 @@ pub fn all() -> BTreeMap<&'static str, &'static str> {
 }
 
 /// Sets a logger's level, or that of all; without a level, the configured one. A name that no
-/// logger has changes nothing.
-pub fn set(logger: Option<&str>, level: Option<Level>) {
-    let Some(levels) = RUNNING.get() else { return };
+/// logger has changes nothing, and is the error.
+pub fn set(logger: Option<&str>, level: Option<Level>) -> Result<(), &str> {
+    let known = match logger {
+        None => None,
+        Some(logger) => {
+            let found = loggers().find(|(name, _)| *name == logger);
+            Some(found.ok_or(logger)?)
+        }
+    };
+    let Some(levels) = RUNNING.get() else {
+        return Ok(());
+    };
     levels.change(|state| {
-        let Some(logger) = logger else {
+        let Some((name, _)) = known else {
             *state = State {
                 all: level.unwrap_or(state.configured),
                 own: BTreeMap::new(),
@@ -90,17 +99,12 @@ pub fn set(logger: Option<&str>, level: Option<Level>) {
             };
             return;
         };
-        let known = loggers().find(|(name, _)| *name == logger);
-        match (known, level) {
-            (Some((name, _)), Some(level)) => {
-                state.own.insert(name, level);
-            }
-            (Some((name, _)), None) => {
-                state.own.remove(name);
-            }
-            (None, _) => {}
-        }
+        match level {
+            Some(level) => state.own.insert(name, level),
+            None => state.own.remove(name),
+        };
     });
+    Ok(())
 }
 
 /// All loggers.

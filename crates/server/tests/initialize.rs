@@ -116,3 +116,44 @@ async fn a_request_that_fails_keeps_the_vault_sealed_and_is_tried_again() {
     let (_, mounts) = site.get("sys/mounts").await;
     assert_eq!(mounts["data"]["kv/"]["type"], "transit");
 }
+
+#[tokio::test]
+async fn a_request_is_asked_only_when_it_is_wished_and_its_headers_are_audited() {
+    let folder = tempfile::tempdir().unwrap();
+    let wish = folder.path().join("wish");
+    std::fs::write(&wish, "false\n").unwrap();
+    let wish = format!("{{ eval_source = \"file\" path = \"{}\" }}", wish.display());
+    let request = |name: &str, more: &str| {
+        format!(
+            "request \"{name}\" {{ operation = \"update\" path = \"sys/mounts/{name}\" \
+             data = {{ type = \"transit\" }} {more} }}\n"
+        )
+    };
+    let audit = folder.path().join("audit.log");
+    let stanzas = format!(
+        "audit \"file\" \"f\" {{ options {{ file_path = \"{}\" }} }}\ninitialize \"base\" {{\n\
+         request \"header\" {{ operation = \"update\" \
+         path = \"sys/config/auditing/request-headers/x-why\" }}\n{}{}{}}}",
+        audit.display(),
+        request("never", "when = false"),
+        request("perhaps", &format!("when = {wish}")),
+        request(
+            "always",
+            "when = \"true\" headers = { \"X-Why\" = \"setup\" }"
+        ),
+    );
+    let mut site = Site::start(&config(folder.path(), &stanzas)).await;
+    site.open().await;
+    let (_, mounts) = site.get("sys/mounts").await;
+    let there = |name: &str| mounts["data"].get(name).is_some();
+    assert!(
+        there("always/") && !there("never/") && !there("perhaps/"),
+        "{mounts}"
+    );
+    let lines = std::fs::read_to_string(&audit).unwrap();
+    let line = lines
+        .lines()
+        .find(|line| line.contains("sys/mounts/always"));
+    let line: serde_json::Value = serde_json::from_str(line.unwrap()).unwrap();
+    assert_eq!(line["request"]["headers"], json!({"x-why": ["setup"]}));
+}

@@ -18,6 +18,8 @@ fn stanzas() -> Vec<Stanza> {
         path: path.to_owned(),
         data: Node::Literal(data),
         token: None,
+        headers: Node::Object(Vec::new()),
+        when: None,
         allow_failure: true,
     };
     let mine = json!({"id": "mine", "policies": "default", "ttl": "24h"});

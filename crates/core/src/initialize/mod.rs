@@ -20,6 +20,7 @@ use serde_json::{Map, Value};
 
 pub use self::value::{Convert, Field, Node, Source};
 use self::value::{Done, Past};
+use crate::audit::AuditedHeader;
 use crate::barrier::View;
 use crate::error::Error;
 use crate::id;
@@ -56,6 +57,10 @@ pub struct Step {
     pub data: Node,
     /// Whose request it is; a root token's where absent.
     pub token: Option<Node>,
+    /// Headers, an object of texts or lists of them: for the audit log, where that wants them.
+    pub headers: Node,
+    /// Where it is there and not true, nothing is asked.
+    pub when: Option<Node>,
     /// Its failure is no reason to stop.
     pub allow_failure: bool,
 }
@@ -121,19 +126,30 @@ async fn steps(
                     stanza.name, step.name, step.path
                 ))
             };
-            let prepared = prepare(step, &past, root).map_err(|why| failed(&why))?;
-            let response = match ask(core, vault, step, &prepared).await {
-                Ok(answer) => answer,
-                Err(error) if step.allow_failure => {
-                    tracing::warn!(%error, stanza = %stanza.name, request = %step.name,
-                        "a request of an initialize stanza failed, as it may");
-                    Value::Null
-                }
-                Err(error) => return Err(failed(&error)),
+            let wanted = match &step.when {
+                None => true,
+                Some(when) => truth(&when.value(&past).map_err(|why| failed(&why))?)
+                    .ok_or_else(|| failed(&"when: not true or false"))?,
             };
-            let done = Done {
-                request: prepared.members,
-                response,
+            let done = match wanted {
+                // Noted all the same: what it depends on may change until the next try.
+                false => Done::default(),
+                true => {
+                    let prepared = prepare(step, &past, root).map_err(|why| failed(&why))?;
+                    let response = match ask(core, vault, step, &prepared).await {
+                        Ok(answer) => answer,
+                        Err(error) if step.allow_failure => {
+                            tracing::warn!(%error, stanza = %stanza.name, request = %step.name,
+                                "a request of an initialize stanza failed, as it may");
+                            Value::Null
+                        }
+                        Err(error) => return Err(failed(&error)),
+                    };
+                    Done {
+                        request: prepared.members,
+                        response,
+                    }
+                }
             };
             past.add(&stanza.name, &step.name, done);
             let note = Batch::new().put(PENDING, crate::barrier::json(&past)?);
@@ -143,8 +159,23 @@ async fn steps(
     Ok(())
 }
 
+/// What is true or false, as the configuration of a server has it.
+fn truth(value: &Value) -> Option<bool> {
+    match value {
+        Value::Bool(truth) => Some(*truth),
+        Value::Number(number) => truth(&Value::String(number.to_string())),
+        Value::String(text) => match text.trim() {
+            "true" | "True" | "TRUE" | "t" | "T" | "1" => Some(true),
+            "false" | "False" | "FALSE" | "f" | "F" | "0" => Some(false),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
 struct Prepared {
     members: Value,
+    headers: Vec<(String, Vec<String>)>,
     token: Secret<String>,
 }
 
@@ -159,8 +190,44 @@ fn prepare(step: &Step, past: &Past, root: &Secret<String>) -> Result<Prepared, 
     };
     Ok(Prepared {
         members,
+        headers: headers(step.headers.value(past)?)?,
         token: Secret::new(token),
     })
+}
+
+/// Names in lower case and their values.
+fn headers(found: Value) -> Result<Vec<(String, Vec<String>)>, String> {
+    let Value::Object(found) = found else {
+        return Err("headers: not a block".to_owned());
+    };
+    let text = |value| match value {
+        Value::String(text) => Some(text),
+        _ => None,
+    };
+    let header = |(name, value): (String, Value)| {
+        let values = match value {
+            Value::Array(values) => values.into_iter().map(text).collect(),
+            value => text(value).map(|text| vec![text]),
+        };
+        let values = values.ok_or_else(|| format!("headers: {name:?} is no text"))?;
+        Ok((name.to_ascii_lowercase(), values))
+    };
+    found.into_iter().map(header).collect()
+}
+
+/// Those that the audit log wants.
+fn audited(vault: &Unsealed, headers: &[(String, Vec<String>)]) -> Vec<AuditedHeader> {
+    let Some(wanted) = vault.audit.headers() else {
+        return Vec::new();
+    };
+    let found = headers.iter().filter_map(|(name, values)| {
+        Some(AuditedHeader {
+            name: name.clone(),
+            hmac: wanted.get(name)?.hmac,
+            values: values.clone(),
+        })
+    });
+    found.collect()
 }
 
 async fn ask(
@@ -190,6 +257,7 @@ async fn ask(
         op: step.op,
         path: step.path.clone(),
         body,
+        headers: audited(vault, &prepared.headers),
         ..Request::internal(id::uuid())
     };
     let reply = pipeline::serve(core, vault, request, caller).await?;
@@ -202,4 +270,42 @@ async fn ask(
         })
     });
     Ok(serde_json::json!({"data": data, "auth": auth}))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn what_is_true() {
+        for (value, is) in [
+            (json!(true), Some(true)),
+            (json!("true"), Some(true)),
+            (json!("1"), Some(true)),
+            (json!(1), Some(true)),
+            (json!(false), Some(false)),
+            (json!("F"), Some(false)),
+            (json!(0), Some(false)),
+            (json!("perhaps"), None),
+            (json!(""), None),
+            (json!(null), None),
+            (json!(2), None),
+            (json!(["true"]), None),
+        ] {
+            assert_eq!(truth(&value), is, "{value}");
+        }
+    }
+
+    #[test]
+    fn headers_are_texts_or_lists_of_them() {
+        let found = headers(json!({"X-A": "b", "x-c": ["d", "e"]})).unwrap();
+        let list = |texts: &[&str]| texts.iter().map(|t| (*t).to_owned()).collect::<Vec<_>>();
+        let wanted = [("x-a", &["b"][..]), ("x-c", &["d", "e"])];
+        let wanted = wanted.map(|(name, values)| (name.to_owned(), list(values)));
+        assert_eq!(found, wanted);
+        for wrong in [json!([]), json!({"a": 1}), json!({"a": [null]})] {
+            assert!(headers(wrong).unwrap_err().starts_with("headers: "));
+        }
+    }
 }

@@ -64,8 +64,8 @@ pub enum Convert {
 #[serde(transparent)]
 pub(super) struct Past(HashMap<String, HashMap<String, Done>>);
 
-/// A request and its answer.
-#[derive(Serialize, Deserialize)]
+/// A request and its answer; nothing where it was not asked.
+#[derive(Default, Serialize, Deserialize)]
 pub(super) struct Done {
     pub(super) request: Value,
     pub(super) response: Value,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -31,6 +32,12 @@ pub(super) enum Value {
         count: u64,
         /// Seconds.
         sum: f64,
+        /// The shortest, seconds.
+        min: f64,
+        /// The longest, seconds.
+        max: f64,
+        /// The sum of their squares.
+        squares: f64,
     },
 }
 
@@ -86,6 +93,7 @@ pub(super) fn text(families: &[Family]) -> String {
                     buckets,
                     count,
                     sum,
+                    ..
                 } => {
                     let mut below = 0;
                     for (end, inside) in buckets {
@@ -143,12 +151,19 @@ struct Gauge<'a> {
 struct Sample<'a> {
     name: &'a str,
     count: u64,
+    /// Of the sum, in a second.
+    rate: f64,
     sum: f64,
+    min: f64,
+    max: f64,
     mean: f64,
+    stddev: f64,
     labels: BTreeMap<&'a str, &'a str>,
 }
 
-pub(super) fn report(families: &[Family], now: Time) -> Report<'_> {
+/// `up`: for how long was counted.
+pub(super) fn report(families: &[Family], now: Time, up: Duration) -> Report<'_> {
+    let rate = |sum: f64| sum / up.as_secs_f64().max(1.0);
     let mut report = Report {
         timestamp: now.rfc3339(),
         gauges: Vec::new(),
@@ -166,28 +181,59 @@ pub(super) fn report(families: &[Family], now: Time) -> Report<'_> {
                     value: *value,
                     labels,
                 }),
-                (_, Value::Count(count)) => report.counters.push(Sample {
-                    name,
-                    count: *count,
-                    sum: *count as f64,
-                    mean: 1.0,
-                    labels,
-                }),
-                (_, Value::Times { count, sum, .. }) => report.samples.push(Sample {
-                    name,
-                    count: *count,
-                    sum: *sum,
-                    mean: if *count == 0 {
-                        0.0
-                    } else {
-                        sum / *count as f64
+                (_, Value::Count(count)) => {
+                    // Each adds one.
+                    let one = if *count == 0 { 0.0 } else { 1.0 };
+                    report.counters.push(Sample {
+                        name,
+                        count: *count,
+                        rate: rate(*count as f64),
+                        sum: *count as f64,
+                        min: one,
+                        max: one,
+                        mean: one,
+                        stddev: 0.0,
+                        labels,
+                    });
+                }
+                (
+                    _,
+                    Value::Times {
+                        count,
+                        sum,
+                        min,
+                        max,
+                        squares,
+                        ..
                     },
+                ) => report.samples.push(Sample {
+                    name,
+                    count: *count,
+                    rate: rate(*sum),
+                    sum: *sum,
+                    min: *min,
+                    max: *max,
+                    mean: match count {
+                        0 => 0.0,
+                        count => sum / *count as f64,
+                    },
+                    stddev: deviation(*count, *sum, *squares),
                     labels,
                 }),
             }
         }
     }
     report
+}
+
+/// The standard deviation of a sample.
+fn deviation(count: u64, sum: f64, squares: f64) -> f64 {
+    if count < 2 {
+        return 0.0;
+    }
+    let count = count as f64;
+    let variance = (squares - sum * sum / count) / (count - 1.0);
+    variance.max(0.0).sqrt()
 }
 
 #[cfg(test)]
@@ -201,6 +247,9 @@ mod tests {
             buckets: vec![(0.001, 2), (0.01, 1)],
             count: 4,
             sum: 1.5,
+            min: 0.001,
+            max: 1.2,
+            squares: 1.5,
         };
         times.push(vec![("mount_point", "a\"b\\/".to_owned())], value);
         let families = [
@@ -217,8 +266,20 @@ mod tests {
                  t_bucket{{{labels},le=\"+Inf\"}} 4\nt_sum{{{labels}}} 1.5\nt_count{{{labels}}} 4\n"
             )
         );
-        let json = serde_json::to_value(report(&families, Time(0))).unwrap();
+        let json = serde_json::to_value(report(&families, Time(0), Duration::from_secs(3)));
+        let json = json.unwrap();
         assert_eq!(json["Counters"][0]["Count"], 3);
-        assert_eq!(json["Samples"][0]["Mean"], 0.375);
+        assert_eq!(json["Counters"][0]["Rate"], 1.0);
+        let sample = &json["Samples"][0];
+        assert_eq!(
+            (&sample["Mean"], &sample["Rate"]),
+            (&0.375.into(), &0.5.into())
+        );
+        assert_eq!(
+            (&sample["Min"], &sample["Max"]),
+            (&0.001.into(), &1.2.into())
+        );
+        let deviation = sample["Stddev"].as_f64().unwrap();
+        assert!((deviation - 0.5590).abs() < 0.0001, "{deviation}");
     }
 }

@@ -19,6 +19,7 @@ use self::snapshots::SnapshotTally;
 pub(crate) use self::storage::Metered;
 use self::storage::StorageTally;
 use self::tally::Tally;
+use crate::clock::{Clock as _, SystemClock, Time};
 use crate::error::Error;
 use crate::lifecycle::{Core, State, Unsealed};
 use crate::reply::{Form, Json, Reply};
@@ -46,8 +47,9 @@ impl Counter {
 }
 
 /// All counters of a process.
-#[derive(Default)]
 pub struct Metrics {
+    /// When counting began.
+    began: Time,
     /// By the mount's path; empty for what lies in none.
     mounts: ArcSwap<HashMap<String, Arc<Tally>>>,
     /// Held by whoever adds a mount.
@@ -57,6 +59,21 @@ pub struct Metrics {
     unrecorded: Counter,
     limited: Counter,
     in_flight: Counter,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self {
+            began: SystemClock.now(),
+            mounts: ArcSwap::default(),
+            adding: Mutex::default(),
+            storage: Arc::default(),
+            snapshots: SnapshotTally::default(),
+            unrecorded: Counter::default(),
+            limited: Counter::default(),
+            in_flight: Counter::default(),
+        }
+    }
 }
 
 /// A request under way; it has ended when this is dropped.
@@ -124,7 +141,11 @@ impl Core {
     pub fn report(&self, format: Option<&str>) -> Result<Reply, Error> {
         let families = self.families();
         match format {
-            None | Some("") => Reply::bare(&family::report(&families, self.clock().now())),
+            None | Some("") => {
+                let now = self.clock().now();
+                let up = now.since(self.counted.began);
+                Reply::bare(&family::report(&families, now, up))
+            }
             Some("prometheus") => Ok(Reply {
                 form: Form::Exact,
                 media: Some(TEXT),

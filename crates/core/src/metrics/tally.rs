@@ -25,6 +25,9 @@ const MICROS: [u64; 10] = [
     100, 250, 500, 1_000, 2_500, 5_000, 10_000, 50_000, 250_000, 1_000_000,
 ];
 
+/// Nanoseconds in ten microseconds.
+const TENS: u64 = 10_000;
+
 /// Counts by operation and status, and how long it took.
 #[derive(Default)]
 pub(super) struct Tally {
@@ -32,6 +35,12 @@ pub(super) struct Tally {
     /// One place more, for what took longer.
     times: [AtomicU64; MICROS.len() + 1],
     nanos: AtomicU64,
+    /// The longest, nanoseconds.
+    longest: AtomicU64,
+    /// What the shortest lacks to the largest number, so that zero stands for none.
+    shortest: AtomicU64,
+    /// Of tens of microseconds: so the sum has room for a long life.
+    squares: AtomicU64,
 }
 
 impl Tally {
@@ -49,6 +58,11 @@ impl Tally {
         }
         let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
         self.nanos.fetch_add(nanos, Ordering::Relaxed);
+        self.longest.fetch_max(nanos, Ordering::Relaxed);
+        (self.shortest).fetch_max(u64::MAX - nanos, Ordering::Relaxed);
+        let tens = nanos / TENS;
+        let square = tens.saturating_mul(tens);
+        self.squares.fetch_add(square, Ordering::Relaxed);
     }
 
     /// Operation, status and count, where there is one.
@@ -80,9 +94,19 @@ impl Tally {
                 .map(|(micros, count)| (Duration::from_micros(*micros).as_secs_f64(), *count))
                 .collect(),
             count: counts.iter().sum(),
-            sum: Duration::from_nanos(self.nanos.load(Ordering::Relaxed)).as_secs_f64(),
+            sum: secs(self.nanos.load(Ordering::Relaxed)),
+            min: match self.shortest.load(Ordering::Relaxed) {
+                0 => 0.0,
+                lacks => secs(u64::MAX - lacks),
+            },
+            max: secs(self.longest.load(Ordering::Relaxed)),
+            squares: self.squares.load(Ordering::Relaxed) as f64 * secs(TENS).powi(2),
         }
     }
+}
+
+fn secs(nanos: u64) -> f64 {
+    Duration::from_nanos(nanos).as_secs_f64()
 }
 
 /// The families of all mounts.
@@ -137,6 +161,9 @@ mod tests {
             buckets,
             count,
             sum,
+            min,
+            max,
+            squares,
         } = tally.times()
         else {
             panic!("no times");
@@ -144,5 +171,11 @@ mod tests {
         assert_eq!(count, 4);
         assert_eq!(buckets.iter().map(|b| b.1).collect::<Vec<_>>()[..2], [2, 1]);
         assert!(sum > 5.0 && sum < 5.1, "{sum}");
+        assert_eq!((min, max), (0.000_09, 5.0));
+        assert!((25.0..25.1).contains(&squares), "{squares}");
+        let Value::Times { min, max, .. } = Tally::default().times() else {
+            panic!("no times");
+        };
+        assert_eq!((min, max), (0.0, 0.0));
     }
 }

@@ -85,6 +85,8 @@ pub(crate) enum Refusal {
     Sudo,
     /// The rule would do, but the path that is meant by this one is not permitted.
     Meant,
+    /// The rule would do, but another denies what the path is called besides.
+    Twin,
 }
 
 impl Question<'_> {
@@ -94,6 +96,11 @@ impl Question<'_> {
         let mut grant = checked.map_err(Refusal::Rule)?;
         if self.sudo && !grant.sudo {
             return Err(Refusal::Sudo);
+        }
+        if let Some(twin) = self.meant.and_then(|meant| meant.twin.as_deref())
+            && acl.denies_by_name(twin, self.operation)
+        {
+            return Err(Refusal::Twin);
         }
         if let Some(meant) = self.meant
             && (meant.path != self.path || acl.has_capitals())

@@ -221,6 +221,21 @@ impl Acl {
         Ok(grant)
     }
 
+    /// Whether a rule denies a path that says more of it than in which mount it lies: the words
+    /// that forbid all but what is named (`sys/*`) say nothing of another name of what is named.
+    pub fn denies_by_name(&self, path: &str, operation: Operation) -> bool {
+        let mount = path.find('/').map_or(0, |at| at + 1);
+        let Some((place, ruling)) = self.ruling(path, operation) else {
+            return false;
+        };
+        let denies = ruling.permissions.capabilities.contains(Capability::Deny);
+        denies
+            && match place {
+                Place::Exact(_) => true,
+                Place::Wildcard(pattern) => pattern.path().len() > mount,
+            }
+    }
+
     /// The words for what may be done to a path, sorted: `["root"]` for everything, `["deny"]`
     /// for nothing. The path is taken as it is: without a slash at its end it is not a folder.
     pub fn capabilities(&self, path: &str) -> Vec<&'static str> {

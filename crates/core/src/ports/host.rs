@@ -28,8 +28,11 @@ pub trait Host: Send + Sync + 'static {
     /// The loggers and their levels.
     fn log_levels(&self) -> BTreeMap<&'static str, &'static str>;
 
-    /// Sets the level of a logger, or of all; without a level, back to the configured one. A name
-    /// that is no logger's is no error.
+    /// Sets the level of a logger, or of all; without a level, back to the configured one.
+    ///
+    /// # Errors
+    ///
+    /// A level that is none, a name that no logger has: the caller's mistake.
     fn set_log_level(&self, logger: Option<&str>, level: Option<&str>) -> Result<(), Error>;
 
     /// The configuration without its secrets, a JSON object.

@@ -312,6 +312,7 @@ mod tests {
                 rate: 1.0,
                 interval: 1,
                 block_interval: 0,
+                inheritable: None,
             };
             let windows = Windows::default();
             (rule.place().to_owned(), Arc::new(Limit { rule, windows }))
@@ -321,7 +322,7 @@ mod tests {
 
     #[test]
     fn the_longest_path_of_whole_segments_counts() {
-        let all = rules(&["", "kv/", "kv/a/b"]);
+        let all = rules(&["", "kv/", "kv/a/b", "kv/all/*"]);
         let found = |path| longest(&all, path).map(|limit| limit.rule.name.clone());
         for (path, name) in [
             ("kv/a/b", "kv/a/b"),
@@ -329,6 +330,7 @@ mod tests {
             ("kv/a/bb", "kv/"),
             ("kv/", "kv/"),
             ("kv", "kv/"),
+            ("kv/all/a", "kv/all/*"),
             ("kvx/a", ""),
             ("", ""),
         ] {

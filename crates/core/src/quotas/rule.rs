@@ -15,12 +15,17 @@ pub struct Rule {
     pub interval: u64,
     /// Seconds for which a client that went over it gets nothing at all; zero for none.
     pub block_interval: u64,
+    /// As it was set; shown, and without effect where there are no namespaces below.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inheritable: Option<bool>,
 }
 
 impl Rule {
-    /// Its path without the slash at the end.
+    /// Its path without the slash at the end. What lies below a path is always meant too, so that
+    /// a `*` for it says nothing more.
     pub fn place(&self) -> &str {
-        self.path.trim_end_matches('/')
+        let path = self.path.strip_suffix('*').unwrap_or(&self.path);
+        path.trim_end_matches('/')
     }
 
     /// Whole requests in an interval.

@@ -131,6 +131,7 @@ mod tests {
             rate,
             interval,
             block_interval,
+            inheritable: None,
         }
     }
 

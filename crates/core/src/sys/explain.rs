@@ -203,6 +203,7 @@ impl Asked {
             Err(Refusal::Rule(Denial::Capability)) => "the rule is without the capability",
             Err(Refusal::Rule(Denial::Parameters)) => "the rule refuses the parameters",
             Err(Refusal::Sudo) => "the path demands sudo, which the rule is without",
+            Err(Refusal::Twin) => "the rule grants it, but another denies the path's other name",
             Err(Refusal::Meant) => {
                 "the rule grants it, but another refuses the path that is meant by it"
             }

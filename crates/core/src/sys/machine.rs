@@ -6,6 +6,7 @@ use std::fs;
 
 use serde::Serialize;
 
+use super::disks::{Disk, disks};
 use super::{Row, System};
 use crate::error::Error;
 use crate::reply::Reply;
@@ -54,6 +55,7 @@ struct HostInfo {
     timestamp: String,
     cpu: Vec<Cpu>,
     cpu_times: Vec<CpuTimes>,
+    disk: Vec<Disk>,
     host: Host,
     memory: BTreeMap<&'static str, u64>,
 }
@@ -116,6 +118,7 @@ impl System {
             timestamp: now.rfc3339(),
             cpu: cpus(&kernel("cpuinfo")),
             cpu_times: cpu_times(&kernel("stat")),
+            disk: disks(),
             host: host(now.secs()),
             memory: memory(&kernel("meminfo")),
         });

@@ -29,8 +29,37 @@ const FOLDERS: &[(&str, Reading)] = &[
     ("revoke-force/", Plain(prefix)),
 ];
 
-/// What a path below `sys/` means, where it is not read letter by letter.
+/// Old names, and what they are called now.
+const NAMES: &[(&str, &str)] = &[
+    ("renew", "leases/renew"),
+    ("revoke", "leases/revoke"),
+    ("revoke-prefix", "leases/revoke-prefix"),
+    ("revoke-force", "leases/revoke-force"),
+];
+
+/// What a path below `sys/` means, where it is not read letter by letter or has two names.
 pub(super) fn meant(path: &str) -> Option<Meant> {
+    let read = spelt(path);
+    let twin = twin(read.as_ref().map_or(path, |meant| &meant.path));
+    match twin {
+        None => read,
+        Some(twin) => {
+            let meant = read.unwrap_or_else(|| Meant::plain(path.to_owned()));
+            Some(meant.with_twin(twin))
+        }
+    }
+}
+
+/// The other name of a path.
+fn twin(path: &str) -> Option<String> {
+    let both = NAMES.iter().flat_map(|(old, new)| [(old, new), (new, old)]);
+    both.into_iter().find_map(|(name, other)| {
+        let rest = path.strip_prefix(name)?;
+        (rest.is_empty() || rest.starts_with('/')).then(|| format!("{other}{rest}"))
+    })
+}
+
+fn spelt(path: &str) -> Option<Meant> {
     let (folder, rest, reading) = FOLDERS.iter().find_map(|(folder, reading)| {
         let rest = path.strip_prefix(folder)?;
         Some((folder, rest, reading))
@@ -69,7 +98,7 @@ fn prefix(rest: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::meant;
+    use super::{meant, spelt};
 
     #[test]
     fn another_spelling_means_the_plain_one() {
@@ -99,7 +128,7 @@ mod tests {
             let told = meant(asked).unwrap();
             assert_eq!(told.path, plain, "{asked}");
             // Said of the plain spelling too, where case means nothing.
-            assert_eq!(meant(plain).is_some(), told.caseless.is_some(), "{plain}");
+            assert_eq!(spelt(plain).is_some(), told.caseless.is_some(), "{plain}");
         }
         for path in [
             "mounts",
@@ -109,7 +138,33 @@ mod tests {
             "leases/revoke/A//b",
             "policy/",
         ] {
-            assert_eq!(meant(path), None, "{path}");
+            assert_eq!(spelt(path), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn old_names_have_twins() {
+        let twin = |path| meant(path).and_then(|meant| meant.twin);
+        for (one, other) in [
+            ("renew", "leases/renew"),
+            ("revoke/a/b", "leases/revoke/a/b"),
+            ("revoke-prefix/a", "leases/revoke-prefix/a"),
+            ("revoke-force/a/", "leases/revoke-force/a/"),
+        ] {
+            assert_eq!(twin(one).as_deref(), Some(other));
+            assert_eq!(twin(other).as_deref(), Some(one));
+        }
+        assert_eq!(
+            twin("revoke-prefix//a").as_deref(),
+            Some("leases/revoke-prefix/a")
+        );
+        for path in [
+            "leases/lookup/a",
+            "revoked",
+            "leases/renewal",
+            "mounts/renew",
+        ] {
+            assert_eq!(twin(path), None, "{path}");
         }
     }
 }

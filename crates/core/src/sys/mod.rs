@@ -5,6 +5,7 @@ mod capabilities;
 mod cluster;
 mod cors;
 mod counters;
+mod disks;
 mod doors;
 mod explain;
 mod generate_root;

@@ -142,7 +142,7 @@ impl System {
         let rule = rule.ok_or(Error::NotFound)?;
         Reply::data(&Shown {
             block_interval: rule.block_interval,
-            inheritable: rule.path.is_empty(),
+            inheritable: rule.inheritable.unwrap_or(rule.path.is_empty()),
             interval: rule.interval,
             name: &rule.name,
             path: &rule.path,
@@ -164,7 +164,13 @@ impl System {
             return Err(Error::bad("'rate' is invalid"));
         }
         let path = asked.path.unwrap_or_default();
-        let path = path.trim_start_matches('/').to_owned();
+        let path = path.trim_matches('/').to_owned();
+        if path
+            .strip_suffix('*')
+            .is_some_and(|stem| !stem.is_empty() && !stem.ends_with('/'))
+        {
+            return Err(Error::field("path", "a * stands for whole segments"));
+        }
         let mount = self.vault.mounts.route(&path).map(|(mount, _)| mount);
         match mount {
             None if !path.is_empty() => {
@@ -181,9 +187,12 @@ impl System {
             }
             _ => {}
         }
-        if asked.inheritable == Some(true) && !path.is_empty() {
-            return Err(Error::field("inheritable", "only a rule of all paths is"));
-        }
+        // A mount is told with its slash, as it is everywhere.
+        let folder = format!("{path}/");
+        let path = match self.vault.mounts.table().at(&folder) {
+            Some(_) => folder,
+            None => path,
+        };
         let secs = |of: Option<Seconds>| of.and_then(|s| u64::try_from(s.0).ok()).unwrap_or(0);
         let rule = Rule {
             name: call.param("name").to_owned(),
@@ -191,6 +200,7 @@ impl System {
             rate,
             interval: secs(asked.interval).max(1),
             block_interval: secs(asked.block_interval),
+            inheritable: asked.inheritable,
         };
         self.vault.quotas.write(&rule).await?;
         Ok(Reply::none())

@@ -224,6 +224,13 @@ impl RoleMembers {
             new.old.bound_cidrs = by_old_name;
         }
         new.check()?;
+        if new.kind == TokenType::DefaultBatch && new.period > 0 {
+            remarks.push(
+                "'token_period' holds for tokens that are made with the type service: batch tokens \
+                 have no period, and are refused"
+                    .to_owned(),
+            );
+        }
         Ok((new, remarks))
     }
 }

@@ -97,26 +97,17 @@ fn step(
         return Err(path.wrong("\"path\" has an empty segment, or one of dots"));
     }
     let allow_failure = section.flag("allow_failure")?;
-    let data = match section.value("data")? {
-        None => Node::Object(Vec::new()),
-        Some((value, line)) => match node(value) {
-            Ok(node @ Node::Object(_)) => node,
-            Ok(_) => {
-                return Err(ConfigError::at(
-                    section.place(line),
-                    "\"data\" has to be a block",
-                ));
-            }
-            Err(why) => return Err(ConfigError::at(section.place(line), format!("data: {why}"))),
-        },
-    };
-    let token = match section.value("token")? {
-        None => None,
-        Some((value, line)) => Some(
-            node(value)
-                .map_err(|why| ConfigError::at(section.place(line), format!("token: {why}")))?,
-        ),
-    };
+    let data = members(&mut section, "data")?;
+    let headers = members(&mut section, "headers")?;
+    if let Node::Object(headers) = &headers
+        && let Some((name, _)) = headers.iter().find(|(name, _)| says_how(name))
+    {
+        warnings.push(format!(
+            "{at}: the header {name:?} of {title} has no effect in this server"
+        ));
+    }
+    let token = found(&mut section, "token")?;
+    let when = found(&mut section, "when")?;
     section.finish(IDLE, warnings)?;
     Ok(Step {
         name: name.to_owned(),
@@ -124,8 +115,46 @@ fn step(
         path: below,
         data,
         token,
+        headers,
+        when,
         allow_failure: allow_failure.is_some_and(|flag| flag.value),
     })
+}
+
+/// A block of values; nothing is an empty one.
+fn members(section: &mut Section<'_>, key: &'static str) -> Result<Node, ConfigError> {
+    let Some((value, line)) = section.value(key)? else {
+        return Ok(Node::Object(Vec::new()));
+    };
+    // A block is a list of one object in the JSON form.
+    let value = match value {
+        Value::List(values) => match values.as_slice() {
+            [value @ Value::Object(_)] => value,
+            _ => value,
+        },
+        value => value,
+    };
+    match node(value) {
+        Ok(node @ Node::Object(_)) => Ok(node),
+        Ok(_) => Err(format!("\"{key}\" has to be a block")),
+        Err(why) => Err(format!("{key}: {why}")),
+    }
+    .map_err(|why| ConfigError::at(section.place(line), why))
+}
+
+/// One value.
+fn found(section: &mut Section<'_>, key: &'static str) -> Result<Option<Node>, ConfigError> {
+    let Some((value, line)) = section.value(key)? else {
+        return Ok(None);
+    };
+    let node = node(value).map_err(|why| format!("{key}: {why}"));
+    node.map(Some)
+        .map_err(|why| ConfigError::at(section.place(line), why))
+}
+
+/// A header that says how a request is asked: that stands in the stanza itself.
+fn says_how(name: &str) -> bool {
+    name.to_ascii_lowercase().starts_with("x-vault-")
 }
 
 fn node(value: &Value) -> Result<Node, String> {
@@ -249,6 +278,8 @@ mod tests {
                   token_policies = ["default", "ann"]
                   token_ttl = 60
                 }
+                headers = { "X-Why" = ["setup"] }
+                when = { eval_source = "env" env_var = "PEOPLE" }
                 allow_failure = true
               }
             }
@@ -263,6 +294,8 @@ mod tests {
         };
         assert_eq!((mount.name.as_str(), mount.allow_failure), ("mount", false));
         assert_eq!(ann.path, "auth/userpass/users/ann");
+        assert!(matches!(&ann.headers, Node::Object(headers) if headers[0].0 == "X-Why"));
+        assert!(matches!(&ann.when, Some(Node::From(Source::Env(_), _))) && mount.when.is_none());
         let Node::Object(members) = &ann.data else {
             panic!("an object")
         };
@@ -297,8 +330,16 @@ mod tests {
                 "needs \"env_var\"",
             ),
             (
-                "operation = \"read\"\npath = \"a\"\nwhen = \"x\"",
-                "unknown setting \"when\"",
+                "operation = \"read\"\npath = \"a\"\nwhy = \"x\"",
+                "unknown setting \"why\"",
+            ),
+            (
+                "operation = \"read\"\npath = \"a\"\nwhen = { eval_source = \"cel\" }",
+                "k.hcl:5: when: eval_source \"cel\" is not offered",
+            ),
+            (
+                "operation = \"read\"\npath = \"a\"\nheaders = \"x\"",
+                "k.hcl:5: \"headers\" has to be a block",
             ),
         ] {
             let error = request(inner);

@@ -94,6 +94,13 @@ impl Keys {
         self.failing.load(Ordering::Acquire)
     }
 
+    /// The configuration alone.
+    pub(super) async fn config(&self) -> Result<Config, Error> {
+        let stored = self.view.read::<Config>(config::KEY).await?;
+        let missing = || Error::bad("could not load configuration");
+        stored.map(|(config, _)| config).ok_or_else(missing)
+    }
+
     /// The configuration and its keys as they are known.
     pub(super) async fn current(&self, now: Time) -> Result<Arc<Loaded>, Error> {
         if let Some(loaded) = self.loaded.load_full()
@@ -134,12 +141,7 @@ impl Keys {
             return Err(unreachable_issuer());
         }
         let generation = self.generation.load(Ordering::Acquire);
-        let missing = || Error::bad("could not load configuration");
-        let (config, _) = self
-            .view
-            .read::<Config>(config::KEY)
-            .await?
-            .ok_or_else(missing)?;
+        let config = self.config().await?;
         let source = config.source()?;
         let fetched = self.fetch(&source).await;
         // Those who wait behind this came before its end: they must not ask once more.

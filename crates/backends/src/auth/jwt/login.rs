@@ -38,15 +38,22 @@ struct LoginMembers {
 /// and those that are not.
 pub(super) async fn login(mount: &Jwt, call: &Call<'_>) -> Result<Reply, Error> {
     let given: LoginMembers = call.decode()?;
-    let keys = mount.keys.current(call.now).await?;
-    let default = &keys.config.shown.default_role;
     let name = given.role.filter(|name| !name.is_empty());
-    let name = name.unwrap_or_else(|| default.clone());
     let token = given.jwt.filter(|text| !text.expose().is_empty());
-    let token = token.ok_or_else(|| Error::bad("missing token"))?;
-    if name.is_empty() {
-        return Err(Error::bad("missing role"));
-    }
+    // What is missing is told before an issuer is asked for its keys, which may be away.
+    let (token, name) = match (token, name) {
+        (Some(token), Some(name)) => (token, name),
+        (token, name) => {
+            let config = mount.keys.config().await?;
+            let token = token.ok_or_else(|| Error::bad("missing token"))?;
+            let name = name.unwrap_or(config.shown.default_role);
+            if name.is_empty() {
+                return Err(Error::bad("missing role"));
+            }
+            (token, name)
+        }
+    };
+    let keys = mount.keys.current(call.now).await?;
     let unknown = || Error::bad(format!("role \"{name}\" could not be found"));
     let invalid = |what: String| Error::bad(format!("error validating token: {what}"));
     // Before the role is looked for: whoever has no token of the issuer is not told what is there.

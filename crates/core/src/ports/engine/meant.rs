@@ -9,13 +9,18 @@ pub struct Meant {
     /// Whether the case of letters means nothing from a segment on: how many stand before it. The
     /// rules of policies are then read so, too.
     pub caseless: Option<usize>,
+    /// What the path is called besides. No right to that is needed, but a rule that denies it holds.
+    pub twin: Option<String>,
 }
 
 impl Meant {
     /// The path itself, without some slashes.
     pub fn plain(path: String) -> Self {
-        let caseless = None;
-        Self { path, caseless }
+        Self {
+            path,
+            caseless: None,
+            twin: None,
+        }
     }
 
     /// What stands at `name`, in lower case, below a folder that ends in a slash.
@@ -23,6 +28,15 @@ impl Meant {
         Self {
             path: format!("{folder}{name}"),
             caseless: Some(segments(folder)),
+            twin: None,
+        }
+    }
+
+    /// The same, where the path has another name.
+    pub(crate) fn with_twin(self, twin: String) -> Self {
+        Self {
+            twin: Some(twin),
+            ..self
         }
     }
 
@@ -31,6 +45,7 @@ impl Meant {
         Self {
             path: format!("{mount}{}", self.path),
             caseless: self.caseless.map(|before| before + segments(mount)),
+            twin: self.twin.map(|twin| format!("{mount}{twin}")),
         }
     }
 }

@@ -71,7 +71,9 @@ impl Kv {
     ) -> Result<Reply, Error> {
         let path = path::written(call)?;
         let view = self.view().await?;
-        let required = self.config().await?.metadata_cas_required;
+        let config = self.config().await?;
+        let required = config.metadata_cas_required;
+        let remarks = change.overruled(&config);
         view.change(path, || async {
             let read = self.secret(path).await?;
             if read.is_none() && missing == Missing::IsNotFound {
@@ -93,7 +95,10 @@ impl Kv {
             secret.updated = now;
             view.commit(self.store(path, &secret, revision, Batch::new())?)
                 .await?;
-            Ok(Reply::none())
+            Ok(Reply {
+                warnings: remarks.clone(),
+                ..Reply::none()
+            })
         })
         .await
     }

@@ -7,7 +7,7 @@ use keyfold_api::weak;
 use keyfold_core::error::Error;
 use serde::{Deserialize, Deserializer};
 
-use super::record::{Secret, check_max_versions};
+use super::record::{Config, Secret, check_max_versions};
 
 /// Bounds of custom metadata, as clients know them.
 const CUSTOM_KEYS: usize = 64;
@@ -125,6 +125,25 @@ impl Change {
     /// There is nothing in it.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
+    }
+
+    /// Remarks on what the mount's configuration overrules.
+    pub fn overruled(&self, config: &Config) -> Vec<String> {
+        let asked = [
+            ("cas_required", self.cas_required, config.cas_required),
+            (
+                "metadata_cas_required",
+                self.metadata_cas_required,
+                config.metadata_cas_required,
+            ),
+        ];
+        let idle = asked
+            .into_iter()
+            .filter(|(_, here, of_mount)| *here == Some(false) && *of_mount);
+        idle.map(|(name, ..)| {
+            format!("\"{name}\" set to false has no effect: the mount's configuration demands it")
+        })
+        .collect()
     }
 
     /// Makes the change, if all of it is within the bounds.
