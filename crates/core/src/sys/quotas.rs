@@ -164,7 +164,8 @@ impl System {
             return Err(Error::bad("'rate' is invalid"));
         }
         let path = asked.path.unwrap_or_default();
-        let path = path.trim_matches('/').to_owned();
+        let given = path.trim_start_matches('/');
+        let path = given.trim_end_matches('/').to_owned();
         if path
             .strip_suffix('*')
             .is_some_and(|stem| !stem.is_empty() && !stem.ends_with('/'))
@@ -174,7 +175,7 @@ impl System {
         let mount = self.vault.mounts.route(&path).map(|(mount, _)| mount);
         match mount {
             None if !path.is_empty() => {
-                return Err(Error::bad(format!("invalid mount path \"{path}\"")));
+                return Err(Error::bad(format!("invalid mount path \"{given}\"")));
             }
             mount if asked.role.is_some_and(|role| !role.is_empty()) => {
                 return Err(match mount.is_some_and(|m| m.record.is_auth()) {

@@ -257,3 +257,19 @@ async fn only_a_token_of_the_issuer_that_holds_is_told_which_roles_there_are() {
         assert_eq!(site.refused(other, &good).await, late, "{other}");
     }
 }
+
+#[tokio::test]
+async fn what_a_login_lacks_is_told_though_the_issuer_is_away() {
+    let (site, key) = (Site::new(), pair());
+    let refused = async |body: Value| site.write("login", body).await.err().unwrap().to_string();
+    assert_eq!(refused(json!({})).await, "could not load configuration");
+    site.issuer.publish_keys(&[("k", &key)]);
+    let config = json!({"jwks_url": format!("{ISSUER}/keys")});
+    site.write("config", config).await.unwrap();
+    site.issuer.documents.lock().unwrap().clear();
+    site.issuer.asked();
+    assert_eq!(refused(json!({})).await, "missing token");
+    assert_eq!(refused(json!({"role": "r"})).await, "missing token");
+    assert_eq!(refused(json!({"jwt": "a.b.c"})).await, "missing role");
+    assert_eq!(site.issuer.asked(), 0);
+}
