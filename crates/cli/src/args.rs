@@ -9,7 +9,7 @@ use crate::pairs::pair;
 use crate::span::span;
 use crate::{
     audit, auth, completion, demo, envelope, exit, kv, lease, list, logical, login, mounts,
-    operator, plugin, policy, server, token,
+    namespace, operator, plugin, policy, server, token,
 };
 
 /// Keyfold: secrets and keys in a server, and files encrypted under them.
@@ -32,7 +32,10 @@ const ENVIRONMENT: &str = "\
 Environment:
   Where a VAULT_ variable is named, KEYFOLD_ and BAO_ forms are read too: KEYFOLD_ADDR wins over
   BAO_ADDR, and that over VAULT_ADDR. VAULT_TOKEN is the token; without it, that of ~/.vault-token,
-  where `keyfold login` keeps one. VAULT_CLIENT_TIMEOUT and VAULT_MAX_RETRIES have no flag.";
+  where `keyfold login` keeps one, or of the file VAULT_TOKEN_PATH. Without a flag: VAULT_CLIENT_TIMEOUT,
+  VAULT_MAX_RETRIES, VAULT_CACERT_BYTES (a PEM text), VAULT_PROXY_ADDR (a proxy to go by) and
+  VAULT_RATE_LIMIT (RATE or RATE:BURST, requests in a second and at once). VAULT_SRV_LOOKUP is
+  refused: addresses are not looked up in SRV records.";
 
 /// Flags of every command.
 #[derive(Args, Default)]
@@ -41,6 +44,9 @@ pub(crate) struct Global {
     /// The server: https://HOST:PORT, http://HOST:PORT or unix:///PATH [env: VAULT_ADDR]
     #[arg(long, global = true, value_name = "URL")]
     pub(crate) address: Option<String>,
+    /// Another address, which goes before that: an agent's, a proxy's [env: VAULT_AGENT_ADDR]
+    #[arg(long, global = true, value_name = "URL")]
+    pub(crate) agent_address: Option<String>,
     /// PEM file with the authorities to trust [env: VAULT_CACERT]
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) ca_cert: Option<PathBuf>,
@@ -70,6 +76,19 @@ pub(crate) struct Global {
     /// One more header of each request; may be given several times
     #[arg(long, global = true, value_name = "NAME=VALUE", value_parser = pair)]
     pub(crate) header: Vec<(String, String)>,
+    /// Follow no redirect to another node [env: VAULT_DISABLE_REDIRECTS]
+    #[arg(long, global = true)]
+    pub(crate) disable_redirects: bool,
+    /// Credentials of a second factor, for servers that ask for one; may be given several times
+    /// [env: VAULT_MFA]
+    #[arg(long, global = true, value_name = "METHOD:CODE")]
+    pub(crate) mfa: Vec<String>,
+    /// Ask to be excused from soft Sentinel policies, of servers that have those
+    #[arg(long, global = true)]
+    pub(crate) policy_override: bool,
+    /// Ask for nothing at the terminal
+    #[arg(long, global = true)]
+    pub(crate) non_interactive: bool,
     /// Send nothing: print the request as a command line of curl
     #[arg(long, global = true)]
     pub(crate) output_curl_string: bool,
@@ -114,6 +133,9 @@ pub(crate) enum Command {
     /// Look up, renew and revoke leases
     #[command(subcommand)]
     Lease(lease::Lease),
+    /// Namespaces, of servers that have them: this one has none
+    #[command(subcommand)]
+    Namespace(namespace::Namespace),
     /// List what can be mounted
     #[command(subcommand)]
     Plugin(plugin::Plugin),

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use crate::error::CliError;
 use crate::logical;
-use crate::output::{Answer, Table, text_of};
+use crate::output::{self, Answer, Table, text_of};
 use crate::pairs::pair;
 use crate::session::Session;
 
@@ -56,7 +56,7 @@ pub(crate) fn run(session: &Session, audit: Audit) -> Result<(), CliError> {
         Audit::Disable { path } => {
             let path = path.trim_matches('/');
             session.call(&Request::delete(&format!("sys/audit/{path}")))?;
-            session.output.done(&format!(
+            output::line(&format!(
                 "Success! Disabled audit device (if it was enabled) at: {path}/"
             ))
         }
@@ -75,7 +75,7 @@ fn enable(session: &Session, args: EnableArgs) -> Result<(), CliError> {
     });
     let answer = session.call(&Request::write(&format!("sys/audit/{path}"), &body)?)?;
     logical::show_warnings(&answer)?;
-    session.output.done(&format!(
+    output::line(&format!(
         "Success! Enabled the {} audit device at: {path}/",
         args.kind
     ))

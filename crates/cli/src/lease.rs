@@ -5,7 +5,7 @@ use keyfold_client::{Method, Request};
 use serde_json::json;
 
 use crate::error::CliError;
-use crate::output::Answer;
+use crate::output::{self, Answer};
 use crate::session::Session;
 use crate::span::span;
 
@@ -81,7 +81,7 @@ fn revoke(session: &Session, args: &RevokeArgs) -> Result<(), CliError> {
     } else {
         "of the lease"
     };
-    session.output.done(&format!(
+    output::line(&format!(
         "Success! Revoked what there was {what}: {}",
         args.id
     ))

@@ -61,6 +61,9 @@ pub(crate) fn read(session: &Session, args: &ReadArgs) -> Result<(), CliError> {
     for (name, value) in &pairs::object(&args.parameters, &mut io::stdin())? {
         request = request.with_query(name, value.as_str().unwrap_or_default());
     }
+    if session.output.is_raw() {
+        return output::raw(session.call(&request)?.body.expose());
+    }
     session.output.answer(&found(
         &session.send(&request)?,
         &args.path,
@@ -167,7 +170,11 @@ pub(crate) fn show_warnings(response: &Response) -> Result<(), CliError> {
 }
 
 /// Prints the answer to a write, or `sentence` where it has none.
-fn shown(session: &Session, response: &Response, sentence: &str) -> Result<(), CliError> {
+pub(crate) fn shown(
+    session: &Session,
+    response: &Response,
+    sentence: &str,
+) -> Result<(), CliError> {
     if response.is_empty() {
         return session.output.done(sentence);
     }

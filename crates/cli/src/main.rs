@@ -23,6 +23,7 @@ mod list;
 mod logical;
 mod login;
 mod mounts;
+mod namespace;
 mod operator;
 mod output;
 mod pairs;
@@ -110,6 +111,11 @@ fn dispatch(cli: Cli) -> Result<Exit, CliError> {
 }
 
 fn run(session: &Session, command: Command) -> Result<Exit, CliError> {
+    if session.output.is_raw() && !matches!(command, Command::Read(_)) {
+        return Err(CliError::Usage(
+            "the format raw is for `read`, and for no other command".to_owned(),
+        ));
+    }
     let done = match command {
         Command::Server(args) => return Ok(server::run(args)),
         Command::Demo(args) => return Ok(demo::run(&args)),
@@ -122,6 +128,7 @@ fn run(session: &Session, command: Command) -> Result<Exit, CliError> {
         Command::Print(print) => login::print(session, &print),
         Command::Auth(auth) => auth::run(session, auth),
         Command::Lease(lease) => lease::run(session, lease),
+        Command::Namespace(namespace) => namespace::run(session, namespace),
         Command::Plugin(plugin) => plugin::run(session, plugin),
         Command::Audit(audit) => audit::run(session, audit),
         Command::Patch(args) => logical::patch(session, &args),

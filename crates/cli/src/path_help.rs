@@ -12,7 +12,12 @@ pub(crate) fn run(session: &Session, path: &str) -> Result<(), CliError> {
     let help: Map<String, Value> = session.call(&request)?.json()?;
     let text = help.get("help").and_then(Value::as_str);
     let text = text.ok_or(CliError::Answer("help"))?;
-    session
-        .output
-        .result(&help, || format!("{}\n", text.trim_end()))
+    let document = help.get("openapi").filter(|document| document.is_object());
+    match document {
+        // What existing clients print for programs.
+        Some(document) if session.output.is_for_programs() => session.output.document(document),
+        _ => session
+            .output
+            .result(&help, || format!("{}\n", text.trim_end())),
+    }
 }

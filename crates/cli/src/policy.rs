@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::error::CliError;
 use crate::logical;
-use crate::output::Answer;
+use crate::output::{self, Answer};
 use crate::session::Session;
 
 /// The commands of `policy`.
@@ -77,7 +77,7 @@ pub(crate) fn run(session: &Session, policy: Policy) -> Result<(), CliError> {
     match policy {
         Policy::Write { name, file } => write(session, &name, &file),
         Policy::Read { name } => read(session, &name),
-        Policy::Fmt { file } => fmt::run(session, &file),
+        Policy::Fmt { file } => fmt::run(&file),
         Policy::List => {
             let see = "keyfold secrets list".to_owned();
             let names = logical::names(session, "sys/policies/acl", see)?;
@@ -91,9 +91,7 @@ pub(crate) fn run(session: &Session, policy: Policy) -> Result<(), CliError> {
         }
         Policy::Delete { name } => {
             session.call(&Request::delete(&path(&name)))?;
-            session
-                .output
-                .done(&format!("Success! Deleted policy: {name}"))
+            output::line(&format!("Success! Deleted policy: {name}"))
         }
     }
 }
@@ -128,9 +126,7 @@ fn write(session: &Session, name: &str, file: &str) -> Result<(), CliError> {
     };
     let answer = session.call(&Request::write(&path(name), &json!({"policy": text}))?)?;
     logical::show_warnings(&answer)?;
-    session
-        .output
-        .done(&format!("Success! Uploaded policy: {name}"))
+    output::line(&format!("Success! Uploaded policy: {name}"))
 }
 
 fn read(session: &Session, name: &str) -> Result<(), CliError> {

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use keyfold_client::{Address, ClientConfig, Method, Request};
+use keyfold_server::{Op, demands_sudo};
 
 use crate::error::CliError;
 
@@ -94,21 +95,25 @@ fn curl(request: &Request, config: &ClientConfig) -> Result<String, CliError> {
 }
 
 fn policy(request: &Request) -> String {
-    let capabilities = match request.method() {
-        Method::Get => r#"["read"]"#,
-        Method::List => r#"["list"]"#,
-        Method::Scan => r#"["scan"]"#,
-        Method::Post | Method::Put => r#"["create", "update"]"#,
-        Method::Patch => r#"["patch"]"#,
-        Method::Delete => r#"["delete"]"#,
+    let (op, capabilities) = match request.method() {
+        Method::Get => (Op::Read, r#""read""#),
+        Method::List => (Op::List, r#""list""#),
+        Method::Scan => (Op::Scan, r#""scan""#),
+        Method::Post | Method::Put => (Op::Write, r#""create", "update""#),
+        Method::Patch => (Op::Patch, r#""patch""#),
+        Method::Delete => (Op::Delete, r#""delete""#),
     };
     let path = request.path().trim_start_matches('/');
+    let sudo = match demands_sudo(op, path) {
+        true => r#", "sudo""#,
+        false => "",
+    };
     // What lists a folder is asked with its slash.
     let slash = match request.method() {
         Method::List | Method::Scan if !path.ends_with('/') => "/",
         _ => "",
     };
-    format!("path \"{path}{slash}\" {{\n  capabilities = {capabilities}\n}}\n")
+    format!("path \"{path}{slash}\" {{\n  capabilities = [{capabilities}{sudo}]\n}}\n")
 }
 
 /// As a shell takes it literally.
@@ -172,6 +177,12 @@ mod tests {
         assert_eq!(
             text,
             "path \"kv/metadata/a/\" {\n  capabilities = [\"list\"]\n}\n"
+        );
+        let request = Request::read("sys/audit");
+        let text = Rehearsal::Policy.of(&request, &ClientConfig::default());
+        assert_eq!(
+            text.unwrap(),
+            "path \"sys/audit\" {\n  capabilities = [\"read\", \"sudo\"]\n}\n"
         );
     }
 }

@@ -9,6 +9,7 @@ use keyfold_secret::Secret;
 use keyfold_server::{Dev, KeepToken};
 
 use crate::exit::Exit;
+use crate::output;
 use crate::variable;
 
 /// Arguments of `server`.
@@ -41,6 +42,12 @@ pub(crate) struct ServerArgs {
     /// Taken for the sake of scripts: this server never goes on without its core
     #[arg(long)]
     exit_on_core_shutdown: bool,
+    /// Refused: the log goes to standard error, which the shell or the service manager keeps
+    #[arg(long, value_name = "FILE", hide = true)]
+    log_file: Option<PathBuf>,
+    /// Refused: shares make a root token while the server serves
+    #[arg(long, hide = true)]
+    recovery: bool,
     /// trace, debug, info, warn or error
     #[arg(long, value_name = "LEVEL")]
     log_level: Option<String>,
@@ -51,6 +58,23 @@ pub(crate) struct ServerArgs {
 
 /// Runs a server until it is told to stop.
 pub(crate) fn run(args: ServerArgs) -> Exit {
+    let refused = [
+        (
+            args.log_file.is_some(),
+            "-log-file is not offered: the log goes to standard error; let the shell (2>>FILE) or \
+             the service manager keep it",
+        ),
+        (
+            args.recovery,
+            "-recovery is not offered: this server needs no mode of its own for it. Shares make a \
+             root token while it serves (`keyfold operator generate-root`); `keyfold operator \
+             diagnose` looks at a store that does not open",
+        ),
+    ];
+    if let Some((_, why)) = refused.into_iter().find(|(given, _)| *given) {
+        output::note(&format!("keyfold: {why}"));
+        return Exit::LOCAL;
+    }
     let dev = Dev {
         root_token: args
             .dev_root_token_id

@@ -13,6 +13,7 @@ use tokio::runtime::{Builder, Runtime};
 use crate::args::Global;
 use crate::error::CliError;
 use crate::output::{self, Output};
+use crate::prompt;
 use crate::rehearsal::Rehearsal;
 
 /// What every command is given. The server is not looked for before a command asks it something.
@@ -43,6 +44,9 @@ impl Session {
             Some(format) => format,
             None => output::format_of_env()?,
         };
+        if global.non_interactive {
+            prompt::forbid();
+        }
         Ok(Self {
             output: Output::new(format, global.field.take()),
             rehearsal: Rehearsal::wanted(global.output_curl_string, global.output_policy),
@@ -162,6 +166,13 @@ impl Session {
             config.address.clone_from(address);
             config.address_from = Some("-address".to_owned());
         }
+        if let Some(address) = &flags.agent_address {
+            config.address.clone_from(address);
+            config.address_from = Some("-agent-address".to_owned());
+        }
+        if flags.ca_cert.is_some() || flags.ca_path.is_some() {
+            config.ca_cert_bytes = None;
+        }
         for (flag, setting) in [
             (&flags.ca_cert, &mut config.ca_cert),
             (&flags.ca_path, &mut config.ca_path),
@@ -184,7 +195,18 @@ impl Session {
         if flags.wrap_ttl.is_some() {
             config.wrap_ttl.clone_from(&flags.wrap_ttl);
         }
-        config.headers.clone_from(&flags.header);
+        let header = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        if !flags.mfa.is_empty() {
+            let given = flags.mfa.iter().map(|value| header("X-Vault-MFA", value));
+            config.headers = given.collect();
+        }
+        if flags.policy_override {
+            config
+                .headers
+                .push(header("X-Vault-Policy-Override", "true"));
+        }
+        config.headers.extend_from_slice(&flags.header);
+        config.redirects &= !flags.disable_redirects;
         config.skip_verify |= flags.tls_skip_verify;
         Ok(config)
     }

@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::error::CliError;
-use crate::output::Answer;
+use crate::output::{self, Answer};
 use crate::pairs::pair;
 use crate::session::Session;
 use crate::span::span;
@@ -156,9 +156,7 @@ pub(crate) fn run(session: &Session, token: Token) -> Result<(), CliError> {
         Token::Capabilities(args) => return capabilities(session, &args),
         Token::Revoke(args) => {
             session.call(&revoke(&args)?)?;
-            return session
-                .output
-                .done("Success! Revoked token (if it existed)");
+            return output::line("Success! Revoked token (if it existed)");
         }
     };
     session

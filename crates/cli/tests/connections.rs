@@ -77,6 +77,14 @@ fn a_server_s_certificate_is_checked() {
         folder.stderr
     );
 
+    let text = fs::read_to_string(server.path("server.pem")).unwrap();
+    let mut command = server.command("root");
+    command
+        .args(["operator", "init", "-status"])
+        .env("VAULT_CACERT_BYTES", text);
+    let text = Ran::of(command.output().unwrap());
+    assert!(text.text().contains("not initialized"), "{}", text.stderr);
+
     certificate(server.home.path(), "other");
     let unknown = server.run(&["status", "-ca-cert=other.pem"]);
     assert_eq!((unknown.code, unknown.text().as_str()), (1, ""));

@@ -2,12 +2,14 @@
 
 use std::error::Error as _;
 use std::sync::Arc;
+use std::time::Instant;
 
 use keyfold_secret::Secret;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION};
 use reqwest::redirect::Policy;
 use reqwest::{StatusCode, Url};
 
+use crate::pace::Pace;
 use crate::retry::Retry;
 use crate::{
     Address, ClientConfig, ClientError, ConfigError, Method, Request, Response, server_name, tls,
@@ -22,6 +24,9 @@ pub struct Client {
     http: reqwest::Client,
     address: Arc<Address>,
     retry: Retry,
+    /// One redirect is followed.
+    redirects: bool,
+    pace: Option<Arc<Pace>>,
     /// Sent with requests whose answer is for somebody else.
     wrap_ttl: Option<HeaderValue>,
 }
@@ -42,6 +47,11 @@ impl Client {
             .timeout(config.timeout)
             .redirect(Policy::none())
             .default_headers(headers(&config)?);
+        if let Some(proxy) = &config.proxy {
+            let http = proxy.starts_with("http://") || proxy.starts_with("https://");
+            let proxy = reqwest::Proxy::all(proxy).ok().filter(|_| http);
+            builder = builder.proxy(proxy.ok_or(ConfigError::Proxy)?);
+        }
         if let Some(socket) = address.socket() {
             builder = builder.unix_socket(socket);
         }
@@ -64,6 +74,8 @@ impl Client {
                 most: config.max_retries,
                 pause: config.retry_pause,
             },
+            redirects: config.redirects,
+            pace: config.rate_limit.map(|limit| Arc::new(Pace::new(limit))),
             wrap_ttl,
         })
     }
@@ -123,6 +135,9 @@ impl Client {
         request: &Request,
         url: Url,
     ) -> Result<reqwest::Response, ClientError> {
+        if let Some(pace) = &self.pace {
+            tokio::time::sleep(pace.turn(Instant::now())).await;
+        }
         let mut builder = self.start(request.method(), url);
         let asked = request.wrap_ttl().map(HeaderValue::from_static);
         let ttl = self.wrap_ttl.clone().or(asked);
@@ -161,7 +176,7 @@ impl Client {
                 | StatusCode::TEMPORARY_REDIRECT
                 | StatusCode::PERMANENT_REDIRECT
         );
-        if !moved || self.address.socket().is_some() {
+        if !moved || !self.redirects || self.address.socket().is_some() {
             return None;
         }
         let location = answer.headers().get(LOCATION)?.to_str().ok()?;
@@ -321,6 +336,48 @@ mod tests {
             asked.starts_with("PUT /v1/x") && asked.contains(r#"{"k":"v"}"#),
             "{asked}"
         );
+    }
+
+    #[tokio::test]
+    async fn no_redirect_is_followed_where_none_is_wished() {
+        let active = Answers::start(&[]);
+        let location = format!("{}/v1/x", active.address());
+        let standby = Answers::start(&[(307, &location)]);
+        let client = Client::new(ClientConfig {
+            address: standby.address(),
+            redirects: false,
+            ..ClientConfig::default()
+        });
+        let answer = client.unwrap().send(&Request::read("x")).await;
+        assert_eq!(answer.unwrap().status, 307);
+    }
+
+    #[tokio::test]
+    async fn a_proxy_is_asked_in_place_of_the_server() {
+        let proxy = Answers::start(&[(200, "{}")]);
+        let of = |proxy: &str| {
+            Client::new(ClientConfig {
+                address: "http://keys.invalid:8200".to_owned(),
+                proxy: Some(proxy.to_owned()),
+                ..ClientConfig::default()
+            })
+        };
+        let answer = of(&proxy.address())
+            .unwrap()
+            .send(&Request::read("x"))
+            .await;
+        assert_eq!(answer.unwrap().status, 200);
+        let asked = proxy.asked().remove(0);
+        assert!(
+            asked.starts_with("GET http://keys.invalid:8200/v1/x "),
+            "{asked}"
+        );
+        for wrong in ["socks5://h:1", "h:1", "http://"] {
+            assert!(
+                matches!(of(wrong).err(), Some(ConfigError::Proxy)),
+                "{wrong}"
+            );
+        }
     }
 
     #[tokio::test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use keyfold_secret::Secret;
 
-use crate::{Setup, TokenFile};
+use crate::{RateLimit, Setup, TokenFile};
 
 /// Where a server listens unless told otherwise, as existing clients have it.
 const ADDRESS: &str = "https://127.0.0.1:8200";
@@ -30,6 +30,8 @@ pub struct ClientConfig {
     pub wrap_ttl: Option<String>,
     /// More headers of every request.
     pub headers: Vec<(String, String)>,
+    /// PEM text with the authorities to trust; it goes before files.
+    pub ca_cert_bytes: Option<Vec<u8>>,
     /// PEM file with the authorities to trust in place of the system's.
     pub ca_cert: Option<PathBuf>,
     /// Folder of such files.
@@ -42,6 +44,12 @@ pub struct ClientConfig {
     pub tls_server_name: Option<String>,
     /// Takes any certificate. Whoever sits in between reads everything.
     pub skip_verify: bool,
+    /// A proxy to go by, `http://…` or `https://…`. On plain HTTP it sees the token.
+    pub proxy: Option<String>,
+    /// One redirect, to the active node, is followed.
+    pub redirects: bool,
+    /// A bound on requests.
+    pub rate_limit: Option<RateLimit>,
     /// For a whole request, from the connection to the last byte.
     pub timeout: Duration,
     /// Tries after the first, for answers that say "later".
@@ -60,12 +68,16 @@ impl Default for ClientConfig {
             namespace: None,
             wrap_ttl: None,
             headers: Vec::new(),
+            ca_cert_bytes: None,
             ca_cert: None,
             ca_path: None,
             client_cert: None,
             client_key: None,
             tls_server_name: None,
             skip_verify: false,
+            proxy: None,
+            redirects: true,
+            rate_limit: None,
             timeout: Duration::from_secs(60),
             max_retries: 2,
             retry_pause: Duration::from_millis(500),
@@ -76,7 +88,9 @@ impl Default for ClientConfig {
 impl ClientConfig {
     /// As the environment says: `KEYFOLD_X`, else `BAO_X`, else `VAULT_X`, for `ADDR`, `TOKEN`,
     /// `NAMESPACE`, `WRAP_TTL`, `CACERT`, `CAPATH`, `CLIENT_CERT`, `CLIENT_KEY`, `TLS_SERVER_NAME`,
-    /// `SKIP_VERIFY`, `CLIENT_TIMEOUT` and `MAX_RETRIES`. Without a token there, that of `~/.vault-token`.
+    /// `SKIP_VERIFY`, `CLIENT_TIMEOUT`, `MAX_RETRIES`, `CACERT_BYTES`, `AGENT_ADDR` (which goes before
+    /// `ADDR`), `PROXY_ADDR`, `DISABLE_REDIRECTS`, `RATE_LIMIT`, `MFA` and `SRV_LOOKUP`, which is
+    /// refused. Without a token there, that of the file `TOKEN_PATH`, else of `~/.vault-token`.
     ///
     /// # Errors
     ///
@@ -93,7 +107,11 @@ impl ClientConfig {
     pub fn from_lookup(lookup: impl Fn(&str) -> Option<OsString>) -> Result<Self, ConfigError> {
         let env = Environment { lookup };
         let mut config = Self::default();
-        if let Some((name, address)) = env.text("ADDR")? {
+        let address = match env.text("AGENT_ADDR")? {
+            None => env.text("ADDR")?,
+            agent => agent,
+        };
+        if let Some((name, address)) = address {
             config.address = address;
             config.address_from = Some(name);
         }
@@ -109,11 +127,27 @@ impl ClientConfig {
         config.client_cert = env.path("CLIENT_CERT");
         config.client_key = env.path("CLIENT_KEY");
         config.tls_server_name = env.text("TLS_SERVER_NAME")?.map(|(_, value)| value);
-        if let Some((name, text)) = env.text("SKIP_VERIFY")? {
-            config.skip_verify = switch(&text).ok_or(ConfigError::Variable {
+        config.ca_cert_bytes = env.text("CACERT_BYTES")?.map(|(_, text)| text.into_bytes());
+        config.proxy = env.text("PROXY_ADDR")?.map(|(_, value)| value);
+        config.skip_verify = env.switch("SKIP_VERIFY")?;
+        config.redirects = !env.switch("DISABLE_REDIRECTS")?;
+        if env.switch("SRV_LOOKUP")?
+            && let Some((name, _)) = env.variable("SRV_LOOKUP")
+        {
+            return Err(ConfigError::Variable {
                 name,
-                wanted: "true or false",
+                wanted: "false: addresses are not looked up in SRV records",
+            });
+        }
+        if let Some((name, text)) = env.text("RATE_LIMIT")? {
+            let limit = RateLimit::parse(&text).ok_or(ConfigError::Variable {
+                name,
+                wanted: "RATE or RATE:BURST, requests in a second and at once",
             })?;
+            config.rate_limit = Some(limit);
+        }
+        if let Some((_, credentials)) = env.text("MFA")? {
+            config.headers.push(("X-Vault-MFA".to_owned(), credentials));
         }
         if let Some((name, text)) = env.text("CLIENT_TIMEOUT")? {
             config.timeout = keyfold_api::duration::parse(text.trim())
@@ -145,10 +179,11 @@ impl ClientConfig {
         }
     }
 
-    /// The file that keeps a token between two commands, below `$HOME`.
+    /// The file that keeps a token between two commands: that of the variable `TOKEN_PATH`, else the
+    /// usual one below `$HOME`.
     pub fn token_file() -> Option<TokenFile> {
-        let home = std::env::var_os("HOME").filter(|home| !home.is_empty())?;
-        Some(TokenFile::in_home(PathBuf::from(home).as_path()))
+        let lookup = |name: &str| std::env::var_os(name);
+        Environment { lookup }.token_file()
     }
 }
 
@@ -197,6 +232,12 @@ pub enum ConfigError {
         /// Which of them.
         what: &'static str,
     },
+    /// The proxy to go by.
+    #[error("the proxy's address is refused: it has to be http://HOST:PORT or https://HOST:PORT")]
+    Proxy,
+    /// A text that is not what it should be.
+    #[error("VAULT_CACERT_BYTES holds no certificate in PEM form")]
+    PemText,
     /// TLS could not be set up.
     #[error("can't set TLS up: {reason}")]
     Tls {
@@ -235,12 +276,29 @@ impl<F: Fn(&str) -> Option<OsString>> Environment<F> {
         self.variable(name).map(|(_, value)| PathBuf::from(value))
     }
 
-    /// The token of the home folder, and where it is.
+    fn switch(&self, name: &str) -> Result<bool, ConfigError> {
+        let Some((name, text)) = self.text(name)? else {
+            return Ok(false);
+        };
+        switch(&text).ok_or(ConfigError::Variable {
+            name,
+            wanted: "true or false",
+        })
+    }
+
+    fn token_file(&self) -> Option<TokenFile> {
+        if let Some(path) = self.path("TOKEN_PATH") {
+            return Some(TokenFile::at(path));
+        }
+        let home = (self.lookup)("HOME").filter(|home| !home.is_empty())?;
+        Some(TokenFile::in_home(PathBuf::from(home).as_path()))
+    }
+
+    /// The token that is kept in a file, and where that is.
     fn kept_token(&self) -> Result<Option<(String, Secret<String>)>, ConfigError> {
-        let Some(home) = (self.lookup)("HOME").filter(|home| !home.is_empty()) else {
+        let Some(file) = self.token_file() else {
             return Ok(None);
         };
-        let file = TokenFile::in_home(PathBuf::from(home).as_path());
         let kept = file.read().map_err(|source| ConfigError::File {
             path: file.path().to_owned(),
             source,
@@ -309,7 +367,27 @@ mod tests {
         assert_eq!(config.timeout, Duration::from_secs(5));
         assert_eq!(config.max_retries, 0);
         assert_eq!(config.ca_cert, Some(PathBuf::from("/ca.pem")));
+        let config = from(&[
+            ("BAO_DISABLE_REDIRECTS", "true"),
+            ("VAULT_RATE_LIMIT", "5:2"),
+            ("VAULT_CACERT_BYTES", "-----BEGIN"),
+            ("BAO_PROXY_ADDR", "http://proxy:1"),
+            ("VAULT_SRV_LOOKUP", "false"),
+            ("VAULT_ADDR", "http://server"),
+            ("VAULT_AGENT_ADDR", "http://agent"),
+            ("VAULT_MFA", "method:code"),
+        ]);
+        let config = config.unwrap();
+        assert!(!config.redirects && config.proxy.is_some());
+        assert_eq!(config.rate_limit.unwrap().burst, 2);
+        assert_eq!(config.ca_cert_bytes.as_deref(), Some(&b"-----BEGIN"[..]));
+        assert_eq!(config.address, "http://agent");
+        assert_eq!(config.address_from.as_deref(), Some("VAULT_AGENT_ADDR"));
+        assert_eq!(config.headers[0].0, "X-Vault-MFA");
         for (name, value) in [
+            ("VAULT_DISABLE_REDIRECTS", "maybe"),
+            ("VAULT_RATE_LIMIT", "slowly"),
+            ("BAO_SRV_LOOKUP", "true"),
             ("VAULT_SKIP_VERIFY", "maybe"),
             ("VAULT_CLIENT_TIMEOUT", "-1"),
             ("VAULT_CLIENT_TIMEOUT", "soon"),
@@ -333,5 +411,9 @@ mod tests {
         let token = |pairs: &[(&str, &str)]| from(pairs).unwrap().token.unwrap();
         assert!(token(&[("HOME", path)]).ct_eq(b"hvs.kept"));
         assert!(token(&[("HOME", path), ("VAULT_TOKEN", "hvs.v")]).ct_eq(b"hvs.v"));
+        let other = home.path().join("another");
+        std::fs::write(&other, "hvs.other\n").unwrap();
+        let other = other.to_str().unwrap();
+        assert!(token(&[("HOME", path), ("VAULT_TOKEN_PATH", other)]).ct_eq(b"hvs.other"));
     }
 }

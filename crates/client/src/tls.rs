@@ -33,6 +33,12 @@ pub(crate) fn configure(
 }
 
 fn authorities(config: &ClientConfig) -> Result<Vec<Certificate>, ConfigError> {
+    if let Some(text) = &config.ca_cert_bytes {
+        let found = Certificate::from_pem_bundle(text).ok();
+        return found
+            .filter(|found| !found.is_empty())
+            .ok_or(ConfigError::PemText);
+    }
     let mut files = Vec::new();
     if let Some(file) = &config.ca_cert {
         files.push(file.clone());
@@ -115,6 +121,9 @@ mod tests {
         assert!(refused(&config).contains("ca.pem"), "missing");
         fs::write(&file, "not a certificate").unwrap();
         assert!(refused(&config).contains("ca.pem"), "not PEM");
+        config.ca_cert_bytes = Some(b"no certificate".to_vec());
+        assert!(refused(&config).contains("VAULT_CACERT_BYTES"));
+        config.ca_cert_bytes = None;
         config.ca_cert = None;
         config.ca_path = Some(folder.path().to_owned());
         assert!(refused(&config).contains("ca.pem"), "in a folder");

@@ -21,6 +21,11 @@ impl TokenFile {
         }
     }
 
+    /// Another file.
+    pub fn at(path: PathBuf) -> Self {
+        Self { path }
+    }
+
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path

@@ -34,3 +34,5 @@ pub use self::run::{ServerArgs, run};
 pub use self::server::{Server, StartError};
 /// A policy's text, for those who check it without a server.
 pub use keyfold_core::policy::{Policy, PolicyError};
+/// What a request does, and which of them demand `sudo`: for those who write policies.
+pub use keyfold_core::{Op, pipeline::demands_sudo};

@@ -115,9 +115,7 @@ pub(crate) fn run(session: &Session, metadata: Metadata) -> Result<(), CliError>
         Metadata::Delete(secret) => {
             let path = path(session, &secret)?;
             session.call(&Request::delete(&path))?;
-            session
-                .output
-                .done(&format!("Success! Data deleted (if it existed) at: {path}"))
+            output::line(&format!("Success! Data deleted (if it existed) at: {path}"))
         }
     }
 }

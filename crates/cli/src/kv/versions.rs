@@ -8,6 +8,7 @@ use super::put::written;
 use super::{SecretArgs, unversioned, unversioned_text};
 use crate::error::CliError;
 use crate::logical;
+use crate::output;
 use crate::session::Session;
 
 /// Arguments of `kv undelete` and `kv destroy`.
@@ -38,9 +39,7 @@ pub(crate) fn change(session: &Session, args: &VersionsArgs, tree: &str) -> Resu
     }
     let path = place.api_path(tree);
     session.call(&Request::write(&path, &json!({"versions": args.versions}))?)?;
-    session
-        .output
-        .done(&format!("Success! Data written to: {path}"))
+    output::line(&format!("Success! Data written to: {path}"))
 }
 
 /// Writes an older version anew, unless somebody else wrote meanwhile.
@@ -78,7 +77,5 @@ pub(crate) fn enable(session: &Session, path: &str) -> Result<(), CliError> {
     let path = path.trim_matches('/');
     let body = json!({"options": {"version": "2"}});
     session.call(&Request::write(&format!("sys/mounts/{path}/tune"), &body)?)?;
-    session
-        .output
-        .done(&format!("Success! Tuned the secrets engine at: {path}/"))
+    output::line(&format!("Success! Tuned the secrets engine at: {path}/"))
 }

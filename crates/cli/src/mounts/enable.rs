@@ -10,6 +10,7 @@ use super::Class;
 use super::tune::{Tuning, TuningArgs};
 use crate::error::CliError;
 use crate::logical;
+use crate::output;
 use crate::pairs::pair;
 use crate::session::Session;
 
@@ -30,6 +31,15 @@ pub(crate) struct EnableArgs {
     options: Vec<(String, String)>,
     #[command(flatten)]
     tuning: TuningArgs,
+    /// Of the type `plugin`: which one
+    #[arg(long, value_name = "NAME")]
+    plugin_name: Option<String>,
+    /// The version of the plugin, of servers that have several
+    #[arg(long, value_name = "VERSION")]
+    plugin_version: Option<String>,
+    /// Read nothing of it from a cache, of servers that keep one
+    #[arg(long)]
+    force_no_cache: bool,
     /// Taken for the sake of scripts: there is no replication that it would be left out of
     #[arg(long)]
     local: bool,
@@ -46,16 +56,35 @@ struct Mount<'a> {
     #[serde(rename = "type")]
     kind: &'a str,
     description: &'a str,
-    config: Tuning<'a>,
+    config: Config<'a>,
     options: BTreeMap<String, String>,
     local: bool,
     seal_wrap: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    plugin_version: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct Config<'a> {
+    #[serde(flatten)]
+    tuning: Tuning<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    force_no_cache: Option<bool>,
 }
 
 /// Mounts an engine or an auth method.
 pub(crate) fn run(session: &Session, class: Class, args: EnableArgs) -> Result<(), CliError> {
     let mut options: BTreeMap<_, _> = args.options.into_iter().collect();
-    let kind = match args.kind.as_str() {
+    let named = match (args.kind.as_str(), &args.plugin_name) {
+        ("plugin", Some(name)) => name,
+        ("plugin", None) => {
+            return Err(CliError::Usage(
+                "the type plugin needs -plugin-name".to_owned(),
+            ));
+        }
+        (_, _) => &args.kind,
+    };
+    let kind = match named.as_str() {
         "kv-v2" if class == Class::Secrets => {
             options.insert("version".to_owned(), "2".to_owned());
             "kv"
@@ -68,15 +97,19 @@ pub(crate) fn run(session: &Session, class: Class, args: EnableArgs) -> Result<(
     let mount = Mount {
         kind,
         description: &args.description,
-        config: args.tuning.body(),
+        config: Config {
+            tuning: args.tuning.body(),
+            force_no_cache: args.force_no_cache.then_some(true),
+        },
         options,
         local: args.local,
         seal_wrap: args.seal_wrap,
+        plugin_version: args.plugin_version.as_deref(),
     };
-    let path = args.path.as_deref().unwrap_or(&args.kind).trim_matches('/');
+    let path = args.path.as_deref().unwrap_or(named).trim_matches('/');
     let answer = session.call(&Request::write(&format!("{}/{path}", class.api()), &mount)?)?;
     logical::show_warnings(&answer)?;
-    session.output.done(&format!(
+    output::line(&format!(
         "Success! Enabled the {kind} {} at: {path}/",
         class.noun()
     ))

@@ -11,7 +11,7 @@ use enable::EnableArgs;
 use tune::TuneArgs;
 
 use crate::error::CliError;
-use crate::output::{Answer, Table, text_of};
+use crate::output::{self, Answer, Table, text_of};
 use crate::session::Session;
 
 /// The commands that both have.
@@ -88,7 +88,7 @@ pub(crate) fn run(session: &Session, class: Class, mounts: Mounts) -> Result<(),
 fn disable(session: &Session, class: Class, path: &str) -> Result<(), CliError> {
     let path = path.trim_matches('/');
     session.call(&Request::delete(&format!("{}/{path}", class.api())))?;
-    session.output.done(&format!(
+    output::line(&format!(
         "Success! Disabled the {} (if it existed) at: {path}/",
         class.noun()
     ))
@@ -103,7 +103,7 @@ fn relocate(session: &Session, class: Class, from: &str, to: &str) -> Result<(),
     let id = answer.datum("migration_id").and_then(Value::as_str);
     let id = id.ok_or(CliError::Answer("migration_id"))?;
     let noun = class.noun();
-    session.output.done(&format!(
+    output::line(&format!(
         "Success! Finished moving {noun} {from} to {to}, with migration ID {id}"
     ))
 }

@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::Class;
 use crate::error::CliError;
 use crate::logical;
+use crate::output;
 use crate::pairs::pair;
 use crate::session::Session;
 use crate::span::span;
@@ -181,7 +182,5 @@ pub(crate) fn run(session: &Session, class: Class, args: TuneArgs) -> Result<(),
     let place = format!("sys/mounts/{}{path}/tune", class.root());
     let answer = session.call(&Request::write(&place, &body)?)?;
     logical::show_warnings(&answer)?;
-    session
-        .output
-        .done(&format!("Success! Tuned the {} at: {path}/", class.noun()))
+    output::line(&format!("Success! Tuned the {} at: {path}/", class.noun()))
 }

@@ -4,7 +4,7 @@ use keyfold_client::{Method, Request};
 use serde_json::{Value, json};
 
 use crate::error::CliError;
-use crate::output::{Answer, Table, text_of};
+use crate::output::{self, Answer, Table, text_of};
 use crate::session::Session;
 
 /// What is told of a node, and the column it stands in.
@@ -43,7 +43,7 @@ pub(super) fn step_down(session: &Session) -> Result<(), CliError> {
     session.call(&Request::new(Method::Put, "sys/step-down"))?;
     let address = session.setup().address;
     let sentence = format!("Success! Stepped down: {address}");
-    session.output.done(&sentence)
+    output::line(&sentence)
 }
 
 #[cfg(test)]

@@ -59,9 +59,7 @@ pub(crate) fn run(session: &Session, args: GenerateRootArgs) -> Result<(), CliEr
     if args.cancel {
         let request = ceremony::cancel(ATTEMPT, args.nonce.as_deref());
         session.call(&request)?;
-        return session
-            .output
-            .done("Success! No root token is asked for any more.");
+        return line("Success! No root token is asked for any more.");
     }
     if args.init {
         let body = match (args.otp, args.pgp_key) {

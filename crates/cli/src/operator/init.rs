@@ -120,7 +120,8 @@ fn split(session: &Session, args: &InitArgs) -> Result<Split, CliError> {
         (true, _) => false,
         (false, true) => true,
         (false, false) => {
-            let status: Value = session.call(&Request::read("sys/seal-status"))?.json()?;
+            let status = session.ask(&Request::read("sys/seal-status"))?;
+            let status: Value = status.success()?.json()?;
             status.get("recovery_seal").and_then(Value::as_bool) == Some(true)
         }
     };

@@ -4,11 +4,12 @@ use std::fmt::Write as _;
 
 use clap::{Args, ValueEnum};
 use keyfold_client::Request;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::ceremony::{self, find};
 use crate::error::CliError;
-use crate::output::{Table, text_of};
+use crate::output::{self, Table, text_of};
 use crate::session::Session;
 
 /// Arguments of `operator rekey`.
@@ -97,14 +98,17 @@ pub(crate) fn run(session: &Session, args: RekeyArgs, family: Family) -> Result<
     let (init, verify) = (format!("{base}/init"), format!("{base}/verify"));
     let at = if args.verify { &verify } else { &init };
     if args.init {
-        return show(session, &Request::write(&init, &terms(&args)?)?);
+        return progress(session, &Request::write(&init, &terms(&args)?)?);
+    }
+    if args.status && !args.verify {
+        return progress(session, &Request::read(&init));
     }
     if args.status {
         return show(session, &Request::read(at));
     }
     if args.cancel {
         session.call(&ceremony::cancel(at, args.nonce.as_deref()))?;
-        return session.output.done(match args.verify {
+        return output::line(match args.verify {
             true => "Success! All new shares are to be shown again.",
             false => "Success! No new shares are asked for any more.",
         });
@@ -114,9 +118,7 @@ pub(crate) fn run(session: &Session, args: RekeyArgs, family: Family) -> Result<
     }
     if args.backup_delete {
         session.call(&Request::delete(backup))?;
-        return session
-            .output
-            .done("Success! The kept shares were removed.");
+        return output::line("Success! The kept shares were removed.");
     }
     let nonce = ceremony::nonce(session, at, args.nonce)?;
     let share = crate::prompt::secret(args.share, "share")?;
@@ -146,14 +148,42 @@ fn terms(args: &RekeyArgs) -> Result<Value, CliError> {
     Ok(body)
 }
 
+/// How far it is, with all members that existing clients print of any server.
+#[derive(Deserialize, Serialize, Default)]
+#[serde(default)]
+struct Progress {
+    nonce: String,
+    started: bool,
+    t: u64,
+    n: u64,
+    progress: u64,
+    required: u64,
+    pgp_fingerprints: Option<Vec<String>>,
+    backup: bool,
+    verification_required: bool,
+    verification_nonce: String,
+}
+
+fn progress(session: &Session, request: &Request) -> Result<(), CliError> {
+    let status = asked(session, request)?;
+    let told = serde_json::from_value::<Progress>(status.clone());
+    let told = told.map_err(|_| CliError::Answer("progress"))?;
+    session.output.result(&told, || table(&status).to_string())
+}
+
 fn show(session: &Session, request: &Request) -> Result<(), CliError> {
+    let status = asked(session, request)?;
+    session.output.result(&status, || text(&status))
+}
+
+/// The data of an answer. Its warnings are told.
+fn asked(session: &Session, request: &Request) -> Result<Value, CliError> {
     let answer: Value = session.call(request)?.json()?;
     let warnings = answer.get("warnings").and_then(Value::as_array);
     let warnings: Vec<_> = warnings.into_iter().flatten().map(text_of).collect();
     session.output.warnings(&warnings);
     let data = answer.get("data").filter(|data| data.is_object());
-    let status = data.cloned().unwrap_or(answer);
-    session.output.result(&status, || text(&status))
+    Ok(data.cloned().unwrap_or(answer))
 }
 
 fn text(status: &Value) -> String {

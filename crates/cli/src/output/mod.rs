@@ -30,6 +30,8 @@ pub(crate) enum Format {
     /// For programs.
     #[value(alias = "yml")]
     Yaml,
+    /// As the server answers: `read` alone.
+    Raw,
 }
 
 /// Prints results in the form that was asked for.
@@ -47,6 +49,11 @@ impl Output {
     /// Whether people are to read it.
     pub(crate) fn is_table(&self) -> bool {
         self.format == Format::Table
+    }
+
+    /// Whether the answer is to be printed as it came.
+    pub(crate) fn is_raw(&self) -> bool {
+        self.format == Format::Raw
     }
 
     /// Whether programs are to read it, all of it.
@@ -115,7 +122,8 @@ impl Output {
         })
     }
 
-    /// Says what was done. Where programs read stdout, it goes to stderr: it is no document.
+    /// Says what was done. Where programs read stdout, it goes to stderr: it is no document. (Commands
+    /// whose existing forms have no documents at all print it by [`line`].)
     pub(crate) fn done(&self, sentence: &str) -> Result<(), CliError> {
         if self.is_table() {
             return line(sentence);
@@ -162,7 +170,7 @@ pub(crate) fn format_of_env() -> Result<Format, CliError> {
     value
         .to_str()
         .and_then(|text| Format::from_str(text, true).ok())
-        .ok_or_else(|| CliError::Usage(format!("{name} must be table, json, yaml or pretty")))
+        .ok_or_else(|| CliError::Usage(format!("{name} must be table, json, yaml, pretty or raw")))
 }
 
 /// Prints bytes on stdout.

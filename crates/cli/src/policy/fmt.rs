@@ -9,11 +9,10 @@ use keyfold_server::Policy;
 
 use crate::error::CliError;
 use crate::output;
-use crate::session::Session;
 
 /// Writes a policy's file anew in the usual form; standard input goes to standard output. A policy
 /// that no server would take is left as it is.
-pub(super) fn run(session: &Session, file: &str) -> Result<(), CliError> {
+pub(super) fn run(file: &str) -> Result<(), CliError> {
     if file == "-" {
         let mut text = String::new();
         let read = io::stdin().lock().read_to_string(&mut text);
@@ -26,9 +25,7 @@ pub(super) fn run(session: &Session, file: &str) -> Result<(), CliError> {
     if formatted != text {
         fs::write(file, formatted).map_err(CliError::io(format!("can't write {file}")))?;
     }
-    session
-        .output
-        .done(&format!("Success! Formatted policy: {file}"))
+    output::line(&format!("Success! Formatted policy: {file}"))
 }
 
 fn formatted(source: &str, name: &str, text: &str) -> Result<String, CliError> {

@@ -14,12 +14,14 @@
 
 mod authorize;
 mod listing;
+mod sudo;
 mod wrapping;
 
 use std::sync::Arc;
 
 pub use self::authorize::Authorized;
 pub(crate) use self::authorize::{Question, Refusal};
+pub use self::sudo::demands_sudo;
 use crate::audit::{Admitted, Outcome, Parts};
 use crate::cubbyhole::Cubbyhole;
 use crate::error::{Error, UnsupportedReason};
@@ -173,7 +175,7 @@ pub(crate) async fn serve(
         (Err(error), ..) => (None, Err(error)),
         (Ok(spent), engine, _) if request.op == Op::Help => {
             let place = mount.as_deref().zip(engine.as_deref());
-            (spent, help(place, &request.path, below))
+            (spent, help(core, place, &request.path, below))
         }
         (Ok(spent), Some(engine), Ok(found)) => {
             let call = call(request, (below, record), &found, &caller, creates, now);
@@ -354,12 +356,17 @@ pub(crate) fn demand(core: &Arc<Core>, vault: &Arc<Unsealed>, op: Op, path: &str
 }
 
 /// What a path is for.
-fn help(place: Option<(&Mount, &dyn Dispatch)>, path: &str, below: &str) -> Result<Reply, Error> {
+fn help(
+    core: &Core,
+    place: Option<(&Mount, &dyn Dispatch)>,
+    path: &str,
+    below: &str,
+) -> Result<Reply, Error> {
     #[derive(serde::Serialize)]
     struct Help {
         help: String,
         see_also: Option<String>,
-        openapi: Option<String>,
+        openapi: serde_json::Value,
     }
     let (mount, engine) = place.ok_or_else(|| Error::NoHandler(path.to_owned()))?;
     let rows = engine.help(below);
@@ -376,7 +383,7 @@ fn help(place: Option<(&Mount, &dyn Dispatch)>, path: &str, below: &str) -> Resu
     Reply::bare(&Help {
         help,
         see_also: None,
-        openapi: None,
+        openapi: sys::openapi::of_rows(core, &mount.record.path, rows),
     })
 }
 

@@ -345,6 +345,13 @@ pub trait Dispatch: Send + Sync + 'static {
     ) -> Future_<'a, Result<ServiceKeys, Error>>;
 }
 
+/// What the row for a path demands, where there is one.
+pub(crate) fn access<E: Engine>(op: Op, path: &str) -> Option<Access> {
+    let mut rows = E::routes().iter();
+    let row = rows.find(|row| row.op == op && matches(row.pattern, path).is_some());
+    row.map(|row| row.access)
+}
+
 impl<E: Engine> Dispatch for E {
     fn find<'a>(&self, op: Op, path: &'a str) -> Result<Found<'a>, Error> {
         let (mut known, mut open) = (false, false);

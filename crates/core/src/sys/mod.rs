@@ -20,7 +20,7 @@ mod meant;
 mod metrics;
 mod mounts;
 mod namespaces;
-mod openapi;
+pub(crate) mod openapi;
 mod passwords;
 mod plugins;
 mod policies;

@@ -16,6 +16,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Doors, Row, System};
 use crate::error::Error;
+use crate::lifecycle::Core;
 use crate::mounts::Mount;
 use crate::pipeline;
 use crate::ports::engine::{Access, Call, Dispatch, Help};
@@ -65,17 +66,31 @@ impl System {
                 paths.add(mount, generic, Doors(self.core.clone()).help(""));
             }
         }
-        Reply::bare(&json!({
-            "openapi": VERSION,
-            "info": {
-                "title": "Keyfold API",
-                "description": "HTTP API of a Keyfold server. All paths are below /v1/.",
-                "version": self.core.settings().version,
-                "license": {"name": "Apache-2.0"},
-            },
-            "paths": paths.0,
-        }))
+        Reply::bare(&document(&self.core, &paths))
     }
+}
+
+/// The document of some rows of a mount: what the help of a path tells to programs.
+pub(crate) fn of_rows(core: &Core, mount: &str, rows: Vec<Help>) -> Value {
+    let mut paths = Paths::default();
+    for row in rows {
+        paths.add_row(mount, &[], &row);
+    }
+    document(core, &paths)
+}
+
+fn document(core: &Core, paths: &Paths) -> Value {
+    json!({
+        "openapi": VERSION,
+        "info": {
+            "title": "Keyfold API",
+            "description": "HTTP API of a Keyfold server. All paths are below /v1/.",
+            "version": core.settings().version,
+            "license": {"name": "Apache-2.0"},
+        },
+        "paths": paths.0,
+        "components": {"schemas": {}},
+    })
 }
 
 /// Those that ask for no token.
@@ -101,17 +116,24 @@ impl Paths {
             (true, false) => format!("{{{parameter}}}/"),
             (true, true) => format!("auth/{{{parameter}}}/"),
         };
+        let more = match generic && !fixed {
+            true => vec![parameter],
+            false => Vec::new(),
+        };
         for row in rows {
-            let pattern = row.pattern.trim_end_matches('/').replace("...}", "}");
-            let path = format!("/{base}{pattern}");
-            let path = path.trim_end_matches('/').to_owned();
-            let mut names: Vec<String> = names(&pattern);
-            if generic && !fixed {
-                names.push(parameter.clone());
-            }
-            let item = self.0.entry(path.clone()).or_insert_with(|| item(&names));
-            add_row(item, &row, &path);
+            self.add_row(&base, &more, &row);
         }
+    }
+
+    /// `more`: the parameters of the base.
+    fn add_row(&mut self, base: &str, more: &[String], row: &Help) {
+        let pattern = row.pattern.trim_end_matches('/').replace("...}", "}");
+        let path = format!("/{base}{pattern}");
+        let path = path.trim_end_matches('/').to_owned();
+        let mut names: Vec<String> = names(&pattern);
+        names.extend_from_slice(more);
+        let item = self.0.entry(path.clone()).or_insert_with(|| item(&names));
+        add_row(item, row, &path);
     }
 }
 
