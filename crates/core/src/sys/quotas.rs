@@ -181,7 +181,7 @@ impl System {
                 return Err(match mount.is_some_and(|m| m.record.is_auth()) {
                     true => Error::field("role", "rate limits of one role are not offered"),
                     false => Error::bad(format!(
-                        "Mount path \"{path}\" is not a valid auth method and therefore \
+                        "Mount path \"{given}\" is not a valid auth method and therefore \
                          unsuitable for use with role-based quotas"
                     )),
                 });
