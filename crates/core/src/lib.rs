@@ -33,6 +33,7 @@ pub mod snapshot;
 pub mod sys;
 pub mod testing;
 pub mod tokens;
+pub mod tools;
 
 pub use error::Error;
 pub use lifecycle::Core;

@@ -6,6 +6,8 @@ use sha3::Digest as _;
 /// A hash function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Digest {
+    /// SHA-1, for signatures and tags of old systems. No name of [`Digest::named`] leads to it.
+    Sha1,
     /// SHA-224.
     Sha2_224,
     /// SHA-256.
@@ -40,9 +42,21 @@ impl Digest {
         })
     }
 
+    /// Bytes of a hash.
+    pub const fn len(self) -> usize {
+        match self {
+            Self::Sha1 => 20,
+            Self::Sha2_224 | Self::Sha3_224 => 28,
+            Self::Sha2_256 | Self::Sha3_256 => 32,
+            Self::Sha2_384 | Self::Sha3_384 => 48,
+            Self::Sha2_512 | Self::Sha3_512 => 64,
+        }
+    }
+
     /// The hash of `data`.
     pub fn of(self, data: &[u8]) -> Vec<u8> {
         let algorithm = match self {
+            Self::Sha1 => &digest::SHA1_FOR_LEGACY_USE_ONLY,
             Self::Sha2_224 => &digest::SHA224,
             Self::Sha2_256 => &digest::SHA256,
             Self::Sha2_384 => &digest::SHA384,
@@ -119,7 +133,11 @@ mod tests {
             assert!(sum.starts_with(start), "{name} {sum}");
             let bits: usize = name[5..].parse().unwrap();
             assert_eq!(sum.len() * 4, bits, "{name}");
+            assert_eq!(Digest::named(name).unwrap().len() * 8, bits);
         }
         assert_eq!(Digest::named("md5"), None);
+        assert_eq!(Digest::named("sha1"), None);
+        let sum = hex::encode(Digest::Sha1.of(b""));
+        assert_eq!(sum, "da39a3ee5e6b4b0d3255bfef95601890afd80709");
     }
 }

@@ -22,6 +22,7 @@
 
 pub mod aead;
 mod dek;
+pub mod der;
 pub mod digest;
 mod error;
 mod gf256;

@@ -2,6 +2,7 @@
 
 use base64::Engine as _;
 use base64::alphabet::STANDARD;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
 const PREFIX: &str = "vault:v";
@@ -76,14 +77,28 @@ impl<'a> Ciphertext<'a> {
         decoded.map_err(|_| CiphertextError::Base64)
     }
 
+    /// What follows the version, as it is written.
+    pub fn payload(&self) -> &'a str {
+        self.payload
+    }
+
     /// Writes bytes that the key's `version` made.
     pub fn format(version: u32, bytes: &[u8]) -> String {
+        Self::format_with(&BASE64, version, bytes)
+    }
+
+    /// The same in base64 for URLs, without padding, as signatures of JWS have it.
+    pub fn format_url(version: u32, bytes: &[u8]) -> String {
+        Self::format_with(&URL_SAFE_NO_PAD, version, bytes)
+    }
+
+    fn format_with(base64: &GeneralPurpose, version: u32, bytes: &[u8]) -> String {
         // Prefix, at most ten digits, a colon; four characters for each three bytes.
         let mut text = String::with_capacity(PREFIX.len() + 11 + bytes.len().div_ceil(3) * 4);
         text.push_str(PREFIX);
         text.push_str(&version.to_string());
         text.push(':');
-        BASE64.encode_string(bytes, &mut text);
+        base64.encode_string(bytes, &mut text);
         text
     }
 }

@@ -3,18 +3,38 @@
 //! ```text
 //!   KeyType ─┐
 //!   material ┴→ ServiceKey (one version) ─┬─ cipher() ──────┬→ ServiceCipher → nonce | ct | tag
-//!                                         └─ derive(context)┘                  └─ Ciphertext ──┐
-//!                                                                 vault:v<version>:<base64> ◄──┘
+//!                                         ├─ derive(context)┘                  └─ Ciphertext ──┐
+//!                                         ├─ sign · verify · hmac · cmac (signature) ──────────┤
+//!                                         │                       vault:v<version>:<base64> ◄──┘
+//!                                         └─ form (PKCS#1, SEC 1, PKCS#8, PEM) · numbers · wrap
 //! ```
 //!
 //! Byte formats are those of existing servers, so ciphertexts move between them and this one.
 
+mod cipher;
 mod ciphertext;
+mod ecdsa;
+mod ed25519;
+mod form;
 #[cfg(test)]
 mod golden;
+mod kdf;
+mod key_bytes;
 mod key_type;
+mod mac;
+mod numbers;
+mod rsa;
 mod service_key;
+mod signature;
+mod wrap;
 
+pub use cipher::ServiceCipher;
 pub use ciphertext::{Ciphertext, CiphertextError};
-pub use key_type::KeyType;
-pub use service_key::{ServiceCipher, ServiceKey};
+pub use ecdsa::Curve;
+pub use form::{Form, from_pem, to_pem};
+pub use kdf::Kdf;
+pub use key_type::{Family, KeyType, Nonces};
+pub use numbers::{Numbers, RsaPrivate};
+pub use service_key::{HMAC_SIZES, ServiceKey};
+pub use signature::{Padding, Salt, Scheme};
+pub use wrap::{unwrap, wrap};

@@ -1,42 +1,155 @@
-//! [`ServiceKey`]: one version of a service's key; [`ServiceCipher`]: the same, ready to encrypt.
+//! [`ServiceKey`]: one version of a service's key.
 
-use keyfold_secret::{Protected, Secret};
+use keyfold_secret::Secret;
 
-use super::KeyType;
-use crate::aead::{self, NONCE_LEN, TAG_LEN};
+use super::cipher::{Cipher, Nonces};
+use super::key_bytes::KeyBytes;
+use super::key_type::{Family, Nonces as NonceKind};
+use super::{Kdf, KeyType, ServiceCipher, ecdsa, ed25519, rsa};
+use crate::aead;
 use crate::error::Error;
+use crate::kdf::MacKey;
 use crate::{kdf, rng};
 
-/// Bytes of the longest material of a [`KeyType`].
-const MAX_LEN: usize = 32;
+/// Bytes of the key that each version has for HMAC.
+const HMAC_LEN: usize = 32;
+/// What the HMAC key of a version is derived with that was stored without one.
+const HMAC_LABEL: &[u8] = b"keyfold/transit/hmac-key/1";
+/// Lengths of keys for HMAC alone.
+pub const HMAC_SIZES: std::ops::RangeInclusive<usize> = 32..=512;
+
+/// First byte of a record that is the material of a cipher and nothing else.
+const MATERIAL: u8 = 1;
+/// First byte of a record of every type: `2 | u16 | u16 | material | HMAC key | public key`, the
+/// two numbers the lengths of the first two, big-endian.
+const PARTS: u8 = 2;
 
 /// One version of a service's key: its material, in protected pages.
 pub struct ServiceKey {
     kind: KeyType,
-    /// The first [`KeyType::key_len`] bytes count.
-    material: Protected<MAX_LEN>,
+    /// The material, then the key for HMAC.
+    bytes: KeyBytes,
+    /// Bytes of the material; none where only the public half is here.
+    material: usize,
+    /// For types that have one: what the private key stands for.
+    public: Box<[u8]>,
 }
 
 impl ServiceKey {
-    /// A new random key.
-    pub fn generate(kind: KeyType) -> Self {
-        let material = Protected::init_with(|bytes| rng::fill(key_part(kind, bytes)));
-        Self { kind, material }
-    }
-
-    /// The key with this material.
+    /// A new random key. `size` is the bytes of a key for HMAC alone; other types know theirs.
     ///
     /// # Errors
     ///
-    /// [`Error::Malformed`] when it is not [`KeyType::key_len`] bytes long.
-    pub fn from_bytes(kind: KeyType, material: &[u8]) -> Result<Self, Error> {
-        if material.len() != kind.key_len() {
+    /// [`Error::Malformed`] for a size that is not in [`HMAC_SIZES`].
+    pub fn generate(kind: KeyType, size: usize) -> Result<Self, Error> {
+        match kind.family() {
+            Family::Aead(_) | Family::Cmac(_) => {
+                Self::random(kind, kind.key_len().unwrap_or_default())
+            }
+            Family::Hmac if HMAC_SIZES.contains(&size) => Self::random(kind, size),
+            Family::Hmac => Err(Error::Malformed("key size")),
+            Family::Ed25519 => {
+                let mut seed = Secret::new([0; ed25519::LEN]);
+                rng::fill(seed.expose_mut());
+                Self::new(kind, ed25519::from_seed(seed.expose())?.expose(), None)
+            }
+            Family::Ecdsa(curve) => {
+                let (private, _) = ecdsa::generate(curve)?;
+                Self::new(kind, private.expose(), None)
+            }
+            Family::Rsa(len) => Self::new(kind, rsa::generate(len)?.expose(), None),
+        }
+    }
+
+    /// The key with this material, and with this key for HMAC or a new one. The material is: of
+    /// ciphers and tags the key itself; of Ed25519 seed and public key, of ECDSA the number, of RSA
+    /// an `RSAPrivateKey` in DER.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Malformed`] when it can't be material of the type.
+    pub fn new(kind: KeyType, material: &[u8], hmac: Option<&[u8]>) -> Result<Self, Error> {
+        let fits = match kind.family() {
+            Family::Hmac => HMAC_SIZES.contains(&material.len()),
+            _ => kind.key_len().is_none_or(|len| len == material.len()),
+        };
+        if !fits || hmac.is_some_and(|hmac| hmac.len() > *HMAC_SIZES.end()) {
             return Err(Error::Malformed("service key"));
         }
-        let material = Protected::init_with(|bytes| {
-            key_part(kind, bytes).copy_from_slice(material);
-        });
-        Ok(Self { kind, material })
+        let public = public_half(kind, material)?;
+        match hmac.filter(|_| kind.family() != Family::Hmac) {
+            Some(hmac) => Self::of(kind, material, hmac, public),
+            None => {
+                let mut fresh = Secret::new([0; HMAC_LEN]);
+                rng::fill(fresh.expose_mut());
+                Self::of(kind, material, fresh.expose(), public)
+            }
+        }
+    }
+
+    /// A public key alone: it encrypts and verifies, and does nothing else.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Malformed`] when it is no public key of the type.
+    pub fn public_only(kind: KeyType, public: &[u8]) -> Result<Self, Error> {
+        let fits = match kind.family() {
+            Family::Ed25519 => public.len() == ed25519::LEN,
+            Family::Ecdsa(curve) => ecdsa::is_point(curve, public),
+            Family::Rsa(len) => rsa::split(public, len).is_ok(),
+            Family::Aead(_) | Family::Hmac | Family::Cmac(_) => false,
+        };
+        if !fits {
+            return Err(Error::Malformed("public key"));
+        }
+        Self::of(kind, &[], &[], public.into())
+    }
+
+    /// The key that a record holds.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Malformed`] when it is none of this type.
+    pub fn from_record(kind: KeyType, record: &[u8]) -> Result<Self, Error> {
+        const MALFORMED: Error = Error::Malformed("service key");
+        match record.split_first() {
+            Some((&MATERIAL, material)) => {
+                let cipher = matches!(kind.family(), Family::Aead(_));
+                if !cipher || kind.key_len() != Some(material.len()) {
+                    return Err(MALFORMED);
+                }
+                let mut hmac = Secret::new([0; HMAC_LEN]);
+                kdf::hkdf_sha256(material, &[HMAC_LABEL], hmac.expose_mut())?;
+                Self::of(kind, material, hmac.expose(), Box::default())
+            }
+            Some((&PARTS, rest)) => {
+                let (material, rest) = rest.split_first_chunk().ok_or(MALFORMED)?;
+                let (hmac, rest) = rest.split_first_chunk().ok_or(MALFORMED)?;
+                let (material, hmac) = (u16::from_be_bytes(*material), u16::from_be_bytes(*hmac));
+                let (material, rest) = rest.split_at_checked(material.into()).ok_or(MALFORMED)?;
+                let (hmac, public) = rest.split_at_checked(hmac.into()).ok_or(MALFORMED)?;
+                let private = kind.key_len().is_none_or(|len| len == material.len());
+                let public_only = material.is_empty() && !public.is_empty();
+                if (!private && !public_only) || public.is_empty() == kind.has_public() {
+                    return Err(MALFORMED);
+                }
+                Self::of(kind, material, hmac, public.into())
+            }
+            _ => Err(MALFORMED),
+        }
+    }
+
+    /// The record of the key, to be stored under a DEK.
+    pub fn to_record(&self) -> Secret<Vec<u8>> {
+        let bytes = self.bytes.expose();
+        let length = |len: usize| u16::try_from(len).unwrap_or(u16::MAX).to_be_bytes();
+        let mut record = Vec::with_capacity(5 + bytes.len() + self.public.len());
+        record.push(PARTS);
+        record.extend_from_slice(&length(self.material));
+        record.extend_from_slice(&length(bytes.len() - self.material));
+        record.extend_from_slice(bytes);
+        record.extend_from_slice(&self.public);
+        Secret::new(record)
     }
 
     /// What it is made for.
@@ -44,160 +157,142 @@ impl ServiceKey {
         self.kind
     }
 
-    /// The material, to be stored under a DEK.
+    /// The material; empty where only the public half is here.
     pub fn expose(&self) -> &[u8] {
-        self.material
-            .expose()
-            .get(..self.kind.key_len())
-            .unwrap_or_default()
+        let bytes = self.bytes.expose();
+        bytes.get(..self.material).unwrap_or_default()
+    }
+
+    /// The key for HMAC; of keys made for that, the material.
+    pub fn hmac_key(&self) -> &[u8] {
+        match self.kind.family() {
+            Family::Hmac => self.expose(),
+            _ => self.bytes.expose().get(self.material..).unwrap_or_default(),
+        }
+    }
+
+    /// The public half: of Ed25519 its 32 bytes, of ECDSA the point, uncompressed, of RSA an
+    /// `RSAPublicKey` in DER. Empty for types without one.
+    pub fn public(&self) -> &[u8] {
+        &self.public
+    }
+
+    /// Only the public half is here.
+    pub fn is_public_only(&self) -> bool {
+        self.material == 0
     }
 
     /// The cipher of the key itself.
     ///
     /// # Errors
     ///
-    /// None in practice: the length was checked when the key was made.
+    /// [`Error::Malformed`] for a type that does not encrypt.
     pub fn cipher(&self) -> Result<ServiceCipher, Error> {
-        aead::Key::new(self.kind.algorithm(), self.expose()).map(ServiceCipher)
+        let cipher = match self.kind.family() {
+            Family::Rsa(len) => Cipher::Rsa {
+                len,
+                public: self.public.clone(),
+                private: Secret::new(self.expose().to_vec()),
+            },
+            _ => self.ready(self.expose())?,
+        };
+        Ok(ServiceCipher {
+            cipher,
+            nonces: None,
+        })
     }
 
-    /// The cipher of the key derived for a context, by HKDF-SHA-256 without salt and with the
-    /// context as info. Whether the key is used so is a setting of the service's key.
+    /// The cipher of the key derived for a context; `convergent` where its nonces are to follow
+    /// from what is encrypted. Whether the key is used so is a setting of the service's key.
     ///
     /// # Errors
     ///
-    /// As [`ServiceKey::cipher`].
-    pub fn derive(&self, context: &[u8]) -> Result<ServiceCipher, Error> {
-        let mut derived = Secret::new([0; MAX_LEN]);
-        let derived = key_part(self.kind, derived.expose_mut());
-        kdf::hkdf_sha256(self.expose(), &[context], derived)?;
-        aead::Key::new(self.kind.algorithm(), derived).map(ServiceCipher)
+    /// As [`ServiceKey::cipher`]; [`Error::Exhausted`] for a convergent key of [`Kdf::Counter`].
+    pub fn derive(
+        &self,
+        context: &[u8],
+        kdf: Kdf,
+        convergent: bool,
+    ) -> Result<ServiceCipher, Error> {
+        // The cipher's key, the key of nonces, that of nonces with associated data.
+        let mut derived = Secret::new([0; 96]);
+        let len = self.kind.key_len().unwrap_or_default();
+        let wanted = if convergent { len + 64 } else { len };
+        let derived = derived.expose_mut().get_mut(..wanted);
+        let derived = derived.ok_or(Error::Malformed("key type"))?;
+        kdf.derive(self.expose(), context, derived)?;
+        let (key, nonces) = derived.split_at(len);
+        Ok(ServiceCipher {
+            cipher: self.ready(key)?,
+            nonces: nonces.split_at_checked(32).map(|(plain, bound)| {
+                Box::new(Nonces {
+                    plain: MacKey::new(plain),
+                    bound: MacKey::new(bound),
+                })
+            }),
+        })
+    }
+
+    fn ready(&self, key: &[u8]) -> Result<Cipher, Error> {
+        match self.kind.family() {
+            Family::Aead(NonceKind::Short(algorithm)) => {
+                aead::Key::new(algorithm, key).map(Cipher::Short)
+            }
+            Family::Aead(NonceKind::Long) => {
+                let key = key.try_into().map_err(|_| Error::Malformed("key"))?;
+                Ok(Cipher::Long(Secret::new(key)))
+            }
+            _ => Err(Error::Malformed("key type")),
+        }
+    }
+
+    fn random(kind: KeyType, len: usize) -> Result<Self, Error> {
+        let hmac = if kind.family() == Family::Hmac { 0 } else { HMAC_LEN };
+        let bytes = KeyBytes::try_init_with(len + hmac, |bytes| {
+            rng::fill(bytes);
+            Ok(())
+        })?;
+        Ok(Self {
+            kind,
+            bytes,
+            material: len,
+            public: Box::default(),
+        })
+    }
+
+    fn of(kind: KeyType, material: &[u8], hmac: &[u8], public: Box<[u8]>) -> Result<Self, Error> {
+        let hmac = if kind.family() == Family::Hmac { &[] } else { hmac };
+        let bytes = KeyBytes::try_init_with(material.len() + hmac.len(), |bytes| {
+            for (to, from) in bytes.iter_mut().zip(material.iter().chain(hmac)) {
+                *to = *from;
+            }
+            Ok(())
+        })?;
+        Ok(Self {
+            kind,
+            bytes,
+            material: material.len(),
+            public,
+        })
     }
 }
 
-/// A version of a key, ready for the calls of one request. Its round keys lie in ordinary memory
-/// until it is dropped, so it is made for each request and not kept; that costs a fraction of a
-/// microsecond.
-pub struct ServiceCipher(aead::Key);
-
-impl ServiceCipher {
-    /// Encrypts under a fresh random nonce: `nonce 12 | ciphertext | tag 16`.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Exhausted`] for a plaintext of 64 GiB or more.
-    pub fn encrypt(&self, aad: &[u8], plaintext: &[u8]) -> Result<Vec<u8>, Error> {
-        let nonce = rng::bytes::<NONCE_LEN>();
-        let mut sealed = Vec::with_capacity(NONCE_LEN + plaintext.len() + TAG_LEN);
-        sealed.extend_from_slice(&nonce);
-        sealed.extend_from_slice(plaintext);
-        let body = sealed.get_mut(NONCE_LEN..).unwrap_or_default();
-        let tag = self.0.seal_detached(nonce, aad, body)?;
-        sealed.extend_from_slice(&tag);
-        Ok(sealed)
-    }
-
-    /// Decrypts what [`ServiceCipher::encrypt`] gave.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Malformed`] when it is shorter than a nonce; [`Error::WrongKey`] when it does not
-    /// authenticate under this key and this `aad`.
-    pub fn decrypt(&self, aad: &[u8], sealed: Vec<u8>) -> Result<Secret<Vec<u8>>, Error> {
-        let mut sealed = Secret::new(sealed);
-        let buffer = sealed.expose_mut();
-        let (nonce, body) = buffer
-            .split_first_chunk_mut::<NONCE_LEN>()
-            .ok_or(Error::Malformed("ciphertext"))?;
-        let length = self.0.open(*nonce, aad, body)?.len();
-        buffer.copy_within(NONCE_LEN..NONCE_LEN + length, 0);
-        buffer.truncate(length);
-        Ok(sealed)
-    }
-}
-
-/// The bytes of the longest key that a key of this type uses.
-fn key_part(kind: KeyType, bytes: &mut [u8; MAX_LEN]) -> &mut [u8] {
-    bytes.get_mut(..kind.key_len()).unwrap_or_default()
+/// The public half of material, which is looked at for that.
+fn public_half(kind: KeyType, material: &[u8]) -> Result<Box<[u8]>, Error> {
+    Ok(match kind.family() {
+        Family::Aead(_) | Family::Hmac | Family::Cmac(_) => Box::default(),
+        Family::Ed25519 => {
+            let (seed, public) = ed25519::halves(material)?;
+            let whole = ed25519::from_seed(seed)?;
+            if ed25519::halves(whole.expose())?.1 != public {
+                return Err(Error::Malformed("private key"));
+            }
+            public.into()
+        }
+        Family::Ecdsa(curve) => ecdsa::public(curve, material)?.into(),
+        Family::Rsa(len) => rsa::public(material, len)?.into(),
+    })
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const CONTEXTS: [&[u8]; 3] = [b"", b"a", b"another"];
-
-    #[test]
-    fn round_trip() {
-        for kind in KeyType::ALL {
-            let cipher = ServiceKey::generate(kind).cipher().unwrap();
-            for plaintext in [&b""[..], b"a", &[7; 100_000]] {
-                let sealed = cipher.encrypt(b"aad", plaintext).unwrap();
-                assert_eq!(sealed.len(), plaintext.len() + NONCE_LEN + TAG_LEN);
-                assert_ne!(sealed, cipher.encrypt(b"aad", plaintext).unwrap());
-                assert_eq!(cipher.decrypt(b"aad", sealed).unwrap().expose(), plaintext);
-            }
-        }
-    }
-
-    #[test]
-    fn every_changed_bit_is_refused() {
-        let cipher = ServiceKey::generate(KeyType::default()).cipher().unwrap();
-        let sealed = cipher.encrypt(b"aad", b"hello").unwrap();
-        for at in 0..sealed.len() * 8 {
-            let mut changed = sealed.clone();
-            changed[at / 8] ^= 1 << (at % 8);
-            assert_eq!(
-                cipher.decrypt(b"aad", changed).err(),
-                Some(Error::WrongKey),
-                "bit {at}"
-            );
-        }
-        assert_eq!(cipher.decrypt(b"", sealed).err(), Some(Error::WrongKey));
-    }
-
-    #[test]
-    fn what_is_too_short_is_refused() {
-        let cipher = ServiceKey::generate(KeyType::default()).cipher().unwrap();
-        for length in 0..NONCE_LEN + TAG_LEN {
-            let error = cipher.decrypt(b"", vec![0; length]).err();
-            let malformed = length < NONCE_LEN;
-            let expected = if malformed {
-                Error::Malformed("ciphertext")
-            } else {
-                Error::WrongKey
-            };
-            assert_eq!(error, Some(expected), "{length}");
-        }
-    }
-
-    #[test]
-    fn contexts_and_keys_are_apart() {
-        for kind in KeyType::ALL {
-            let key = ServiceKey::generate(kind);
-            for one in CONTEXTS {
-                let sealed = key.derive(one).unwrap().encrypt(b"", b"hello").unwrap();
-                for other in CONTEXTS {
-                    let opened = key.derive(other).unwrap().decrypt(b"", sealed.clone());
-                    assert_eq!(opened.is_ok(), one == other);
-                }
-                assert!(key.cipher().unwrap().decrypt(b"", sealed.clone()).is_err());
-                let stranger = ServiceKey::generate(kind);
-                assert!(stranger.derive(one).unwrap().decrypt(b"", sealed).is_err());
-            }
-        }
-    }
-
-    #[test]
-    fn material_has_the_length_of_its_type() {
-        for kind in KeyType::ALL {
-            let key = ServiceKey::generate(kind);
-            assert_eq!(key.expose().len(), kind.key_len());
-            let again = ServiceKey::from_bytes(kind, key.expose()).unwrap();
-            assert_eq!(again.expose(), key.expose());
-            for wrong in [0, kind.key_len() - 1, kind.key_len() + 1] {
-                assert!(ServiceKey::from_bytes(kind, &vec![1; wrong]).is_err());
-            }
-        }
-    }
-}
+mod tests;

@@ -34,7 +34,7 @@ pub(super) struct Work<'r> {
 }
 
 /// The status of a batch in which items failed.
-struct OnFailure {
+pub(super) struct OnFailure {
     /// Some failed: what the caller asked for.
     some: Option<u16>,
     /// Some failed and the caller asked for nothing.
@@ -61,8 +61,8 @@ impl<'r> Work<'r> {
     /// not say.
     pub fn of(request: &'r Request<'r>, form: &'static Form, unasked: u16) -> Result<Self, Error> {
         let mut warnings = Vec::new();
-        let some = partial_failure(&request.partial_failure_response_code)?;
-        let on_failure = OnFailure { some, unasked };
+        let asked = request.partial_failure_response_code.int(PARTIAL_FAILURE)?;
+        let on_failure = OnFailure::of(asked, unasked)?;
         let Some(items) = &request.batch else {
             let items = std::slice::from_ref(&request.single);
             if !request.single.input.is_present() {
@@ -184,7 +184,8 @@ impl<'r> Work<'r> {
 
     fn tasks(&self) -> impl Iterator<Item = Task<'r>> + use<'r> {
         let form = self.form;
-        self.items.iter().map(move |item| Task { item, form })
+        let tasks = self.items.iter().enumerate();
+        tasks.map(move |(index, item)| Task { item, form, index })
     }
 }
 
@@ -196,7 +197,14 @@ impl<T> Results<'_, T> {
 }
 
 impl OnFailure {
-    fn status(&self, failed: usize, of: usize) -> Option<u16> {
+    /// What the caller asked for, and what is answered who asked for nothing.
+    pub fn of(asked: Option<i64>, unasked: u16) -> Result<Self, Error> {
+        let some = partial_failure(asked)?;
+        Ok(Self { some, unasked })
+    }
+
+    /// The status of a batch of which so many failed.
+    pub fn status(&self, failed: usize, of: usize) -> Option<u16> {
         match self.some {
             _ if failed == 0 => None,
             Some(asked) if failed < of => Some(asked),
@@ -210,9 +218,22 @@ impl OnFailure {
 pub(super) struct Task<'r> {
     item: &'r Item<'r>,
     form: &'static Form,
+    index: usize,
 }
 
 impl<'r> Task<'r> {
+    /// Refuses associated data that the key can't bind.
+    pub fn bindable(&self, settings: &Settings, aad: &[u8]) -> Result<(), Error> {
+        if aad.is_empty() || settings.kind.binds() {
+            return Ok(());
+        }
+        Err(Error::bad(format!(
+            "'[{}].associated_data' provided for non-AEAD cipher suite {}",
+            self.index,
+            settings.kind.name()
+        )))
+    }
+
     /// The plaintext.
     pub fn plaintext(&self) -> Result<Secret<Vec<u8>>, Error> {
         bytes(&self.item.input, self.form.input).map(Secret::new)
@@ -272,9 +293,10 @@ fn bytes(member: &Member<'_>, name: &str) -> Result<Vec<u8>, Error> {
     base64::decode(&text).map_err(|error| Error::field(name, error))
 }
 
-fn partial_failure(member: &Member<'_>) -> Result<Option<u16>, Error> {
-    const NAME: &str = "partial_failure_response_code";
-    let Some(asked) = member.int(NAME)?.filter(|asked| *asked != 0) else {
+const PARTIAL_FAILURE: &str = "partial_failure_response_code";
+
+fn partial_failure(asked: Option<i64>) -> Result<Option<u16>, Error> {
+    let Some(asked) = asked.filter(|asked| *asked != 0) else {
         return Ok(None);
     };
     let status = u16::try_from(asked)
@@ -282,7 +304,7 @@ fn partial_failure(member: &Member<'_>) -> Result<Option<u16>, Error> {
         .filter(|status| (200..600).contains(status));
     status
         .map(Some)
-        .ok_or_else(|| Error::field(NAME, "must be an HTTP status from 200 to 599"))
+        .ok_or_else(|| Error::field(PARTIAL_FAILURE, "must be an HTTP status from 200 to 599"))
 }
 
 #[cfg(test)]

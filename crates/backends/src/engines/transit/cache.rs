@@ -6,12 +6,14 @@
 //! is not kept. An error is never kept either.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use keyfold_core::barrier::View;
 use keyfold_core::error::Error;
 use keyfold_keys::transit::ServiceKey;
 use quick_cache::sync::Cache as Table;
 
+use super::cache_config::{self, Size};
 use super::key::{POLICIES, Settings, VERSIONS, policy_key, version_key};
 
 /// Keys with their newest version.
@@ -34,6 +36,8 @@ pub(super) struct Cache {
     view: View,
     keys: Table<String, Arc<LoadedKey>>,
     older: Table<VersionId, Arc<ServiceKey>>,
+    /// The size that was configured is known.
+    measured: AtomicBool,
 }
 
 impl Cache {
@@ -42,6 +46,7 @@ impl Cache {
             view,
             keys: Table::new(KEYS),
             older: Table::new(OLDER),
+            measured: AtomicBool::new(false),
         }
     }
 
@@ -77,6 +82,27 @@ impl Cache {
         Ok(found)
     }
 
+    /// Holds so many keys at most, and so many older versions; 0 for the usual bound, which is also
+    /// the largest.
+    pub fn resize(&self, size: u64) {
+        let bound = |usual: usize| {
+            let usual = u64::try_from(usual).unwrap_or(u64::MAX);
+            if size == 0 { usual } else { size.min(usual) }
+        };
+        self.keys.set_capacity(bound(KEYS));
+        self.older.set_capacity(bound(OLDER));
+    }
+
+    /// Reads the size that was configured, once.
+    async fn measure(&self) -> Result<(), Error> {
+        if !self.measured.load(Ordering::Relaxed) {
+            let size = self.view.read::<Size>(cache_config::AT).await?;
+            self.resize(size.map_or(0, |(size, _)| size.size));
+            self.measured.store(true, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
     /// Forgets a key after a commit that touched it. Its versions never change and may stay.
     pub fn forget(&self, name: &str) {
         self.keys.remove(name);
@@ -89,7 +115,9 @@ impl Cache {
 
     /// Forgets what a key of the view stands for.
     pub fn invalidate(&self, key: &str) {
-        if let Some(name) = key.strip_prefix(POLICIES) {
+        if key == cache_config::AT {
+            self.measured.store(false, Ordering::Relaxed);
+        } else if let Some(name) = key.strip_prefix(POLICIES) {
             self.forget(name);
         } else if let Some((id, version)) = key
             .strip_prefix(VERSIONS)
@@ -104,9 +132,11 @@ impl Cache {
     pub fn clear(&self) {
         self.keys.clear();
         self.older.clear();
+        self.measured.store(false, Ordering::Relaxed);
     }
 
     async fn load(&self, name: &str) -> Result<Option<LoadedKey>, Error> {
+        self.measure().await?;
         let at = policy_key(name);
         let mut seen = None;
         for _ in 0..ATTEMPTS {

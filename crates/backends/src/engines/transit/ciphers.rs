@@ -59,20 +59,15 @@ impl<'k> Ciphers<'k> {
     pub fn get(&mut self, version: u32, context: &[u8]) -> Result<&ServiceCipher, Error> {
         let context = if self.settings.derived { context } else { &[] };
         if self.settings.derived && context.is_empty() {
-            return Err(Error::bad(
-                "missing 'context' for key derivation; the key was created using a derived key, \
-                 which means additional, per-request information must be included in order to \
-                 perform operations with the key",
-            ));
+            return Err(no_context());
         }
         let ready = match self.ready.take() {
             Some(ready) if ready.version == version && ready.context == context => ready,
             _ => {
-                let key = self
-                    .version(version)
-                    .ok_or(Error::Bug("a version is not loaded"))?;
-                let cipher = if self.settings.derived {
-                    key.derive(context)
+                let key = self.key(version)?;
+                let settings = self.settings;
+                let cipher = if settings.derived {
+                    key.derive(context, settings.kdf, settings.convergent)
                 } else {
                     key.cipher()
                 }?;
@@ -86,10 +81,24 @@ impl<'k> Ciphers<'k> {
         Ok(&self.ready.insert(ready).cipher)
     }
 
+    /// A loaded version itself.
+    pub fn key(&self, version: u32) -> Result<&ServiceKey, Error> {
+        self.version(version).ok_or(Error::Bug("a version is not loaded"))
+    }
+
     fn version(&self, version: u32) -> Option<&ServiceKey> {
         self.versions
             .iter()
             .find(|(known, _)| *known == version)
             .map(|(_, key)| &**key)
     }
+}
+
+/// What a call is answered that needs a context and has none.
+pub(super) fn no_context() -> Error {
+    Error::bad(
+        "missing 'context' for key derivation; the key was created using a derived key, which \
+         means additional, per-request information must be included in order to perform operations \
+         with the key",
+    )
 }

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::batch::IDLE_CONTEXT;
 use super::ciphers::Ciphers;
 use super::decrypt::Plaintext;
+use super::encrypt::{able, seal};
 use super::{Transit, key_name};
 
 #[derive(Deserialize, Default)]
@@ -57,7 +58,15 @@ pub(super) async fn run(transit: &Transit, call: &Call<'_>) -> Result<Reply, Err
         _ => return Err(Error::bad("invalid bit length")),
     };
     let context = context.unwrap_or_default();
+    let aad = associated_data.unwrap_or_default();
     let key = transit.key(name).await?;
+    able(&key.settings)?;
+    if !aad.is_empty() && !key.settings.kind.binds() {
+        return Err(Error::bad(format!(
+            "'associated_data' provided for non-AEAD cipher suite {}",
+            key.settings.kind.name()
+        )));
+    }
     let key_version = key
         .settings
         .encryption_version(key_version.unwrap_or_default())?;
@@ -65,10 +74,7 @@ pub(super) async fn run(transit: &Transit, call: &Call<'_>) -> Result<Reply, Err
 
     let mut dek = Secret::new(vec![0; length]);
     rng::fill(dek.expose_mut());
-    let aad = associated_data.unwrap_or_default();
-    let sealed = ciphers
-        .get(key_version, &context)?
-        .encrypt(&aad, dek.expose())?;
+    let sealed = seal(&mut ciphers, key_version, &context, &aad, dek.expose())?;
     let ciphertext = Ciphertext::format(key_version, &sealed);
     let plaintext = in_clear.then_some(Plaintext(dek));
     let mut reply = Reply::data(&DataKey {

@@ -13,8 +13,9 @@ use serde::{Serialize, Serializer};
 
 use super::batch::Work;
 use super::ciphers::Ciphers;
+use super::key::Settings;
 use super::request::{Form, Request};
-use super::{Transit, key_name};
+use super::{Transit, key_name, pace};
 
 const FORM: Form = Form {
     input: "ciphertext",
@@ -44,11 +45,13 @@ pub(super) async fn run(transit: &Transit, call: &Call<'_>) -> Result<Reply, Err
     call.note_unknown(std::mem::take(&mut request.unknown));
     let work = Work::of(&request, &FORM, 400)?;
     let key = transit.key(name).await?;
+    able(&key.settings)?;
     let named = work.named_versions(&key.settings);
     let mut ciphers = Ciphers::load(&transit.cache, &key, named).await?;
     let results = work
         .run(&mut ciphers, |task, ciphers| {
             let (context, aad) = (task.context()?, task.associated_data()?);
+            task.bindable(ciphers.settings(), &aad)?;
             let (_, plaintext) = open(ciphers, &task.ciphertext()?, &context, &aad)?;
             Ok(Decrypted {
                 plaintext: Plaintext(plaintext),
@@ -56,6 +59,20 @@ pub(super) async fn run(transit: &Transit, call: &Call<'_>) -> Result<Reply, Err
         })
         .await?;
     work.reply(&key.settings, results)
+}
+
+/// What a call is answered that needs more than a public key, where nothing else was imported.
+pub(super) const NO_PRIVATE_HALF: &str = "the key version has no private half here";
+
+/// Refuses types that do not decrypt.
+pub(super) fn able(settings: &Settings) -> Result<(), Error> {
+    match settings.kind.encrypts() {
+        true => Ok(()),
+        false => Err(Error::bad(format!(
+            "message decryption not supported for key type {}",
+            settings.kind.name()
+        ))),
+    }
 }
 
 /// Opens a ciphertext: the version it names, and the plaintext. Whatever is wrong with it is the
@@ -70,9 +87,12 @@ pub(super) fn open(
     let ciphertext = Ciphertext::parse(text).map_err(malformed)?;
     let version = ciphers.settings().decryption_version(ciphertext.version)?;
     let sealed = ciphertext.decode().map_err(malformed)?;
-    let opened = ciphers.get(version, context)?.decrypt(aad, sealed);
+    let kind = ciphers.settings().kind;
+    let cipher = ciphers.get(version, context)?;
+    let opened = pace::slow(kind, || cipher.decrypt(aad, sealed));
     let plaintext = opened.map_err(|error| match error {
         KeyError::Malformed(_) => Error::bad("invalid ciphertext length"),
+        KeyError::UnknownVersion(_) => Error::bad(NO_PRIVATE_HALF),
         KeyError::WrongKey => Error::bad("cipher: message authentication failed"),
         other => other.into(),
     })?;

@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::batch::{Results, Task, Work};
 use super::ciphers::Ciphers;
+use super::key::Settings;
 use super::request::{Form, Request};
 use super::upsert::NewKey;
 use super::{Transit, key_name};
@@ -50,6 +51,8 @@ pub(super) async fn run(transit: &Transit, call: &Call<'_>) -> Result<Reply, Err
         }
         None => return Err(Error::bad("encryption key not found")),
     };
+    key.settings.usable()?;
+    able(&key.settings)?;
     let asked = work.asked_versions(&key.settings);
     let mut ciphers = Ciphers::load(&transit.cache, &key, asked).await?;
     let results = encrypt(&work, &mut ciphers).await?;
@@ -64,13 +67,43 @@ async fn encrypt<'r>(
         let plaintext = task.plaintext()?;
         let (context, aad) = (task.context()?, task.associated_data()?);
         let key_version = ciphers.settings().encryption_version(task.key_version()?)?;
-        let sealed = ciphers
-            .get(key_version, &context)?
-            .encrypt(&aad, plaintext.expose())?;
+        task.bindable(ciphers.settings(), &aad)?;
+        let sealed = seal(ciphers, key_version, &context, &aad, plaintext.expose())?;
         Ok(Encrypted {
             ciphertext: Ciphertext::format(key_version, &sealed),
             key_version,
         })
     })
     .await
+}
+
+/// Refuses types that do not encrypt.
+pub(super) fn able(settings: &Settings) -> Result<(), Error> {
+    match settings.kind.encrypts() {
+        true => Ok(()),
+        false => Err(Error::bad(format!(
+            "message encryption not supported for key type {}",
+            settings.kind.name()
+        ))),
+    }
+}
+
+/// Seals a plaintext that may be too long for the key.
+pub(super) fn seal(
+    ciphers: &mut Ciphers<'_>,
+    version: u32,
+    context: &[u8],
+    aad: &[u8],
+    plaintext: &[u8],
+) -> Result<Vec<u8>, Error> {
+    let kind = ciphers.settings().kind;
+    let cipher = ciphers.get(version, context)?;
+    if let Some(longest) = cipher.longest().filter(|longest| plaintext.len() > *longest) {
+        return Err(Error::bad(format!(
+            "plaintext: {} bytes are too long for {}, which takes {longest} at most",
+            plaintext.len(),
+            kind.name()
+        )));
+    }
+    Ok(cipher.encrypt(aad, plaintext)?)
 }

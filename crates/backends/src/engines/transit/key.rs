@@ -9,16 +9,15 @@ use keyfold_core::barrier::json;
 use keyfold_core::error::Error;
 use keyfold_core::id;
 use keyfold_core::ports::storage::Batch;
-use keyfold_keys::transit::{KeyType, ServiceKey};
+use keyfold_keys::transit::{Kdf, KeyType, ServiceKey};
 use serde::{Deserialize, Serialize};
+
+use super::pace;
 
 /// Folder of the settings; below it one record for each key name.
 pub(super) const POLICIES: &str = "policy/";
 /// Folder of the versions; below it one folder for each key id.
 pub(super) const VERSIONS: &str = "keys/";
-/// First byte of a version record; the material follows.
-const FORMAT: u8 = 1;
-
 /// What a key is and what may be done with it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Settings {
@@ -41,6 +40,44 @@ pub(super) struct Settings {
     pub min_encryption_version: u32,
     /// The version that encrypts.
     pub latest_version: u32,
+    /// How keys for contexts are derived.
+    #[serde(default)]
+    pub kdf: Kdf,
+    /// Equal plaintexts have equal ciphertexts.
+    #[serde(default)]
+    pub convergent: bool,
+    /// Bytes of a key for HMAC alone; 0 for other types.
+    #[serde(default)]
+    pub key_size: u32,
+    /// The oldest version that is stored; 0 for all of them.
+    #[serde(default)]
+    pub min_available_version: u32,
+    /// It was made elsewhere.
+    #[serde(default)]
+    pub imported: bool,
+    /// New versions of an imported key may be made here.
+    #[serde(default)]
+    pub allow_imported_rotation: bool,
+    /// It is kept, and does nothing until it is restored.
+    #[serde(default)]
+    pub soft_deleted: bool,
+    /// Versions have certificates: see [`chains`](super::chains).
+    #[serde(default)]
+    pub certified: bool,
+    /// The last backup.
+    #[serde(default)]
+    pub backup: Option<Copied>,
+    /// The restore that brought the key here.
+    #[serde(default)]
+    pub restore: Option<Copied>,
+}
+
+/// When a key was backed up or restored, and its newest version then.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Copied {
+    /// RFC 3339.
+    pub time: String,
+    pub version: u32,
 }
 
 impl Settings {
@@ -56,13 +93,52 @@ impl Settings {
             min_decryption_version: 1,
             min_encryption_version: 0,
             latest_version: 1,
+            kdf: Kdf::default(),
+            convergent: false,
+            key_size: 0,
+            min_available_version: 0,
+            imported: false,
+            allow_imported_rotation: false,
+            soft_deleted: false,
+            certified: false,
+            backup: None,
+            restore: None,
+        }
+    }
+
+    /// A new version's key.
+    pub fn generate(&self) -> Result<ServiceKey, Error> {
+        let size = usize::try_from(self.key_size).unwrap_or_default();
+        pace::slow(self.kind, || ServiceKey::generate(self.kind, size)).map_err(Error::from)
+    }
+
+    /// The oldest version that is used and stored.
+    pub fn oldest(&self) -> u32 {
+        self.min_decryption_version.max(self.min_available_version).max(1)
+    }
+
+    /// Refuses to use a key that is deleted until it is restored.
+    pub fn usable(&self) -> Result<(), Error> {
+        match self.soft_deleted {
+            true => Err(Error::bad("refusing to use soft-deleted key")),
+            false => Ok(()),
         }
     }
 
     /// The version that a call asks to encrypt with; 0 asks for the latest.
     pub fn encryption_version(&self, asked: i64) -> Result<u32, Error> {
+        self.version_for("encryption", asked)
+    }
+
+    /// The version that a call asks to sign with; 0 asks for the latest.
+    pub fn signing_version(&self, asked: i64) -> Result<u32, Error> {
+        self.version_for("signing", asked)
+    }
+
+    fn version_for(&self, what: &str, asked: i64) -> Result<u32, Error> {
+        let refused = |why| Error::bad(format!("requested version for {what} is {why}"));
         if asked < 0 {
-            return Err(Error::bad("requested version for encryption is negative"));
+            return Err(refused("negative"));
         }
         if asked == 0 {
             return Ok(self.latest_version);
@@ -70,13 +146,9 @@ impl Settings {
         let version = u32::try_from(asked)
             .ok()
             .filter(|version| *version <= self.latest_version);
-        let version = version.ok_or_else(|| {
-            Error::bad("requested version for encryption is higher than the latest key version")
-        })?;
-        if version < self.min_encryption_version.max(self.min_decryption_version) {
-            return Err(Error::bad(
-                "requested version for encryption is less than the minimum encryption key version",
-            ));
+        let version = version.ok_or_else(|| refused("higher than the latest key version"))?;
+        if version < self.min_encryption_version.max(self.oldest()) {
+            return Err(refused("less than the minimum encryption key version"));
         }
         Ok(version)
     }
@@ -88,7 +160,7 @@ impl Settings {
         }
         u32::try_from(written)
             .ok()
-            .filter(|version| *version >= self.min_decryption_version)
+            .filter(|version| *version >= self.oldest())
             .ok_or_else(|| {
                 Error::bad("ciphertext or signature version is disallowed by policy (too old)")
             })
@@ -101,18 +173,12 @@ impl Settings {
 
     /// Adds a version to a batch.
     pub fn put_version(&self, version: u32, key: &ServiceKey, batch: Batch) -> Batch {
-        let mut record = Vec::with_capacity(1 + key.expose().len());
-        record.push(FORMAT);
-        record.extend_from_slice(key.expose());
-        batch.put(version_key(&self.id, version), record)
+        batch.put(version_key(&self.id, version), key.to_record().into_inner())
     }
 
     /// Reads a version record, `None` when it is none of this key's type.
     pub fn read_version(&self, record: &[u8]) -> Option<ServiceKey> {
-        let (&FORMAT, material) = record.split_first()? else {
-            return None;
-        };
-        ServiceKey::from_bytes(self.kind, material).ok()
+        ServiceKey::from_record(self.kind, record).ok()
     }
 }
 
@@ -166,7 +232,7 @@ mod tests {
     #[test]
     fn damaged_version_records_are_none() {
         let settings = Settings::new(KeyType::Aes128Gcm96);
-        let key = ServiceKey::generate(settings.kind);
+        let key = settings.generate().unwrap();
         let batch = settings.put_version(1, &key, Batch::new());
         let record = &batch.puts[0].1;
         assert_eq!(
@@ -174,11 +240,17 @@ mod tests {
             key.expose()
         );
         assert!(settings.read_version(&[]).is_none());
-        assert!(settings.read_version(&record[..record.len() - 1]).is_none());
-        assert!(
-            settings
-                .read_version(&[&[2], &record[1..]].concat())
-                .is_none()
-        );
+        assert!(settings.read_version(&record[1..]).is_none());
+    }
+
+    /// Settings as the first versions of this server stored them.
+    #[test]
+    fn settings_of_the_first_format() {
+        let old = r#"{"id":"i","type":"aes256-gcm96","derived":false,"exportable":false,
+            "allow_plaintext_backup":false,"deletion_allowed":false,"min_decryption_version":1,
+            "min_encryption_version":0,"latest_version":1}"#;
+        let read: Settings = serde_json::from_str(old).unwrap();
+        let new = Settings::new(KeyType::default());
+        assert_eq!(read, Settings { id: "i".into(), ..new });
     }
 }

@@ -1,18 +1,17 @@
 //! Keys: made, shown, listed, rotated, deleted. Each change is one commit.
 
-use std::collections::BTreeMap;
-
-use keyfold_api::{Seconds, weak};
+use keyfold_api::{Seconds, base64, weak};
 use keyfold_core::clock::Time;
 use keyfold_core::error::Error;
 use keyfold_core::ports::engine::Call;
 use keyfold_core::ports::storage::{Batch, Revision};
 use keyfold_core::reply::{self, Reply};
-use keyfold_keys::transit::{KeyType, ServiceKey};
-use serde::{Deserialize, Serialize};
+use keyfold_keys::transit::{Family, HMAC_SIZES, KeyType, ServiceKey};
+use serde::Deserialize;
 
 use super::key::{POLICIES, Settings, policy_key, version_key};
-use super::{Transit, key_name, times, tune};
+use super::shown::{Version, Versions};
+use super::{Transit, chains, key_name, shown, times, tune};
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
@@ -42,34 +41,11 @@ struct List {
     limit: Option<i64>,
 }
 
-/// A key as it is shown. The members that never change belong to features that no key of this
-/// server has yet; clients expect them.
-#[derive(Serialize)]
-struct Shown<'a> {
-    name: &'a str,
-    #[serde(rename = "type")]
-    kind: &'a str,
-    derived: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    kdf: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    convergent_encryption: Option<bool>,
-    exportable: bool,
-    allow_plaintext_backup: bool,
-    deletion_allowed: bool,
-    /// Versions that decrypt, with the second they were made in.
-    keys: BTreeMap<u32, u64>,
-    latest_version: u32,
-    min_available_version: u32,
-    min_decryption_version: u32,
-    min_encryption_version: u32,
-    auto_rotate_period: u64,
-    imported_key: bool,
-    soft_deleted: bool,
-    supports_encryption: bool,
-    supports_decryption: bool,
-    supports_derivation: bool,
-    supports_signing: bool,
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Read {
+    #[serde(deserialize_with = "weak::string")]
+    context: Option<String>,
 }
 
 pub(super) async fn list(transit: &Transit, call: &Call<'_>) -> Result<Reply, Error> {
@@ -84,9 +60,12 @@ pub(super) async fn list(transit: &Transit, call: &Call<'_>) -> Result<Reply, Er
 
 pub(super) async fn read(transit: &Transit, call: &Call<'_>) -> Result<Reply, Error> {
     let name = key_name(call)?;
+    let asked = call.decode::<Read>()?;
+    let context = base64::decode(&asked.context.unwrap_or_default())
+        .map_err(|_| Error::bad("failed to base64-decode context"))?;
     let (settings, _) = transit.stored(name).await?.ok_or(Error::NotFound)?;
-    let times = times::usable(&transit.view, &settings).await?;
-    show(name, &settings, times)
+    let versions = shown::versions(transit, &settings, &context).await?;
+    shown::show(name, &settings, &versions)
 }
 
 /// A key that is there already is left as it is and shown.
@@ -95,21 +74,20 @@ pub(super) async fn create(transit: &Transit, call: &Call<'_>) -> Result<Reply, 
     let asked = call.decode::<Create>()?;
     let wanted = new_settings(&asked)?;
     let mut warnings = Vec::new();
-    let (settings, times) = transit
+    let (settings, versions) = transit
         .view
         .change(name, || async {
             match transit.stored(name).await? {
                 Some((settings, _)) => {
-                    let times = times::usable(&transit.view, &settings).await?;
-                    Ok((settings, times))
+                    let versions = shown::versions(transit, &settings, &[]).await?;
+                    Ok((settings, versions))
                 }
                 None => {
-                    let key = ServiceKey::generate(wanted.kind);
+                    let key = wanted.generate()?;
+                    let first = Version::new(&key, &wanted, call.now.secs())?;
                     transit.put_new(name, &wanted, &key, call.now).await?;
-                    Ok((
-                        wanted.clone(),
-                        vec![(wanted.latest_version, call.now.secs())],
-                    ))
+                    let versions = Versions::from([(wanted.latest_version, first)]);
+                    Ok((wanted.clone(), versions))
                 }
             }
         })
@@ -119,33 +97,30 @@ pub(super) async fn create(transit: &Transit, call: &Call<'_>) -> Result<Reply, 
             "key {name} is there already, with other settings; it was not changed"
         ));
     }
-    let mut reply = show(name, &settings, times)?;
+    let mut reply = shown::show(name, &settings, &versions)?;
     reply.warnings = warnings;
     Ok(reply)
 }
 
 pub(super) async fn rotate(transit: &Transit, call: &Call<'_>) -> Result<Reply, Error> {
     let name = key_name(call)?;
-    let (settings, times) = transit
+    let (settings, versions) = transit
         .view
         .change(name, || async {
             let stored = transit.stored(name).await?;
-            let (mut settings, revision) = stored.ok_or_else(|| Error::bad("key not found"))?;
-            // What the answer needs is read before the commit: an error behind it would be answered to
-            // a caller whose key was rotated.
-            let mut times = times::usable(&transit.view, &settings).await?;
-            let next = settings.latest_version.checked_add(1);
-            settings.latest_version = next.ok_or_else(|| Error::bad("no version is left"))?;
-            let key = ServiceKey::generate(settings.kind);
-            let batch = Batch::new().unchanged(policy_key(name), revision);
-            let batch = settings.put_version(settings.latest_version, &key, batch);
-            let batch = times::put_latest(&transit.view, &settings, call.now, batch).await?;
-            transit.commit(name, settings.put(name, batch)?).await?;
-            times.push((settings.latest_version, call.now.secs()));
-            Ok((settings, times))
+            let (settings, revision) = stored.ok_or_else(|| Error::bad("key not found"))?;
+            settings.usable()?;
+            if settings.imported && !settings.allow_imported_rotation {
+                return Err(Error::bad(format!(
+                    "imported key {name} does not allow rotation here: import a version, or import \
+                     the key with allow_rotation"
+                )));
+            }
+            let key = settings.generate()?;
+            transit.add_version(name, settings, revision, &key, call.now).await
         })
         .await?;
-    show(name, &settings, times)
+    shown::show(name, &settings, &versions)
 }
 
 /// Deletes settings and versions, after which no ciphertext of the key opens again.
@@ -161,20 +136,26 @@ pub(super) async fn delete(transit: &Transit, call: &Call<'_>) -> Result<Reply, 
             if !settings.deletion_allowed {
                 return Err(refused("deletion is not allowed for this key"));
             }
-            let mut batch = Batch::new()
+            let batch = Batch::new()
                 .unchanged(policy_key(name), revision)
                 .delete(policy_key(name));
-            for version in 1..=settings.latest_version {
-                batch = batch.delete(version_key(&settings.id, version));
-            }
             transit
-                .commit(name, times::delete(&settings, batch))
+                .commit(name, delete_versions(&settings, batch))
                 .await?;
             Ok(settings)
         })
         .await?;
     transit.cache.forget_versions(&deleted.id);
     Ok(Reply::none())
+}
+
+/// Adds the removal of all that lies under a key's id to a batch.
+pub(super) fn delete_versions(settings: &Settings, mut batch: Batch) -> Batch {
+    let versions = settings.min_available_version.max(1)..=settings.latest_version;
+    for version in versions.clone() {
+        batch = batch.delete(version_key(&settings.id, version));
+    }
+    times::delete(settings, chains::delete(settings, versions, batch))
 }
 
 impl Transit {
@@ -196,37 +177,31 @@ impl Transit {
         let batch = times::put_latest(&self.view, settings, now, batch).await?;
         self.commit(name, settings.put(name, batch)?).await
     }
-}
 
-/// Shows a key. The cost grows with the versions that decrypt, and their times are one record for
-/// each thousand.
-pub(super) fn show(
-    name: &str,
-    settings: &Settings,
-    times: Vec<(u32, u64)>,
-) -> Result<Reply, Error> {
-    Reply::data(&Shown {
-        name,
-        kind: settings.kind.name(),
-        derived: settings.derived,
-        kdf: settings.derived.then_some("hkdf_sha256"),
-        convergent_encryption: settings.derived.then_some(false),
-        exportable: settings.exportable,
-        allow_plaintext_backup: settings.allow_plaintext_backup,
-        deletion_allowed: settings.deletion_allowed,
-        keys: times.into_iter().collect(),
-        latest_version: settings.latest_version,
-        min_available_version: 0,
-        min_decryption_version: settings.min_decryption_version,
-        min_encryption_version: settings.min_encryption_version,
-        auto_rotate_period: 0,
-        imported_key: false,
-        soft_deleted: false,
-        supports_encryption: true,
-        supports_decryption: true,
-        supports_derivation: true,
-        supports_signing: false,
-    })
+    /// Adds a version to a key that was read at a revision, and gives what is shown of it then.
+    pub(super) async fn add_version(
+        &self,
+        name: &str,
+        mut settings: Settings,
+        revision: Revision,
+        key: &ServiceKey,
+        now: Time,
+    ) -> Result<(Settings, Versions), Error> {
+        // What the answer needs is read before the commit: an error behind it would be answered to
+        // a caller whose key has the version.
+        let mut versions = shown::versions(self, &settings, &[]).await?;
+        let next = settings.latest_version.checked_add(1);
+        settings.latest_version = next.ok_or_else(|| Error::bad("no version is left"))?;
+        versions.insert(
+            settings.latest_version,
+            Version::new(key, &settings, now.secs())?,
+        );
+        let batch = Batch::new().unchanged(policy_key(name), revision);
+        let batch = settings.put_version(settings.latest_version, key, batch);
+        let batch = times::put_latest(&self.view, &settings, now, batch).await?;
+        self.commit(name, settings.put(name, batch)?).await?;
+        Ok((settings, versions))
+    }
 }
 
 /// The type of that name, by default the usual one.
@@ -240,25 +215,61 @@ pub(super) fn key_type(name: Option<&str>) -> Result<KeyType, Error> {
 fn new_settings(asked: &Create) -> Result<Settings, Error> {
     let kind = key_type(asked.kind.as_deref())?;
     let derived = asked.derived.unwrap_or_default();
-    if asked.convergent_encryption.unwrap_or_default() {
-        return Err(match derived {
-            false => Error::bad("convergent encryption requires derivation to be enabled"),
-            true => Error::field("convergent_encryption", "not supported by this server"),
-        });
+    let convergent = asked.convergent_encryption.unwrap_or_default();
+    if convergent && !derived {
+        return Err(Error::bad(
+            "convergent encryption requires derivation to be enabled",
+        ));
     }
-    if asked.key_size.unwrap_or_default() != 0 {
-        return Err(Error::bad(format!(
-            "key_size is not valid for algorithm {}",
-            kind.name()
-        )));
-    }
+    derivable(kind, derived, convergent)?;
+    let key_size = key_size(kind, asked.key_size.unwrap_or_default())?;
     tune::auto_rotate_period(asked.auto_rotate_period)?;
     Ok(Settings {
         derived,
+        convergent,
+        key_size,
         exportable: asked.exportable.unwrap_or_default(),
         allow_plaintext_backup: asked.allow_plaintext_backup.unwrap_or_default(),
         ..Settings::new(kind)
     })
+}
+
+/// Refuses what a type can't do.
+pub(super) fn derivable(kind: KeyType, derived: bool, convergent: bool) -> Result<(), Error> {
+    if derived && !kind.derives() {
+        return Err(Error::bad(format!(
+            "key derivation and convergent encryption not supported for keys of type {}",
+            kind.name()
+        )));
+    }
+    if convergent && !kind.converges() {
+        return Err(Error::bad(format!(
+            "convergent encryption not supported for keys of type {}",
+            kind.name()
+        )));
+    }
+    Ok(())
+}
+
+/// Bytes of a key for HMAC alone; other types take no size.
+fn key_size(kind: KeyType, asked: i64) -> Result<u32, Error> {
+    if kind.family() != Family::Hmac {
+        return match asked {
+            0 => Ok(0),
+            _ => Err(Error::bad(format!(
+                "key_size is not valid for algorithm {}",
+                kind.name()
+            ))),
+        };
+    }
+    let fits = usize::try_from(asked).is_ok_and(|size| HMAC_SIZES.contains(&size));
+    match u32::try_from(asked) {
+        Ok(size) if fits => Ok(size),
+        Ok(0) => Err(Error::bad(
+            "invalid key size for HMAC key, must be between 32 and 512 bytes",
+        )),
+        _ => Err(Error::bad(format!("invalid key_size {asked}"))),
+    }
 }
 
 /// The key that is there is not what was asked for; what was left out counts for nothing.
@@ -267,6 +278,9 @@ fn differs(there: &Settings, wanted: &Settings, asked: &Create) -> bool {
         || asked
             .derived
             .is_some_and(|derived| derived != there.derived)
+        || asked
+            .convergent_encryption
+            .is_some_and(|convergent| convergent != there.convergent)
         || asked
             .exportable
             .is_some_and(|exportable| exportable != there.exportable)

@@ -5,8 +5,9 @@
 //!   encrypt · decrypt · rewrap ─→ request (members, borrowed from the body)
 //!                                    └→ batch (one item or many, one path)
 //!                                          └→ ciphers ─→ cache ─ miss ─→ key, times (records)
-//!   datakey ──────────────────────────────────┘                            ▲
-//!   keys · tune · upsert ─────────────── one commit each ──────────────────┘
+//!   datakey ──────────────────────────────────┤                            ▲
+//!   sign · verify · tag ─→ inputs, scheme ────┘                            │
+//!   keys · tune · trim · shelve · upsert ──── one commit each ─────────────┘
 //! ```
 //!
 //! In the steady state a call of the first row reads no storage and takes no exclusive lock.
@@ -18,23 +19,39 @@
 //! | `policy/<name>` | the settings of a key, see [`key`] |
 //! | `keys/<id>/<version>` | the material of one version, written once; see [`key`] |
 //! | `times/<id>/<page>` | when versions were made, 1,024 a record; see [`times`] |
+//! | `chains/<id>/<version>` | the certificates of a version, see [`chains`] |
+//! | `config/cache` | how many keys are held in memory, see [`cache_config`] |
 //! | `config/keys` | whether encrypt may create keys, see [`upsert`] |
 
+mod backup;
 mod batch;
 mod cache;
+mod cache_config;
+mod chains;
 mod ciphers;
 mod datakey;
 mod decrypt;
 mod encrypt;
+mod export;
+mod inputs;
 mod key;
 mod keys;
 mod member;
+mod pace;
 mod report;
 mod request;
 mod rewrap;
+mod routes;
+mod scheme;
+mod shelve;
+mod shown;
+mod sign;
+mod tag;
 mod times;
+mod trim;
 mod tune;
 mod upsert;
+mod verify;
 
 #[cfg(test)]
 mod tests;
@@ -47,7 +64,6 @@ use keyfold_core::ports::engine::{
     Call, Dispatch, Engine, EngineKind, Future_, MountContext, Route, ServiceKeys,
 };
 use keyfold_core::ports::storage::Batch;
-use keyfold_core::request::Op;
 
 use self::cache::{Cache, LoadedKey};
 
@@ -71,82 +87,9 @@ pub(super) struct Transit {
     cache: Cache,
 }
 
-const ROUTES: &[Route<Transit>] = &[
-    Route::new(Op::List, "keys", "The names of the keys.", |e, c| {
-        Box::pin(keys::list(e, c))
-    }),
-    Route::new(Op::List, "keys/", "The names of the keys.", |e, c| {
-        Box::pin(keys::list(e, c))
-    }),
-    Route::new(
-        Op::Read,
-        "keys/{name}",
-        "A key's settings and when its versions were made.",
-        |e, c| Box::pin(keys::read(e, c)),
-    ),
-    Route::new(
-        Op::Write,
-        "keys/{name}",
-        "Makes a key, unless it is there.",
-        |e, c| Box::pin(keys::create(e, c)),
-    ),
-    Route::new(
-        Op::Delete,
-        "keys/{name}",
-        "Destroys a key that may be deleted.",
-        |e, c| Box::pin(keys::delete(e, c)),
-    ),
-    Route::new(
-        Op::Write,
-        "keys/{name}/config",
-        "Changes a key's settings.",
-        |e, c| Box::pin(tune::write(e, c)),
-    ),
-    Route::new(
-        Op::Write,
-        "keys/{name}/rotate",
-        "Makes a new version of a key.",
-        |e, c| Box::pin(keys::rotate(e, c)),
-    ),
-    Route::new(
-        Op::Write,
-        "encrypt/{name}",
-        "Encrypts, under a new key where none is there.",
-        |e, c| Box::pin(encrypt::run(e, c)),
-    )
-    .exists(|e, c| Box::pin(encrypt::exists(e, c))),
-    Route::new(Op::Write, "decrypt/{name}", "Decrypts.", |e, c| {
-        Box::pin(decrypt::run(e, c))
-    }),
-    Route::new(
-        Op::Write,
-        "rewrap/{name}",
-        "Encrypts anew under the newest version.",
-        |e, c| Box::pin(rewrap::run(e, c)),
-    ),
-    Route::new(
-        Op::Write,
-        "datakey/{kind}/{name}",
-        "Makes a DEK, wrapped under a key.",
-        |e, c| Box::pin(datakey::run(e, c)),
-    ),
-    Route::new(
-        Op::Read,
-        "config/keys",
-        "Whether encrypt may create keys.",
-        |e, c| Box::pin(upsert::read(e, c)),
-    ),
-    Route::new(
-        Op::Write,
-        "config/keys",
-        "Says whether encrypt may create keys.",
-        |e, c| Box::pin(upsert::write(e, c)),
-    ),
-];
-
 impl Engine for Transit {
     fn routes() -> &'static [Route<Self>] {
-        ROUTES
+        routes::ROUTES
     }
 
     fn invalidate(&self, key: &str) {
@@ -170,7 +113,9 @@ impl Transit {
     /// The key that a data call names.
     async fn key(&self, name: &str) -> Result<Arc<LoadedKey>, Error> {
         let key = self.cache.key(name).await?;
-        key.ok_or_else(|| Error::bad("encryption key not found"))
+        let key = key.ok_or_else(|| Error::bad("encryption key not found"))?;
+        key.settings.usable()?;
+        Ok(key)
     }
 
     /// Commits a change of one key. Memory forgets the key whatever came out: only what is stored
@@ -182,18 +127,21 @@ impl Transit {
     }
 }
 
-/// The name of the key in the path. What can be no name is no path either: letters, digits and
-/// `_`, and between them `-` and `.`.
+/// The name of the key in the path. What can be no name is no path either.
 fn key_name<'a>(call: &'a Call<'_>) -> Result<&'a str, Error> {
     let name = call.param("name");
+    match is_name(name) {
+        true => Ok(name),
+        false => Err(Error::Unsupported(UnsupportedReason::Path)),
+    }
+}
+
+/// Whether a key can have this name: letters, digits and `_`, and between them `-` and `.`.
+fn is_name(name: &str) -> bool {
     let word = |byte: Option<&u8>| byte.is_some_and(|b| b.is_ascii_alphanumeric() || *b == b'_');
     let bytes = name.as_bytes();
     let inner = bytes
         .iter()
         .all(|byte| matches!(byte, b'-' | b'.') || word(Some(byte)));
-    if inner && word(bytes.first()) && word(bytes.last()) {
-        Ok(name)
-    } else {
-        Err(Error::Unsupported(UnsupportedReason::Path))
-    }
+    inner && word(bytes.first()) && word(bytes.last())
 }

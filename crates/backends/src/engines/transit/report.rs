@@ -26,10 +26,10 @@ pub(super) async fn page(
         let Some((settings, _)) = view.read::<Settings>(&policy_key(&name)).await? else {
             continue;
         };
-        let (version, oldest) = (settings.latest_version, settings.min_decryption_version);
+        let (version, oldest) = (settings.latest_version, settings.oldest());
         keys.push(ServiceKeyInfo {
             created: made(view, &settings, version).await?,
-            oldest_created: made(view, &settings, oldest.max(1)).await?,
+            oldest_created: made(view, &settings, oldest).await?,
             name,
             kind: settings.kind.name().to_owned(),
             version,

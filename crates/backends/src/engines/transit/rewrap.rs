@@ -19,7 +19,8 @@ use serde::Serialize;
 
 use super::batch::{Task, Work};
 use super::ciphers::Ciphers;
-use super::decrypt::open;
+use super::decrypt::{self, open};
+use super::encrypt::seal;
 use super::request::{Form, Request};
 use super::{Transit, key_name};
 
@@ -43,6 +44,7 @@ pub(super) async fn run(transit: &Transit, call: &Call<'_>) -> Result<Reply, Err
     call.note_unknown(std::mem::take(&mut request.unknown));
     let work = Work::of(&request, &FORM, 200)?;
     let key = transit.key(name).await?;
+    decrypt::able(&key.settings)?;
     let versions = work
         .named_versions(&key.settings)
         .chain(work.asked_versions(&key.settings));
@@ -53,6 +55,7 @@ pub(super) async fn run(transit: &Transit, call: &Call<'_>) -> Result<Reply, Err
 
 fn rewrap<'r>(task: &Task<'r>, ciphers: &mut Ciphers<'_>) -> Result<Rewrapped<'r>, Error> {
     let (context, aad) = (task.context()?, task.associated_data()?);
+    task.bindable(ciphers.settings(), &aad)?;
     let ciphertext = task.ciphertext()?;
     let (version, plaintext) = open(ciphers, &ciphertext, &context, &aad)?;
     let key_version = ciphers.settings().encryption_version(task.key_version()?)?;
@@ -63,9 +66,7 @@ fn rewrap<'r>(task: &Task<'r>, ciphers: &mut Ciphers<'_>) -> Result<Rewrapped<'r
             rewrapped: false,
         });
     }
-    let sealed = ciphers
-        .get(key_version, &context)?
-        .encrypt(&aad, plaintext.expose())?;
+    let sealed = seal(ciphers, key_version, &context, &aad, plaintext.expose())?;
     let ciphertext = Ciphertext::format(key_version, &sealed).into();
     Ok(Rewrapped {
         ciphertext,

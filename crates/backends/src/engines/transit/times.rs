@@ -31,9 +31,27 @@ pub(super) async fn put_latest(
     Ok(batch.put(page_key(&settings.id, page), times))
 }
 
+/// Adds the times of a key that was made elsewhere to a batch; those before the first are unknown
+/// and stand as 0.
+pub(super) fn put_all(settings: &Settings, first: u32, secs: &[u64], mut batch: Batch) -> Batch {
+    let (page, index) = place(first);
+    let mut rest = [&vec![0; index][..], secs].concat();
+    let per_page = usize::try_from(PAGE).unwrap_or_default();
+    for page in page.. {
+        let after = rest.split_off(rest.len().min(per_page));
+        let times: Vec<u8> = rest.iter().flat_map(|secs| secs.to_be_bytes()).collect();
+        batch = batch.put(page_key(&settings.id, page), times);
+        rest = after;
+        if rest.is_empty() {
+            break;
+        }
+    }
+    batch
+}
+
 /// The versions that decrypt, each with the second it was made in.
 pub(super) async fn usable(view: &View, settings: &Settings) -> Result<Vec<(u32, u64)>, Error> {
-    let (from, to) = (settings.min_decryption_version, settings.latest_version);
+    let (from, to) = (settings.oldest(), settings.latest_version);
     let mut found = Vec::new();
     for page in place(from).0..=place(to).0 {
         let first = page * PAGE + 1;

@@ -9,7 +9,7 @@ use keyfold_core::reply::Reply;
 use serde::Deserialize;
 
 use super::key::{Settings, policy_key};
-use super::{Transit, key_name, keys, times};
+use super::{Transit, key_name, shown};
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
@@ -31,7 +31,7 @@ struct Tune {
 pub(super) async fn write(transit: &Transit, call: &Call<'_>) -> Result<Reply, Error> {
     let name = key_name(call)?;
     let asked = call.decode::<Tune>()?;
-    let (settings, times, warnings) = transit
+    let (settings, versions, warnings) = transit
         .view
         .change(name, || async {
             let stored = transit.stored(name).await?;
@@ -40,15 +40,15 @@ pub(super) async fn write(transit: &Transit, call: &Call<'_>) -> Result<Reply, E
             })?;
             let mut warnings = Vec::new();
             let new = apply(&old, &asked, &mut warnings)?;
-            let times = times::usable(&transit.view, &new).await?;
+            let versions = shown::versions(transit, &new, &[]).await?;
             if new != old {
                 let batch = Batch::new().unchanged(policy_key(name), revision);
                 transit.commit(name, new.put(name, batch)?).await?;
             }
-            Ok((new, times, warnings))
+            Ok((new, versions, warnings))
         })
         .await?;
-    let mut reply = keys::show(name, &settings, times)?;
+    let mut reply = shown::show(name, &settings, &versions)?;
     reply.warnings.extend(warnings);
     Ok(reply)
 }
@@ -78,9 +78,19 @@ fn apply(old: &Settings, asked: &Tune, warnings: &mut Vec<String>) -> Result<Set
             warnings.push("key versions start at 1; the minimum was set to 1".to_owned());
         }
         new.min_decryption_version = known_version(old, version, "decryption")?;
+        if new.min_decryption_version < old.min_available_version {
+            return Err(Error::bad(
+                "min decryption version should not be less then min available version",
+            ));
+        }
     }
     if let Some(version) = asked.min_encryption_version {
         new.min_encryption_version = known_version(old, version, "encryption")?;
+        if new.min_encryption_version < old.min_available_version {
+            return Err(Error::bad(
+                "min encryption version should not be less then min available version",
+            ));
+        }
     }
     let (encryption, decryption) = (new.min_encryption_version, new.min_decryption_version);
     if encryption > 0 && encryption < decryption {

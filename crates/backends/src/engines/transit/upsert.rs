@@ -9,7 +9,6 @@ use keyfold_core::error::Error;
 use keyfold_core::ports::engine::Call;
 use keyfold_core::ports::storage::Batch;
 use keyfold_core::reply::Reply;
-use keyfold_keys::transit::ServiceKey;
 use serde::{Deserialize, Serialize};
 
 use super::Transit;
@@ -48,22 +47,27 @@ impl NewKey {
         if switch.is_some_and(|(switch, _)| switch.disable_upsert) {
             return Err(Error::bad("encryption key not found"));
         }
-        let convergent = "convergent_encryption";
-        if request.convergent.boolean(convergent)?.unwrap_or_default() {
-            return Err(match has_context {
-                false => Error::bad(
-                    "convergent encryption requires derivation to be enabled, so context is \
-                     required",
-                ),
-                true => Error::field(convergent, "not supported by this server"),
-            });
+        let convergent = request
+            .convergent
+            .boolean("convergent_encryption")?
+            .unwrap_or_default();
+        if convergent && !has_context {
+            return Err(Error::bad(
+                "convergent encryption requires derivation to be enabled, so context is required",
+            ));
         }
-        let kind = key_type(request.kind.text("type")?.as_deref())?;
+        let name = request.kind.text("type")?;
+        let kind = key_type(name.as_deref())?;
+        // Keys that have more uses than this call's are made by their own.
+        if !kind.binds() {
+            return Err(Error::bad(format!("unknown key type {}", kind.name())));
+        }
         let settings = Settings {
             derived: has_context,
+            convergent,
             ..Settings::new(kind)
         };
-        let latest = Arc::new(ServiceKey::generate(kind));
+        let latest = Arc::new(settings.generate()?);
         Ok(Self(LoadedKey { settings, latest }))
     }
 

@@ -1,0 +1,194 @@
+//! The table of the engine's paths.
+
+use keyfold_core::ports::engine::Route;
+use keyfold_core::request::Op;
+use keyfold_core::tools;
+
+use super::{
+    Transit, backup, cache_config, datakey, decrypt, encrypt, export, keys, rewrap, shelve, sign, tag, trim,
+    tune, upsert, verify,
+};
+
+pub(super) const ROUTES: &[Route<Transit>] = &[
+    Route::new(Op::List, "keys", "The names of the keys.", |e, c| {
+        Box::pin(keys::list(e, c))
+    }),
+    Route::new(Op::List, "keys/", "The names of the keys.", |e, c| {
+        Box::pin(keys::list(e, c))
+    }),
+    Route::new(
+        Op::Read,
+        "keys/{name}",
+        "A key's settings and when its versions were made.",
+        |e, c| Box::pin(keys::read(e, c)),
+    ),
+    Route::new(
+        Op::Write,
+        "keys/{name}",
+        "Makes a key, unless it is there.",
+        |e, c| Box::pin(keys::create(e, c)),
+    ),
+    Route::new(
+        Op::Delete,
+        "keys/{name}",
+        "Destroys a key that may be deleted.",
+        |e, c| Box::pin(keys::delete(e, c)),
+    ),
+    Route::new(
+        Op::Write,
+        "keys/{name}/config",
+        "Changes a key's settings.",
+        |e, c| Box::pin(tune::write(e, c)),
+    ),
+    Route::new(
+        Op::Write,
+        "keys/{name}/rotate",
+        "Makes a new version of a key.",
+        |e, c| Box::pin(keys::rotate(e, c)),
+    ),
+    Route::new(
+        Op::Write,
+        "encrypt/{name}",
+        "Encrypts, under a new key where none is there.",
+        |e, c| Box::pin(encrypt::run(e, c)),
+    )
+    .exists(|e, c| Box::pin(encrypt::exists(e, c))),
+    Route::new(Op::Write, "decrypt/{name}", "Decrypts.", |e, c| {
+        Box::pin(decrypt::run(e, c))
+    }),
+    Route::new(
+        Op::Write,
+        "rewrap/{name}",
+        "Encrypts anew under the newest version.",
+        |e, c| Box::pin(rewrap::run(e, c)),
+    ),
+    Route::new(
+        Op::Write,
+        "datakey/{kind}/{name}",
+        "Makes a DEK, wrapped under a key.",
+        |e, c| Box::pin(datakey::run(e, c)),
+    ),
+    Route::new(
+        Op::Read,
+        "config/keys",
+        "Whether encrypt may create keys.",
+        |e, c| Box::pin(upsert::read(e, c)),
+    ),
+    Route::new(
+        Op::Write,
+        "config/keys",
+        "Says whether encrypt may create keys.",
+        |e, c| Box::pin(upsert::write(e, c)),
+    ),
+    Route::new(
+        Op::Write,
+        "keys/{name}/trim",
+        "Destroys versions that are needed no more.",
+        |e, c| Box::pin(trim::run(e, c)),
+    ),
+    Route::new(
+        Op::Delete,
+        "keys/{name}/soft-delete",
+        "Keeps a key and refuses its use.",
+        |e, c| Box::pin(shelve::delete(e, c)),
+    ),
+    Route::new(
+        Op::Write,
+        "keys/{name}/soft-delete-restore",
+        "Allows the use of a key again.",
+        |e, c| Box::pin(shelve::restore(e, c)),
+    ),
+    Route::new(Op::Write, "sign/{name}", "Signs.", |e, c| {
+        Box::pin(sign::run(e, c))
+    }),
+    Route::new(
+        Op::Write,
+        "sign/{name}/{algorithm}",
+        "Signs, with a hash function.",
+        |e, c| Box::pin(sign::run(e, c)),
+    ),
+    Route::new(
+        Op::Write,
+        "verify/{name}",
+        "Verifies a signature or a tag.",
+        |e, c| Box::pin(verify::run(e, c)),
+    ),
+    Route::new(
+        Op::Write,
+        "verify/{name}/{algorithm}",
+        "Verifies a signature or a tag, with a hash function.",
+        |e, c| Box::pin(verify::run(e, c)),
+    ),
+    Route::new(Op::Write, "hmac/{name}", "Makes an HMAC.", |e, c| {
+        Box::pin(tag::hmac(e, c))
+    }),
+    Route::new(
+        Op::Write,
+        "hmac/{name}/{algorithm}",
+        "Makes an HMAC, with a hash function.",
+        |e, c| Box::pin(tag::hmac(e, c)),
+    ),
+    Route::new(Op::Write, "cmac/{name}", "Makes a CMAC.", |e, c| {
+        Box::pin(tag::cmac(e, c))
+    }),
+    Route::new(
+        Op::Read,
+        "export/{kind}/{name}",
+        "The material of a key that allows it.",
+        |e, c| Box::pin(export::run(e, c)),
+    ),
+    Route::new(
+        Op::Read,
+        "export/{kind}/{name}/{version}",
+        "The material of one version.",
+        |e, c| Box::pin(export::run(e, c)),
+    ),
+    Route::new(Op::Write, "random", "Gives random bytes.", |_, c| {
+        Box::pin(async move { tools::random(c) })
+    }),
+    Route::new(Op::Write, "random/{first}", "Gives random bytes.", |_, c| {
+        Box::pin(async move { tools::random(c) })
+    }),
+    Route::new(
+        Op::Write,
+        "random/{source}/{bytes}",
+        "Gives random bytes.",
+        |_, c| Box::pin(async move { tools::random(c) }),
+    ),
+    Route::new(Op::Write, "hash", "Hashes what is sent.", |_, c| {
+        Box::pin(async move { tools::hash(c) })
+    }),
+    Route::new(
+        Op::Write,
+        "hash/{algorithm}",
+        "Hashes what is sent.",
+        |_, c| Box::pin(async move { tools::hash(c) }),
+    ),
+    Route::new(
+        Op::Read,
+        "cache-config",
+        "How many keys are held in memory.",
+        |e, c| Box::pin(cache_config::read(e, c)),
+    ),
+    Route::new(
+        Op::Write,
+        "cache-config",
+        "Says how many keys are held in memory.",
+        |e, c| Box::pin(cache_config::write(e, c)),
+    ),
+    Route::new(
+        Op::Read,
+        "backup/{name}",
+        "A whole key in clear, if it allows that.",
+        |e, c| Box::pin(backup::run(e, c)),
+    ),
+    Route::new(Op::Write, "restore", "Brings a key back.", |e, c| {
+        Box::pin(backup::restore(e, c))
+    }),
+    Route::new(
+        Op::Write,
+        "restore/{name}",
+        "Brings a key back under another name.",
+        |e, c| Box::pin(backup::restore(e, c)),
+    ),
+];

@@ -1,0 +1,170 @@
+//! A key as it is shown.
+
+use std::collections::BTreeMap;
+
+use keyfold_api::time;
+use keyfold_core::error::Error;
+use keyfold_core::reply::Reply;
+use keyfold_keys::transit::{Family, KeyType, ServiceKey};
+use serde::Serialize;
+
+use super::key::{Copied, Settings, version_key};
+use super::{Transit, chains, times};
+
+/// The members of the answer. `auto_rotate_period` is always 0: nothing rotates keys by itself yet.
+#[derive(Serialize)]
+struct Shown<'a> {
+    name: &'a str,
+    #[serde(rename = "type")]
+    kind: &'a str,
+    derived: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kdf: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    convergent_encryption: Option<bool>,
+    /// The newest that the key type has: always -1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    convergent_encryption_version: Option<i8>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key_size: Option<u32>,
+    exportable: bool,
+    allow_plaintext_backup: bool,
+    deletion_allowed: bool,
+    /// Versions that decrypt.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    keys: Option<&'a Versions>,
+    latest_version: u32,
+    min_available_version: u32,
+    min_decryption_version: u32,
+    min_encryption_version: u32,
+    auto_rotate_period: u64,
+    imported_key: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    imported_key_allow_rotation: Option<bool>,
+    soft_deleted: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    backup_info: Option<&'a Copied>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    restore_info: Option<&'a Copied>,
+    supports_encryption: bool,
+    supports_decryption: bool,
+    supports_derivation: bool,
+    supports_signing: bool,
+}
+
+/// Versions by their number.
+pub(super) type Versions = BTreeMap<u32, Version>;
+
+/// What is told of one version.
+#[derive(Serialize, Clone)]
+#[serde(untagged)]
+pub(super) enum Version {
+    /// The second it was made in.
+    Made(u64),
+    /// The public half as well.
+    Public {
+        certificate_chain: String,
+        creation_time: String,
+        name: &'static str,
+        public_key: String,
+    },
+}
+
+impl Version {
+    /// A version that was made in a second.
+    fn of(key: &ServiceKey, settings: &Settings, secs: u64, context: &[u8]) -> Result<Self, Error> {
+        let public_key = match (settings.derived, context) {
+            (true, []) => String::new(),
+            (true, context) => {
+                let public = key.derived_public(context, settings.kdf)?;
+                keyfold_api::base64::encode(&public)
+            }
+            (false, _) => key.public_shown(),
+        };
+        Ok(Self::Public {
+            certificate_chain: String::new(),
+            creation_time: time::format_nanos(i128::from(secs) * 1_000_000_000),
+            name: type_name(settings.kind),
+            public_key,
+        })
+    }
+
+    /// A new version.
+    pub fn new(key: &ServiceKey, settings: &Settings, secs: u64) -> Result<Self, Error> {
+        match settings.kind.has_public() {
+            true => Self::of(key, settings, secs, &[]),
+            false => Ok(Self::Made(secs)),
+        }
+    }
+}
+
+/// The name that stands beside a public key: that of its curve, or of its type.
+fn type_name(kind: KeyType) -> &'static str {
+    match kind.family() {
+        Family::Ecdsa(curve) => curve.name(),
+        _ => kind.name(),
+    }
+}
+
+/// The versions of a key that decrypt. The cost grows with them: their times are one record for
+/// each thousand, and a public key stands in the record of its version.
+pub(super) async fn versions(
+    transit: &Transit,
+    settings: &Settings,
+    context: &[u8],
+) -> Result<Versions, Error> {
+    let view = &transit.view;
+    let times = times::usable(view, settings).await?;
+    if !settings.kind.has_public() {
+        let made = times.into_iter().map(|(version, secs)| (version, Version::Made(secs)));
+        return Ok(made.collect());
+    }
+    let mut versions = Versions::new();
+    for (version, secs) in times {
+        let at = version_key(&settings.id, version);
+        let record = view.get(&at).await?;
+        let key = record.and_then(|record| settings.read_version(record.value.expose()));
+        let key = key.ok_or_else(|| Error::corrupt(at))?;
+        let mut told = Version::of(&key, settings, secs, context)?;
+        if let Version::Public { certificate_chain, .. } = &mut told
+            && settings.certified
+        {
+            *certificate_chain = chains::pem(view, settings, version).await?;
+        }
+        versions.insert(version, told);
+    }
+    Ok(versions)
+}
+
+/// The answer.
+pub(super) fn show(name: &str, settings: &Settings, versions: &Versions) -> Result<Reply, Error> {
+    let kind = settings.kind;
+    let (encrypts, hmac) = (kind.encrypts(), kind.family() == Family::Hmac);
+    Reply::data(&Shown {
+        name,
+        kind: kind.name(),
+        derived: settings.derived,
+        kdf: settings.derived.then_some(settings.kdf.name()),
+        convergent_encryption: settings.derived.then_some(settings.convergent),
+        convergent_encryption_version: settings.convergent.then_some(-1),
+        key_size: hmac.then_some(settings.key_size),
+        exportable: settings.exportable,
+        allow_plaintext_backup: settings.allow_plaintext_backup,
+        deletion_allowed: settings.deletion_allowed,
+        keys: (!hmac).then_some(versions),
+        latest_version: settings.latest_version,
+        min_available_version: settings.min_available_version,
+        min_decryption_version: settings.min_decryption_version,
+        min_encryption_version: settings.min_encryption_version,
+        auto_rotate_period: 0,
+        imported_key: settings.imported,
+        imported_key_allow_rotation: settings.imported.then_some(settings.allow_imported_rotation),
+        soft_deleted: settings.soft_deleted,
+        backup_info: settings.backup.as_ref(),
+        restore_info: settings.restore.as_ref(),
+        supports_encryption: encrypts,
+        supports_decryption: encrypts,
+        supports_derivation: kind.derives(),
+        supports_signing: kind.signs(),
+    })
+}

@@ -1,0 +1,181 @@
+//! Signing and verifying, by the type of the key.
+
+use super::key_type::Family;
+use super::{Kdf, ServiceKey, ecdsa, ed25519, mac, rsa};
+use crate::digest::Digest;
+use crate::error::Error;
+
+/// How a signature is made. What a type of key has no use for is not looked at.
+#[derive(Debug, Clone, Copy)]
+pub struct Scheme {
+    /// What hashes the input; `None` for nothing, where the input is signed as it is.
+    pub hash: Option<Digest>,
+    /// The input is a hash already.
+    pub prehashed: bool,
+    /// For RSA.
+    pub padding: Padding,
+    /// For ECDSA: the two halves stand side by side, as JWS has it, in place of DER.
+    pub side_by_side: bool,
+}
+
+/// What RSA signs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Padding {
+    /// RSASSA-PSS, its mask by the hash function of the signature.
+    Pss(Salt),
+    /// RSASSA-PKCS1-v1_5.
+    Pkcs1,
+}
+
+/// The salt of RSASSA-PSS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Salt {
+    /// As long as there is room for; of any length when verifying.
+    Auto,
+    /// As long as the hash.
+    Hash,
+    /// Of so many bytes.
+    Bytes(usize),
+}
+
+impl Scheme {
+    /// What is signed: the hash, or the input itself.
+    fn hashed<'i>(&self, input: &'i [u8]) -> std::borrow::Cow<'i, [u8]> {
+        match self.hash.filter(|_| !self.prehashed) {
+            Some(hash) => hash.of(input).into(),
+            None => input.into(),
+        }
+    }
+}
+
+impl ServiceKey {
+    /// Signs. With a context, under the key derived for it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Malformed`] says which part of the request can't be: the `hash` that the input is to
+    /// be, the `salt length`, the `private key` that is not there, a type that does not sign.
+    pub fn sign(
+        &self,
+        input: &[u8],
+        scheme: &Scheme,
+        context: Option<(&[u8], Kdf)>,
+    ) -> Result<Vec<u8>, Error> {
+        if self.is_public_only() {
+            return Err(Error::Malformed("private key"));
+        }
+        match self.kind().family() {
+            Family::Ed25519 => match context {
+                Some((context, kdf)) => {
+                    let derived = self.derived_signer(context, kdf)?;
+                    ed25519::sign(derived.expose(), input)
+                }
+                None => ed25519::sign(self.expose(), input),
+            },
+            Family::Ecdsa(curve) => {
+                let hashed = scheme.hashed(input);
+                let signature = ecdsa::sign(curve, self.expose(), self.public(), &hashed)?;
+                match scheme.side_by_side {
+                    true => ecdsa::to_fixed(curve, &signature),
+                    false => Ok(signature),
+                }
+            }
+            Family::Rsa(len) => {
+                let hashed = scheme.hashed(input);
+                rsa::sign(self.expose(), len, scheme.padding, scheme.hash, &hashed)
+            }
+            Family::Aead(_) | Family::Hmac | Family::Cmac(_) => Err(Error::Malformed("key type")),
+        }
+    }
+
+    /// Whether a signature is one of the input.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Malformed`]: a `signature` that has not the form of one, and as [`ServiceKey::sign`].
+    pub fn verify(
+        &self,
+        input: &[u8],
+        scheme: &Scheme,
+        context: Option<(&[u8], Kdf)>,
+        signature: &[u8],
+    ) -> Result<bool, Error> {
+        match self.kind().family() {
+            Family::Ed25519 => match context {
+                Some((context, kdf)) => {
+                    let public = self.derived_public(context, kdf)?;
+                    Ok(ed25519::verify(&public, input, signature))
+                }
+                None => Ok(ed25519::verify(self.public(), input, signature)),
+            },
+            Family::Ecdsa(curve) => {
+                let hashed = scheme.hashed(input);
+                let whole;
+                let signature = match scheme.side_by_side {
+                    true => {
+                        whole = ecdsa::from_fixed(curve, signature)?;
+                        &whole
+                    }
+                    false => {
+                        ecdsa::halves(signature).map_err(|_| Error::Malformed("signature"))?;
+                        signature
+                    }
+                };
+                ecdsa::verify(curve, self.public(), &hashed, signature)
+            }
+            Family::Rsa(len) => {
+                let hashed = scheme.hashed(input);
+                let (padding, hash) = (scheme.padding, scheme.hash);
+                rsa::verify(self.public(), len, padding, hash, &hashed, signature)
+            }
+            Family::Aead(_) | Family::Hmac | Family::Cmac(_) => Err(Error::Malformed("key type")),
+        }
+    }
+
+    /// The public key of the key derived for a context.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Malformed`] for a type whose public keys are not derived.
+    pub fn derived_public(&self, context: &[u8], kdf: Kdf) -> Result<Vec<u8>, Error> {
+        let derived = self.derived_signer(context, kdf)?;
+        Ok(ed25519::halves(derived.expose())?.1.to_vec())
+    }
+
+    /// The HMAC of an input under the key that each version has for that.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Malformed`] when the version has none: only its public half is here.
+    pub fn hmac(&self, hash: Digest, input: &[u8]) -> Result<Vec<u8>, Error> {
+        match self.hmac_key() {
+            [] => Err(Error::Malformed("HMAC key")),
+            key => mac::hmac(hash, key, input),
+        }
+    }
+
+    /// The AES-CMAC of an input, 16 bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Malformed`] for another type of key.
+    pub fn cmac(&self, input: &[u8]) -> Result<Vec<u8>, Error> {
+        match self.kind().family() {
+            Family::Cmac(_) => mac::cmac(self.expose(), input),
+            _ => Err(Error::Malformed("key type")),
+        }
+    }
+
+    fn derived_signer(
+        &self,
+        context: &[u8],
+        kdf: Kdf,
+    ) -> Result<keyfold_secret::Secret<Vec<u8>>, Error> {
+        if self.kind().family() != Family::Ed25519 || self.is_public_only() {
+            return Err(Error::Malformed("key type"));
+        }
+        let mut seed = keyfold_secret::Secret::new([0; ed25519::LEN]);
+        kdf.derive(self.expose(), context, seed.expose_mut())?;
+        ed25519::from_seed(seed.expose())
+    }
+}
