@@ -19,7 +19,7 @@ fuzz_target!(|text: &str| {
         Ok(&bytes)
     );
     for kind in KINDS.into_iter().filter_map(KeyType::from_name) {
-        let key = ServiceKey::generate(kind).cipher().ok().unwrap();
+        let key = ServiceKey::generate(kind, 0).ok().unwrap().cipher().ok().unwrap();
         assert!(
             key.decrypt(b"", bytes.clone()).is_err(),
             "nobody forges a ciphertext"

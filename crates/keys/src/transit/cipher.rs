@@ -75,9 +75,7 @@ impl ServiceCipher {
                 let (key, short) = long(key, &nonce)?;
                 seal(&key, &nonce, short, aad, plaintext)
             }
-            Cipher::Rsa { len, public, .. } => {
-                rsa::seal(public, *len, Digest::Sha2_256, plaintext)
-            }
+            Cipher::Rsa { len, public, .. } => rsa::seal(public, *len, Digest::Sha2_256, plaintext),
         }
     }
 
@@ -98,9 +96,9 @@ impl ServiceCipher {
     /// half of the key is here.
     pub fn decrypt(&self, aad: &[u8], sealed: Vec<u8>) -> Result<Secret<Vec<u8>>, Error> {
         match &self.cipher {
-            Cipher::Short(key) => open::<NONCE_LEN>(sealed, |nonce, body| {
-                Ok(key.open(*nonce, aad, body)?.len())
-            }),
+            Cipher::Short(key) => {
+                open::<NONCE_LEN>(sealed, |nonce, body| Ok(key.open(*nonce, aad, body)?.len()))
+            }
             Cipher::Long(key) => open::<LONG>(sealed, |nonce, body| {
                 let (key, short) = long(key, nonce)?;
                 Ok(key.open(short, aad, body)?.len())
@@ -167,7 +165,10 @@ fn long(key: &Secret<[u8; 32]>, nonce: &[u8; LONG]) -> Result<(aead::Key, [u8; N
     for (to, from) in short.iter_mut().skip(4).zip(tail) {
         *to = *from;
     }
-    Ok((aead::Key::new(Algorithm::ChaCha20Poly1305, subkey.expose())?, short))
+    Ok((
+        aead::Key::new(Algorithm::ChaCha20Poly1305, subkey.expose())?,
+        short,
+    ))
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! length, taken from the left of the hash (FIPS 186-5, 6.4.1): so a hash of any function, cut or
 //! filled up to that length, goes through the one that the library knows for the curve.
 
+use aws_lc_rs::agreement::{self, ECDH_P256, ECDH_P384, ECDH_P521, PrivateKey, UnparsedPublicKey};
 use aws_lc_rs::digest::{self, Digest};
 use aws_lc_rs::encoding::AsBigEndian;
 use aws_lc_rs::signature::{
@@ -95,7 +96,10 @@ impl Curve {
 /// A new private key and its public point, uncompressed.
 pub(super) fn generate(curve: Curve) -> Result<(Secret<Vec<u8>>, Vec<u8>), Error> {
     let pair = EcdsaKeyPair::generate(curve.signing()).map_err(|_| Error::Exhausted)?;
-    let private = pair.private_key().as_be_bytes().map_err(|_| Error::Exhausted)?;
+    let private = pair
+        .private_key()
+        .as_be_bytes()
+        .map_err(|_| Error::Exhausted)?;
     let private = Secret::new(private.as_ref().to_vec());
     Ok((private, pair.public_key().as_ref().to_vec()))
 }
@@ -143,6 +147,22 @@ pub(super) fn verify(
     Ok(key.verify_digest_sig(&digest, signature).is_ok())
 }
 
+/// The secret that a private key and a public point of another share: the first coordinate of their
+/// product (SP 800-56A).
+pub(super) fn agree(curve: Curve, private: &[u8], peer: &[u8]) -> Result<Secret<Vec<u8>>, Error> {
+    let algorithm = match curve {
+        Curve::P256 => &ECDH_P256,
+        Curve::P384 => &ECDH_P384,
+        Curve::P521 => &ECDH_P521,
+    };
+    let key = PrivateKey::from_private_key(algorithm, private)
+        .map_err(|_| Error::Malformed("private key"))?;
+    let peer = UnparsedPublicKey::new(algorithm, peer);
+    agreement::agree(&key, peer, Error::Malformed("public key"), |secret| {
+        Ok(Secret::new(secret.to_vec()))
+    })
+}
+
 /// A signature as its two halves side by side, as JWS has it (RFC 7518, 3.4).
 pub(super) fn to_fixed(curve: Curve, signature: &[u8]) -> Result<Vec<u8>, Error> {
     let len = curve.scalar_len();
@@ -153,7 +173,9 @@ pub(super) fn to_fixed(curve: Curve, signature: &[u8]) -> Result<Vec<u8>, Error>
             .checked_sub(half.len())
             .filter(|_| half.len() <= len)
             .and_then(|start| fixed.get_mut(start..end));
-        place.ok_or(Error::Malformed("signature"))?.copy_from_slice(half);
+        place
+            .ok_or(Error::Malformed("signature"))?
+            .copy_from_slice(half);
     }
     Ok(fixed)
 }
@@ -210,14 +232,50 @@ mod tests {
     }
 
     #[test]
+    fn two_sides_agree() {
+        for curve in CURVES {
+            let (one, two) = (generate(curve).unwrap(), generate(curve).unwrap());
+            let shared = agree(curve, one.0.expose(), &two.1).unwrap();
+            let again = agree(curve, two.0.expose(), &one.1).unwrap();
+            assert_eq!(shared.expose(), again.expose());
+            assert_eq!(shared.expose().len(), curve.scalar_len());
+            assert!(agree(curve, one.0.expose(), &two.1[1..]).is_err());
+        }
+    }
+
+    #[test]
     fn published_vectors() {
         let files = [
-            ("ecdsa_secp256r1_sha256_test.json", Curve::P256, Hash::Sha2_256),
-            ("ecdsa_secp256r1_sha512_test.json", Curve::P256, Hash::Sha2_512),
-            ("ecdsa_secp384r1_sha256_test.json", Curve::P384, Hash::Sha2_256),
-            ("ecdsa_secp384r1_sha384_test.json", Curve::P384, Hash::Sha2_384),
-            ("ecdsa_secp384r1_sha512_test.json", Curve::P384, Hash::Sha2_512),
-            ("ecdsa_secp521r1_sha512_test.json", Curve::P521, Hash::Sha2_512),
+            (
+                "ecdsa_secp256r1_sha256_test.json",
+                Curve::P256,
+                Hash::Sha2_256,
+            ),
+            (
+                "ecdsa_secp256r1_sha512_test.json",
+                Curve::P256,
+                Hash::Sha2_512,
+            ),
+            (
+                "ecdsa_secp384r1_sha256_test.json",
+                Curve::P384,
+                Hash::Sha2_256,
+            ),
+            (
+                "ecdsa_secp384r1_sha384_test.json",
+                Curve::P384,
+                Hash::Sha2_384,
+            ),
+            (
+                "ecdsa_secp384r1_sha512_test.json",
+                Curve::P384,
+                Hash::Sha2_512,
+            ),
+            (
+                "ecdsa_secp521r1_sha512_test.json",
+                Curve::P521,
+                Hash::Sha2_512,
+            ),
         ];
         for (file, curve, hash) in files {
             let golden = load(&format!("wycheproof/{file}"));

@@ -20,7 +20,9 @@ pub(super) fn from_seed(seed: &[u8]) -> Result<Secret<Vec<u8>>, Error> {
 
 /// The seed and the public key of a private key.
 pub(super) fn halves(private: &[u8]) -> Result<(&[u8], &[u8]), Error> {
-    let halves = private.split_at_checked(LEN).filter(|(_, p)| p.len() == LEN);
+    let halves = private
+        .split_at_checked(LEN)
+        .filter(|(_, p)| p.len() == LEN);
     halves.ok_or(Error::Malformed("private key"))
 }
 
@@ -70,7 +72,10 @@ mod tests {
         assert!(verify(public, b"message", &signature));
         assert!(!verify(public, b"massage", &signature));
         assert!(!verify(public, b"message", &signature[1..]));
-        assert!(sign(&[1; 64], b"message").is_err(), "halves that do not belong together");
+        assert!(
+            sign(&[1; 64], b"message").is_err(),
+            "halves that do not belong together"
+        );
         assert!(from_seed(&[1; 31]).is_err() && halves(&[1; 63]).is_err());
     }
 }

@@ -83,9 +83,7 @@ impl ServiceKey {
                 let (seed, _) = ed25519::halves(self.expose()).ok()?;
                 (ed25519_name(), der::element(tag::OCTETS, seed))
             }
-            Family::Ecdsa(curve) => {
-                (ec_name(curve), self.sec1(curve, false).into_inner())
-            }
+            Family::Ecdsa(curve) => (ec_name(curve), self.sec1(curve, false).into_inner()),
             Family::Rsa(_) => return Some(rsa::pkcs8(self.expose())),
             Family::Aead(_) | Family::Hmac | Family::Cmac(_) => return None,
         };
@@ -196,7 +194,9 @@ fn names_ed25519(oid: &[u8], name: &mut Reader<'_>) -> bool {
     /// What GnuPG and NSS call the curve.
     const CURVE: &[u8] = &[0x2b, 0x06, 0x01, 0x04, 0x01, 0xda, 0x47, 0x0f, 0x01];
     oid == ecdsa::EC_KEY
-        && name.take(tag::OID).is_ok_and(|curve| curve == CURVE || curve == ED25519_KEY)
+        && name
+            .take(tag::OID)
+            .is_ok_and(|curve| curve == CURVE || curve == ED25519_KEY)
 }
 
 fn ed25519_name() -> Vec<u8> {
@@ -267,7 +267,10 @@ fn pem(label: &str, bytes: &[u8]) -> String {
 /// The blocks of PEM with this label that a text holds; `None` where one does not decode, or there
 /// is none.
 pub fn from_pem(label: &str, text: &str) -> Option<Vec<Vec<u8>>> {
-    let (begin, end) = (format!("-----BEGIN {label}-----"), format!("-----END {label}-----"));
+    let (begin, end) = (
+        format!("-----BEGIN {label}-----"),
+        format!("-----END {label}-----"),
+    );
     let mut blocks = Vec::new();
     let mut rest = text;
     while let Some((_, after)) = rest.split_once(&begin) {
@@ -282,6 +285,7 @@ pub fn from_pem(label: &str, text: &str) -> Option<Vec<Vec<u8>>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn what_is_written_is_read() {
@@ -300,9 +304,15 @@ mod tests {
             let public = ServiceKey::from_spki(kind, &key.spki().unwrap()).unwrap();
             assert_eq!(public.public(), key.public());
             let text = key.public_text(Form::Pem).unwrap();
-            assert_eq!(from_pem("PUBLIC KEY", &text).unwrap(), [key.spki().unwrap()]);
+            assert_eq!(
+                from_pem("PUBLIC KEY", &text).unwrap(),
+                [key.spki().unwrap()]
+            );
             for other in KeyType::ALL.into_iter().filter(|other| *other != kind) {
-                assert!(ServiceKey::from_pkcs8(other, pkcs8.expose()).is_err(), "{other:?}");
+                assert!(
+                    ServiceKey::from_pkcs8(other, pkcs8.expose()).is_err(),
+                    "{other:?}"
+                );
                 assert!(ServiceKey::from_spki(other, &key.spki().unwrap()).is_err());
             }
             for cut in 0..pkcs8.expose().len() {
@@ -315,7 +325,11 @@ mod tests {
     fn pem_of_several_blocks() {
         let text = format!("words\n{}{}", to_pem("A", &[1; 100]), to_pem("A", &[2; 3]));
         assert_eq!(from_pem("A", &text).unwrap(), [vec![1; 100], vec![2; 3]]);
-        for none in ["", "-----BEGIN A-----", "-----BEGIN A-----\n!!\n-----END A-----\n"] {
+        for none in [
+            "",
+            "-----BEGIN A-----",
+            "-----BEGIN A-----\n!!\n-----END A-----\n",
+        ] {
             assert!(from_pem("A", none).is_none());
         }
     }
@@ -335,5 +349,26 @@ mod tests {
         ]);
         let key = ServiceKey::from_pkcs8(KeyType::Ed25519, &key).unwrap();
         assert_eq!(key.expose()[..32], seed);
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_it_panic(bytes: Vec<u8>, at in 0..200_usize, byte: u8) {
+            let key = ServiceKey::generate(KeyType::EcdsaP256, 0).unwrap();
+            let changed = |mut whole: Vec<u8>| {
+                let len = whole.len();
+                whole[at % len] = byte;
+                whole
+            };
+            let pkcs8 = changed(key.pkcs8().unwrap().expose().clone());
+            let spki = changed(key.spki().unwrap());
+            for kind in KeyType::ALL {
+                for bytes in [&bytes, &pkcs8, &spki] {
+                    let _ = ServiceKey::from_pkcs8(kind, bytes);
+                    let _ = ServiceKey::from_spki(kind, bytes);
+                    let _ = ServiceKey::from_record(kind, bytes);
+                }
+            }
+        }
     }
 }

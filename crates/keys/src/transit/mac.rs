@@ -1,8 +1,8 @@
 //! Tags: HMAC with every hash function, and AES-CMAC.
 
-use aws_lc_rs::{cmac, hmac};
 use ::hmac::Hmac;
 use ::hmac::digest::KeyInit;
+use aws_lc_rs::{cmac, hmac};
 
 use crate::digest::Digest;
 use crate::error::Error;

@@ -247,7 +247,11 @@ impl ServiceKey {
     }
 
     fn random(kind: KeyType, len: usize) -> Result<Self, Error> {
-        let hmac = if kind.family() == Family::Hmac { 0 } else { HMAC_LEN };
+        let hmac = if kind.family() == Family::Hmac {
+            0
+        } else {
+            HMAC_LEN
+        };
         let bytes = KeyBytes::try_init_with(len + hmac, |bytes| {
             rng::fill(bytes);
             Ok(())
@@ -261,7 +265,11 @@ impl ServiceKey {
     }
 
     fn of(kind: KeyType, material: &[u8], hmac: &[u8], public: Box<[u8]>) -> Result<Self, Error> {
-        let hmac = if kind.family() == Family::Hmac { &[] } else { hmac };
+        let hmac = if kind.family() == Family::Hmac {
+            &[]
+        } else {
+            hmac
+        };
         let bytes = KeyBytes::try_init_with(material.len() + hmac.len(), |bytes| {
             for (to, from) in bytes.iter_mut().zip(material.iter().chain(hmac)) {
                 *to = *from;

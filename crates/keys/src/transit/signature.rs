@@ -1,9 +1,12 @@
 //! Signing and verifying, by the type of the key.
 
+use keyfold_secret::Secret;
+
 use super::key_type::Family;
-use super::{Kdf, ServiceKey, ecdsa, ed25519, mac, rsa};
+use super::{Kdf, KeyType, ServiceKey, ecdsa, ed25519, mac, rsa};
 use crate::digest::Digest;
 use crate::error::Error;
+use crate::kdf::hkdf_sha256;
 
 /// How a signature is made. What a type of key has no use for is not looked at.
 #[derive(Debug, Clone, Copy)]
@@ -166,15 +169,32 @@ impl ServiceKey {
         }
     }
 
-    fn derived_signer(
-        &self,
-        context: &[u8],
-        kdf: Kdf,
-    ) -> Result<keyfold_secret::Secret<Vec<u8>>, Error> {
+    /// A key that this one and another agree on: HKDF-SHA-256 over the shared secret of ECDH, without
+    /// salt and info. `peer` is the other's public half.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Malformed`] when one of them is not of ECDSA, they are of two curves, or the type has
+    /// no key that bytes make.
+    pub fn agree(&self, peer: &Self, kind: KeyType) -> Result<Self, Error> {
+        let Family::Ecdsa(curve) = self.kind().family() else {
+            return Err(Error::Malformed("key type"));
+        };
+        if peer.kind() != self.kind() || self.is_public_only() {
+            return Err(Error::Malformed("key type"));
+        }
+        let shared = ecdsa::agree(curve, self.expose(), peer.public())?;
+        let len = kind.key_len().filter(|_| kind.binds());
+        let mut key = Secret::new(vec![0; len.ok_or(Error::Malformed("key type"))?]);
+        hkdf_sha256(shared.expose(), &[], key.expose_mut())?;
+        Self::new(kind, key.expose(), None)
+    }
+
+    fn derived_signer(&self, context: &[u8], kdf: Kdf) -> Result<Secret<Vec<u8>>, Error> {
         if self.kind().family() != Family::Ed25519 || self.is_public_only() {
             return Err(Error::Malformed("key type"));
         }
-        let mut seed = keyfold_secret::Secret::new([0; ed25519::LEN]);
+        let mut seed = Secret::new([0; ed25519::LEN]);
         kdf.derive(self.expose(), context, seed.expose_mut())?;
         ed25519::from_seed(seed.expose())
     }

@@ -95,7 +95,12 @@ mod tests {
             let blob = import["import"]["body"]["ciphertext"].as_str().unwrap();
             let target = import["target_base64"].as_str().unwrap();
             let opened = unwrap(&holder, hash, &STANDARD.decode(blob).unwrap()).unwrap();
-            assert_eq!(STANDARD.encode(opened.expose()), target, "{}", import["name"]);
+            assert_eq!(
+                STANDARD.encode(opened.expose()),
+                target,
+                "{}",
+                import["name"]
+            );
             let blob = wrap(&holder, hash, opened.expose()).unwrap();
             let again = unwrap(&holder, hash, &blob).unwrap();
             assert_eq!(again.expose(), opened.expose());
@@ -107,7 +112,10 @@ mod tests {
             }
         }
         assert_eq!(hashes.len(), 5);
-        assert_eq!(unwrap(&holder, Digest::Sha1, &[1; 100]).err(), Some(Error::Malformed("ciphertext")));
+        assert_eq!(
+            unwrap(&holder, Digest::Sha1, &[1; 100]).err(),
+            Some(Error::Malformed("ciphertext"))
+        );
     }
 
     #[test]

@@ -41,9 +41,8 @@ pub(super) async fn write(transit: &Transit, call: &Call<'_>) -> Result<Reply, E
     let size = u64::try_from(asked)
         .ok()
         .filter(|size| *size == 0 || *size >= LEAST);
-    let size = size.ok_or_else(|| {
-        Error::bad("size must be 0 or a value greater or equal to 10")
-    })?;
+    let size =
+        size.ok_or_else(|| Error::bad("size must be 0 or a value greater or equal to 10"))?;
     let record = Size { size };
     let batch = Batch::new().put(AT, json(&record)?);
     transit.view.commit(batch).await?;

@@ -49,7 +49,9 @@ pub(super) fn delete(
     batch: Batch,
 ) -> Batch {
     match settings.certified {
-        true => versions.fold(batch, |batch, version| batch.delete(place(settings, version))),
+        true => versions.fold(batch, |batch, version| {
+            batch.delete(place(settings, version))
+        }),
         false => batch,
     }
 }

@@ -83,7 +83,8 @@ impl<'k> Ciphers<'k> {
 
     /// A loaded version itself.
     pub fn key(&self, version: u32) -> Result<&ServiceKey, Error> {
-        self.version(version).ok_or(Error::Bug("a version is not loaded"))
+        self.version(version)
+            .ok_or(Error::Bug("a version is not loaded"))
     }
 
     fn version(&self, version: u32) -> Option<&ServiceKey> {

@@ -14,11 +14,13 @@ use super::batch::IDLE_CONTEXT;
 use super::ciphers::Ciphers;
 use super::decrypt::Plaintext;
 use super::encrypt::{able, seal};
+use super::key::Settings;
 use super::{Transit, key_name};
 
+/// What is asked of a DEK.
 #[derive(Deserialize, Default)]
 #[serde(default)]
-struct Ask {
+pub(super) struct Common {
     #[serde(deserialize_with = "weak::int")]
     bits: Option<i64>,
     #[serde(deserialize_with = "weak::bytes")]
@@ -29,8 +31,17 @@ struct Ask {
     key_version: Option<i64>,
 }
 
+/// The same, checked against the key.
+pub(super) struct Wanted {
+    length: usize,
+    context: Vec<u8>,
+    aad: Vec<u8>,
+    pub version: u32,
+}
+
+/// A DEK.
 #[derive(Serialize)]
-struct DataKey {
+pub(super) struct DataKey {
     ciphertext: String,
     key_version: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -39,51 +50,75 @@ struct DataKey {
 
 pub(super) async fn run(transit: &Transit, call: &Call<'_>) -> Result<Reply, Error> {
     let name = key_name(call)?;
-    let in_clear = match call.param("kind") {
-        "plaintext" => true,
-        "wrapped" => false,
-        _ => return Err(Error::bad("Invalid path, must be 'plaintext' or 'wrapped'")),
-    };
-    let ask = call.decode::<Ask>()?;
-    let Ask {
-        bits,
-        context,
-        associated_data,
-        key_version,
-    } = ask;
-    let length = match bits.unwrap_or(256) {
-        128 => 16,
-        256 => 32,
-        512 => 64,
-        _ => return Err(Error::bad("invalid bit length")),
-    };
-    let context = context.unwrap_or_default();
-    let aad = associated_data.unwrap_or_default();
+    let in_clear = in_clear(call)?;
+    let common = call.decode::<Common>()?;
     let key = transit.key(name).await?;
-    able(&key.settings)?;
-    if !aad.is_empty() && !key.settings.kind.binds() {
-        return Err(Error::bad(format!(
-            "'associated_data' provided for non-AEAD cipher suite {}",
-            key.settings.kind.name()
-        )));
-    }
-    let key_version = key
-        .settings
-        .encryption_version(key_version.unwrap_or_default())?;
-    let mut ciphers = Ciphers::load(&transit.cache, &key, std::iter::once(key_version)).await?;
+    let wanted = common.check(&key.settings)?;
+    let versions = std::iter::once(wanted.version);
+    let mut ciphers = Ciphers::load(&transit.cache, &key, versions).await?;
+    let reply = Reply::data(&wanted.make(&mut ciphers, in_clear)?)?;
+    Ok(wanted.warned(&key.settings, reply))
+}
 
-    let mut dek = Secret::new(vec![0; length]);
-    rng::fill(dek.expose_mut());
-    let sealed = seal(&mut ciphers, key_version, &context, &aad, dek.expose())?;
-    let ciphertext = Ciphertext::format(key_version, &sealed);
-    let plaintext = in_clear.then_some(Plaintext(dek));
-    let mut reply = Reply::data(&DataKey {
-        ciphertext,
-        key_version,
-        plaintext,
-    })?;
-    if !context.is_empty() && !key.settings.derived {
-        reply.warnings.push(IDLE_CONTEXT.to_owned());
+/// Whether the path asks for the DEK in clear too.
+pub(super) fn in_clear(call: &Call<'_>) -> Result<bool, Error> {
+    match call.param("kind") {
+        "plaintext" => Ok(true),
+        "wrapped" => Ok(false),
+        _ => Err(Error::bad("Invalid path, must be 'plaintext' or 'wrapped'")),
     }
-    Ok(reply)
+}
+
+impl Common {
+    /// Checks it.
+    pub fn check(self, settings: &Settings) -> Result<Wanted, Error> {
+        let length = match self.bits.unwrap_or(256) {
+            128 => 16,
+            256 => 32,
+            512 => 64,
+            _ => return Err(Error::bad("invalid bit length")),
+        };
+        able(settings)?;
+        let aad = self.associated_data.unwrap_or_default();
+        if !aad.is_empty() && !settings.kind.binds() {
+            return Err(Error::bad(format!(
+                "'associated_data' provided for non-AEAD cipher suite {}",
+                settings.kind.name()
+            )));
+        }
+        Ok(Wanted {
+            length,
+            context: self.context.unwrap_or_default(),
+            aad,
+            version: settings.encryption_version(self.key_version.unwrap_or_default())?,
+        })
+    }
+}
+
+impl Wanted {
+    /// Makes one.
+    pub fn make(&self, ciphers: &mut Ciphers<'_>, in_clear: bool) -> Result<DataKey, Error> {
+        let mut dek = Secret::new(vec![0; self.length]);
+        rng::fill(dek.expose_mut());
+        let sealed = seal(
+            ciphers,
+            self.version,
+            &self.context,
+            &self.aad,
+            dek.expose(),
+        )?;
+        Ok(DataKey {
+            ciphertext: Ciphertext::format(self.version, &sealed),
+            key_version: self.version,
+            plaintext: in_clear.then_some(Plaintext(dek)),
+        })
+    }
+
+    /// The answer, with its warning where the context has no effect.
+    pub fn warned(&self, settings: &Settings, mut reply: Reply) -> Reply {
+        if !self.context.is_empty() && !settings.derived {
+            reply.warnings.push(IDLE_CONTEXT.to_owned());
+        }
+        reply
+    }
 }

@@ -98,7 +98,10 @@ pub(super) fn seal(
 ) -> Result<Vec<u8>, Error> {
     let kind = ciphers.settings().kind;
     let cipher = ciphers.get(version, context)?;
-    if let Some(longest) = cipher.longest().filter(|longest| plaintext.len() > *longest) {
+    if let Some(longest) = cipher
+        .longest()
+        .filter(|longest| plaintext.len() > *longest)
+    {
         return Err(Error::bad(format!(
             "plaintext: {} bytes are too long for {}, which takes {longest} at most",
             plaintext.len(),

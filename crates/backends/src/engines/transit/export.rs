@@ -114,7 +114,8 @@ pub(super) async fn run(transit: &Transit, call: &Call<'_>) -> Result<Reply, Err
     let name = key_name(call)?;
     let asked = call.decode::<Ask>()?;
     let part = call.param("kind");
-    let part = Part::named(part).ok_or_else(|| Error::bad(format!("invalid export type: {part}")))?;
+    let part =
+        Part::named(part).ok_or_else(|| Error::bad(format!("invalid export type: {part}")))?;
     let form = asked.format.unwrap_or_default();
     let form = Form::named(&form).ok_or_else(|| Error::bad(format!("invalid format: {form}")))?;
     let key = transit.cache.key(name).await?.ok_or(Error::NotFound)?;
@@ -155,7 +156,9 @@ pub(super) fn version(settings: &Settings, named: &str) -> Result<u32, Error> {
         return Ok(settings.latest_version);
     }
     let number = named.strip_prefix('v').unwrap_or(named);
-    let number: i64 = number.parse().map_err(|_| Error::bad("invalid key version"))?;
+    let number: i64 = number
+        .parse()
+        .map_err(|_| Error::bad("invalid key version"))?;
     if number < i64::from(settings.oldest()) {
         return Err(Error::bad(
             "version for export is below minimum decryption version",

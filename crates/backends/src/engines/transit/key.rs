@@ -114,7 +114,9 @@ impl Settings {
 
     /// The oldest version that is used and stored.
     pub fn oldest(&self) -> u32 {
-        self.min_decryption_version.max(self.min_available_version).max(1)
+        self.min_decryption_version
+            .max(self.min_available_version)
+            .max(1)
     }
 
     /// Refuses to use a key that is deleted until it is restored.
@@ -251,6 +253,12 @@ mod tests {
             "min_encryption_version":0,"latest_version":1}"#;
         let read: Settings = serde_json::from_str(old).unwrap();
         let new = Settings::new(KeyType::default());
-        assert_eq!(read, Settings { id: "i".into(), ..new });
+        assert_eq!(
+            read,
+            Settings {
+                id: "i".into(),
+                ..new
+            }
+        );
     }
 }

@@ -117,7 +117,9 @@ pub(super) async fn rotate(transit: &Transit, call: &Call<'_>) -> Result<Reply, 
                 )));
             }
             let key = settings.generate()?;
-            transit.add_version(name, settings, revision, &key, call.now).await
+            transit
+                .add_version(name, settings, revision, &key, call.now)
+                .await
         })
         .await?;
     shown::show(name, &settings, &versions)

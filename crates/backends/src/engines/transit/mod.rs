@@ -5,9 +5,9 @@
 //!   encrypt · decrypt · rewrap ─→ request (members, borrowed from the body)
 //!                                    └→ batch (one item or many, one path)
 //!                                          └→ ciphers ─→ cache ─ miss ─→ key, times (records)
-//!   datakey ──────────────────────────────────┤                            ▲
+//!   datakey · datakeys ───────────────────────┤                            ▲
 //!   sign · verify · tag ─→ inputs, scheme ────┘                            │
-//!   keys · tune · trim · shelve · upsert ──── one commit each ─────────────┘
+//!   keys · tune · trim · shelve · upsert · import · backup: one commit each ┘
 //! ```
 //!
 //! In the steady state a call of the first row reads no storage and takes no exclusive lock.
@@ -20,19 +20,25 @@
 //! | `keys/<id>/<version>` | the material of one version, written once; see [`key`] |
 //! | `times/<id>/<page>` | when versions were made, 1,024 a record; see [`times`] |
 //! | `chains/<id>/<version>` | the certificates of a version, see [`chains`] |
+//! | `wrapping-key` | the key that imports are wrapped under, see [`import`] |
 //! | `config/cache` | how many keys are held in memory, see [`cache_config`] |
 //! | `config/keys` | whether encrypt may create keys, see [`upsert`] |
 
+mod agree;
 mod backup;
 mod batch;
+mod byok;
 mod cache;
 mod cache_config;
+mod certificate;
 mod chains;
 mod ciphers;
 mod datakey;
+mod datakeys;
 mod decrypt;
 mod encrypt;
 mod export;
+mod import;
 mod inputs;
 mod key;
 mod keys;

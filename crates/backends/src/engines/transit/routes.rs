@@ -5,8 +5,8 @@ use keyfold_core::request::Op;
 use keyfold_core::tools;
 
 use super::{
-    Transit, backup, cache_config, datakey, decrypt, encrypt, export, keys, rewrap, shelve, sign, tag, trim,
-    tune, upsert, verify,
+    Transit, agree, backup, byok, cache_config, certificate, datakey, datakeys, decrypt, encrypt,
+    export, import, keys, rewrap, shelve, sign, tag, trim, tune, upsert, verify,
 };
 
 pub(super) const ROUTES: &[Route<Transit>] = &[
@@ -146,9 +146,12 @@ pub(super) const ROUTES: &[Route<Transit>] = &[
     Route::new(Op::Write, "random", "Gives random bytes.", |_, c| {
         Box::pin(async move { tools::random(c) })
     }),
-    Route::new(Op::Write, "random/{first}", "Gives random bytes.", |_, c| {
-        Box::pin(async move { tools::random(c) })
-    }),
+    Route::new(
+        Op::Write,
+        "random/{first}",
+        "Gives random bytes.",
+        |_, c| Box::pin(async move { tools::random(c) }),
+    ),
     Route::new(
         Op::Write,
         "random/{source}/{bytes}",
@@ -190,5 +193,59 @@ pub(super) const ROUTES: &[Route<Transit>] = &[
         "restore/{name}",
         "Brings a key back under another name.",
         |e, c| Box::pin(backup::restore(e, c)),
+    ),
+    Route::new(
+        Op::Write,
+        "datakeys/{kind}/{name}",
+        "Makes many DEKs, wrapped under a key.",
+        |e, c| Box::pin(datakeys::run(e, c)),
+    ),
+    Route::new(
+        Op::Read,
+        "wrapping_key",
+        "The public key that keys are wrapped under on their way here.",
+        |e, c| Box::pin(import::wrapping_key(e, c)),
+    ),
+    Route::new(
+        Op::Write,
+        "keys/{name}/import",
+        "Brings a key that was made elsewhere.",
+        |e, c| Box::pin(import::run(e, c)),
+    ),
+    Route::new(
+        Op::Write,
+        "keys/{name}/import_version",
+        "Brings a version of an imported key.",
+        |e, c| Box::pin(import::version(e, c)),
+    ),
+    Route::new(
+        Op::Read,
+        "byok-export/{destination}/{source}",
+        "A key, wrapped for the holder of another.",
+        |e, c| Box::pin(byok::run(e, c)),
+    ),
+    Route::new(
+        Op::Read,
+        "byok-export/{destination}/{source}/{version}",
+        "A version of a key, wrapped for the holder of another.",
+        |e, c| Box::pin(byok::run(e, c)),
+    ),
+    Route::new(
+        Op::Write,
+        "keys/{name}/csr",
+        "A request for a certificate of a key.",
+        |e, c| Box::pin(certificate::request(e, c)),
+    ),
+    Route::new(
+        Op::Write,
+        "keys/{name}/set-certificate",
+        "Keeps the certificate of a key.",
+        |e, c| Box::pin(certificate::set(e, c)),
+    ),
+    Route::new(
+        Op::Write,
+        "derive-key/{name}",
+        "A key that a key of the mount and another agree on.",
+        |e, c| Box::pin(agree::run(e, c)),
     ),
 ];

@@ -54,9 +54,9 @@ impl Options {
                      signature_algorithm=pkcs1v15",
                 ));
             }
-            name => Some(hash(name).ok_or_else(|| {
-                Error::bad(format!("invalid hash algorithm {name:?}"))
-            })?),
+            name => Some(
+                hash(name).ok_or_else(|| Error::bad(format!("invalid hash algorithm {name:?}")))?,
+            ),
         };
         let salt = self.salt()?;
         let padding = match algorithm {
@@ -120,7 +120,9 @@ mod tests {
                 ..Options::default()
             };
             let scheme = options.scheme("", &Settings::new(KeyType::Rsa2048));
-            scheme.map(|scheme| scheme.padding).map_err(|error| error.to_string())
+            scheme
+                .map(|scheme| scheme.padding)
+                .map_err(|error| error.to_string())
         };
         for (text, expected) in [
             ("", Salt::Auto),

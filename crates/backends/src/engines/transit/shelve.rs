@@ -9,7 +9,13 @@ use super::key::policy_key;
 use super::{Transit, key_name, shown};
 
 pub(super) async fn delete(transit: &Transit, call: &Call<'_>) -> Result<Reply, Error> {
-    turn(transit, call, true, "key was already marked as soft deleted").await
+    turn(
+        transit,
+        call,
+        true,
+        "key was already marked as soft deleted",
+    )
+    .await
 }
 
 pub(super) async fn restore(transit: &Transit, call: &Call<'_>) -> Result<Reply, Error> {

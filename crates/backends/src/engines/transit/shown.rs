@@ -116,7 +116,9 @@ pub(super) async fn versions(
     let view = &transit.view;
     let times = times::usable(view, settings).await?;
     if !settings.kind.has_public() {
-        let made = times.into_iter().map(|(version, secs)| (version, Version::Made(secs)));
+        let made = times
+            .into_iter()
+            .map(|(version, secs)| (version, Version::Made(secs)));
         return Ok(made.collect());
     }
     let mut versions = Versions::new();
@@ -126,7 +128,9 @@ pub(super) async fn versions(
         let key = record.and_then(|record| settings.read_version(record.value.expose()));
         let key = key.ok_or_else(|| Error::corrupt(at))?;
         let mut told = Version::of(&key, settings, secs, context)?;
-        if let Version::Public { certificate_chain, .. } = &mut told
+        if let Version::Public {
+            certificate_chain, ..
+        } = &mut told
             && settings.certified
         {
             *certificate_chain = chains::pem(view, settings, version).await?;
@@ -158,7 +162,9 @@ pub(super) fn show(name: &str, settings: &Settings, versions: &Versions) -> Resu
         min_encryption_version: settings.min_encryption_version,
         auto_rotate_period: 0,
         imported_key: settings.imported,
-        imported_key_allow_rotation: settings.imported.then_some(settings.allow_imported_rotation),
+        imported_key_allow_rotation: settings
+            .imported
+            .then_some(settings.allow_imported_rotation),
         soft_deleted: settings.soft_deleted,
         backup_info: settings.backup.as_ref(),
         restore_info: settings.restore.as_ref(),

@@ -84,9 +84,10 @@ pub(super) fn derivation<'c>(
 /// A signature that can't be made or looked at is the caller's mistake.
 pub(super) fn refused(error: KeyError) -> Error {
     match error {
-        KeyError::Malformed("hash") => {
-            Error::field("input", "with prehashed, it must be a hash of the hash_algorithm")
-        }
+        KeyError::Malformed("hash") => Error::field(
+            "input",
+            "with prehashed, it must be a hash of the hash_algorithm",
+        ),
         KeyError::Malformed("salt length") => Error::field("salt_length", "too long for the key"),
         KeyError::Malformed("private key") => Error::bad(NO_PRIVATE_HALF),
         KeyError::Malformed("signature") => Error::bad("supplied signature is invalid"),

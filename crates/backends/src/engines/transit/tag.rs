@@ -62,12 +62,7 @@ pub(super) enum Maker {
 
 impl Maker {
     /// A way that the key allows.
-    pub fn of(
-        tag: Tag,
-        settings: &Settings,
-        algorithm: &str,
-        length: i64,
-    ) -> Result<Self, Error> {
+    pub fn of(tag: Tag, settings: &Settings, algorithm: &str, length: i64) -> Result<Self, Error> {
         if tag == Tag::Hmac {
             let hash = scheme::hash(algorithm).map(Self::Hmac);
             return hash.ok_or_else(|| Error::bad(format!("unsupported algorithm {algorithm:?}")));
@@ -80,7 +75,9 @@ impl Maker {
         }
         let length = match length {
             0 => Some(CMAC_LEN),
-            length => usize::try_from(length).ok().filter(|length| *length <= CMAC_LEN),
+            length => usize::try_from(length)
+                .ok()
+                .filter(|length| *length <= CMAC_LEN),
         };
         let length = length.ok_or_else(|| Error::field("mac_length", "must be from 1 to 16"))?;
         Ok(Self::Cmac(length))
@@ -130,8 +127,14 @@ async fn run(transit: &Transit, call: &Call<'_>, tag: Tag) -> Result<Reply, Erro
             let made = maker.make(maker_key, bytes.expose())?;
             let text = Some(Ciphertext::format(version, &made));
             Ok(match tag {
-                Tag::Hmac => Made { hmac: text, cmac: None },
-                Tag::Cmac => Made { hmac: None, cmac: text },
+                Tag::Hmac => Made {
+                    hmac: text,
+                    cmac: None,
+                },
+                Tag::Cmac => Made {
+                    hmac: None,
+                    cmac: text,
+                },
             })
         })
         .await

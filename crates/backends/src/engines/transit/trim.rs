@@ -51,7 +51,10 @@ pub(super) async fn run(transit: &Transit, call: &Call<'_>) -> Result<Reply, Err
 /// The first version that is to stay: none that decrypts or encrypts goes.
 fn first(settings: &Settings, asked: i64) -> Result<u32, Error> {
     let wrong = |why: &str| Error::bad(format!("minimum available version {why}"));
-    let (oldest, encrypting) = (settings.min_decryption_version, settings.min_encryption_version);
+    let (oldest, encrypting) = (
+        settings.min_decryption_version,
+        settings.min_encryption_version,
+    );
     if asked < i64::from(settings.min_available_version) {
         return Err(wrong("cannot be decremented"));
     }

@@ -88,12 +88,14 @@ impl Proof {
         if parsed.version > i64::from(settings.latest_version) {
             return Err(Error::bad(format!("invalid {name}: version is too new")));
         }
-        settings.decryption_version(parsed.version).map_err(|error| match self {
-            Self::Signature => error,
-            Self::Tag(_) => Error::bad(format!(
-                "cannot verify {name}: version is too old (disallowed by policy)"
-            )),
-        })
+        settings
+            .decryption_version(parsed.version)
+            .map_err(|error| match self {
+                Self::Signature => error,
+                Self::Tag(_) => Error::bad(format!(
+                    "cannot verify {name}: version is too old (disallowed by policy)"
+                )),
+            })
     }
 }
 
@@ -106,9 +108,10 @@ pub(super) async fn run(transit: &Transit, call: &Call<'_>) -> Result<Reply, Err
     let settings = &key.settings;
     settings.usable()?;
     let in_path = call.param("algorithm");
-    let named = inputs.list.iter().filter_map(|input| {
-        proof.version(proof.text(input), settings).ok()
-    });
+    let named = inputs
+        .list
+        .iter()
+        .filter_map(|input| proof.version(proof.text(input), settings).ok());
     let ciphers = Ciphers::load(&transit.cache, &key, named).await?;
     let tag = match proof {
         Proof::Tag(tag) => tag,
@@ -116,7 +119,12 @@ pub(super) async fn run(transit: &Transit, call: &Call<'_>) -> Result<Reply, Err
             return signatures(&inputs, settings, &ciphers, &options, in_path).await;
         }
     };
-    let maker = tag::Maker::of(tag, settings, options.hash_name(in_path), options.mac_length)?;
+    let maker = tag::Maker::of(
+        tag,
+        settings,
+        options.hash_name(in_path),
+        options.mac_length,
+    )?;
     inputs
         .answer(|input| {
             let bytes = input.bytes(tag.missing())?;

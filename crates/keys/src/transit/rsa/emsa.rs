@@ -69,7 +69,9 @@ pub(super) fn pkcs1(hash: Option<Digest>, hashed: &[u8], len: usize) -> Option<V
         None => hashed.to_vec(),
     };
     // Eight bytes of padding at least.
-    let padding = len.checked_sub(info.len() + 3).filter(|count| *count >= 8)?;
+    let padding = len
+        .checked_sub(info.len() + 3)
+        .filter(|count| *count >= 8)?;
     Some([&[0, 1][..], &vec![0xff; padding], &[0], &info].concat())
 }
 
@@ -118,7 +120,9 @@ mod tests {
         for salt in [0, 1, 32, 222] {
             let block = pss(hash, &hashed, salt, 256).unwrap();
             assert_eq!(block.len(), 256);
-            assert!(is_pss(hash, &hashed, None, &block) && is_pss(hash, &hashed, Some(salt), &block));
+            assert!(
+                is_pss(hash, &hashed, None, &block) && is_pss(hash, &hashed, Some(salt), &block)
+            );
             assert!(!is_pss(hash, &hashed, Some(salt + 1), &block));
             assert!(!is_pss(hash, &hash.of(b"massage"), None, &block));
             for at in [0, 100, 255] {

@@ -60,7 +60,10 @@ pub(super) fn generate(len: usize) -> Result<Secret<Vec<u8>>, Error> {
 pub(super) fn public(private: &[u8], len: usize) -> Result<Vec<u8>, Error> {
     KeyPair::from_der(private).map_err(|_| MALFORMED)?;
     let numbers = Numbers::of(private)?;
-    let public = der::sequence(&[&der::integer(numbers.modulus), &der::integer(numbers.exponent)]);
+    let public = der::sequence(&[
+        &der::integer(numbers.modulus),
+        &der::integer(numbers.exponent),
+    ]);
     split(&public, len)?;
     Ok(public)
 }
@@ -252,7 +255,10 @@ pub(super) fn spki(public: &[u8]) -> Vec<u8> {
 }
 
 fn algorithm() -> Vec<u8> {
-    der::sequence(&[&der::element(tag::OID, RSA_KEY), &der::element(tag::NULL, &[])])
+    der::sequence(&[
+        &der::element(tag::OID, RSA_KEY),
+        &der::element(tag::NULL, &[]),
+    ])
 }
 
 /// The library's OAEP; `None` for SHA-224, which it lacks.
@@ -310,9 +316,8 @@ fn encoding(
     let Padding::Pss(salt) = padding else {
         return Ok(Some((pkcs1, digest)));
     };
-    let count = salt_len(salt, hash, len).filter(|count| {
-        emsa::pss_room(hash, len).is_some_and(|room| *count <= room)
-    });
+    let count = salt_len(salt, hash, len)
+        .filter(|count| emsa::pss_room(hash, len).is_some_and(|room| *count <= room));
     let salted = count.and_then(|count| SALTED.get(index)?.get(count));
     let salted = salted.ok_or(Error::Malformed("salt length"))?;
     Ok(Some((salted, digest)))
@@ -345,7 +350,10 @@ mod tests {
             for (padding, loose) in [
                 (Padding::Pkcs1, Padding::Pkcs1),
                 (Padding::Pss(Salt::Auto), Padding::Pss(Salt::Auto)),
-                (Padding::Pss(Salt::Hash), Padding::Pss(Salt::Bytes(hash.len()))),
+                (
+                    Padding::Pss(Salt::Hash),
+                    Padding::Pss(Salt::Bytes(hash.len())),
+                ),
                 (Padding::Pss(Salt::Bytes(5)), Padding::Pss(Salt::Auto)),
                 (Padding::Pss(Salt::Bytes(0)), Padding::Pss(Salt::Bytes(0))),
             ] {
@@ -389,17 +397,21 @@ mod tests {
             ("rsa_signature_2048_sha256_test.json", Padding::Pkcs1),
             ("rsa_signature_3072_sha256_test.json", Padding::Pkcs1),
             ("rsa_signature_4096_sha256_test.json", Padding::Pkcs1),
-            ("rsa_pss_2048_sha256_mgf1_0_test.json", Padding::Pss(Salt::Bytes(0))),
-            ("rsa_pss_2048_sha256_mgf1_32_test.json", Padding::Pss(Salt::Hash)),
+            (
+                "rsa_pss_2048_sha256_mgf1_0_test.json",
+                Padding::Pss(Salt::Bytes(0)),
+            ),
+            (
+                "rsa_pss_2048_sha256_mgf1_32_test.json",
+                Padding::Pss(Salt::Hash),
+            ),
         ] {
             let golden = load(&format!("wycheproof/{file}"));
             let mut tests = 0;
             for group in list(&golden, "testGroups") {
                 let key = &group["publicKey"];
-                let (modulus, exponent) =
-                    (bytes(key, "modulus"), bytes(key, "publicExponent"));
-                let public =
-                    der::sequence(&[&der::integer(&modulus), &der::integer(&exponent)]);
+                let (modulus, exponent) = (bytes(key, "modulus"), bytes(key, "publicExponent"));
+                let public = der::sequence(&[&der::integer(&modulus), &der::integer(&exponent)]);
                 let len = der::strip(&modulus).len();
                 for test in list(group, "tests") {
                     let hashed = Digest::Sha2_256.of(&bytes(test, "msg"));

@@ -32,7 +32,11 @@ fn round_trip() {
         let cipher = generate(kind).cipher().unwrap();
         for plaintext in [&b""[..], b"a", &[7; 100_000]] {
             let sealed = cipher.encrypt(b"aad", plaintext).unwrap();
-            let nonce = if kind == KeyType::XChaCha20Poly1305 { 24 } else { 12 };
+            let nonce = if kind == KeyType::XChaCha20Poly1305 {
+                24
+            } else {
+                12
+            };
             assert_eq!(sealed.len(), plaintext.len() + nonce + TAG_LEN);
             assert_ne!(sealed, cipher.encrypt(b"aad", plaintext).unwrap());
             assert_eq!(cipher.decrypt(b"aad", sealed).unwrap().expose(), plaintext);
@@ -61,7 +65,11 @@ fn what_is_too_short_is_refused() {
     for length in 0..12 + TAG_LEN {
         let error = cipher.decrypt(b"", vec![0; length]).err();
         let malformed = Error::Malformed("ciphertext");
-        let expected = if length < 12 { malformed } else { Error::WrongKey };
+        let expected = if length < 12 {
+            malformed
+        } else {
+            Error::WrongKey
+        };
         assert_eq!(error, Some(expected), "{length}");
     }
 }
@@ -70,9 +78,8 @@ fn what_is_too_short_is_refused() {
 fn contexts_and_keys_are_apart() {
     for kind in ciphers() {
         let key = generate(kind);
-        let derive = |key: &ServiceKey, context: &[u8]| {
-            key.derive(context, Kdf::Hkdf, false).unwrap()
-        };
+        let derive =
+            |key: &ServiceKey, context: &[u8]| key.derive(context, Kdf::Hkdf, false).unwrap();
         for one in CONTEXTS {
             let sealed = derive(&key, one).encrypt(b"", b"hello").unwrap();
             for other in CONTEXTS {
@@ -126,13 +133,21 @@ fn records_hold_all_of_a_key() {
 /// What the first versions of this server stored: a byte 1 and the key.
 #[test]
 fn records_of_the_first_format() {
-    for kind in [KeyType::Aes128Gcm96, KeyType::Aes256Gcm96, KeyType::ChaCha20Poly1305] {
+    for kind in [
+        KeyType::Aes128Gcm96,
+        KeyType::Aes256Gcm96,
+        KeyType::ChaCha20Poly1305,
+    ] {
         let key = generate(kind);
         let record = [&[1][..], key.expose()].concat();
         let read = ServiceKey::from_record(kind, &record).unwrap();
         assert_eq!(read.expose(), key.expose());
         let again = ServiceKey::from_record(kind, &record).unwrap();
-        assert_eq!(read.hmac_key(), again.hmac_key(), "derived, and always the same");
+        assert_eq!(
+            read.hmac_key(),
+            again.hmac_key(),
+            "derived, and always the same"
+        );
         assert_eq!(read.hmac_key().len(), 32);
         assert!(ServiceKey::from_record(kind, &record[1..]).is_err());
     }
@@ -194,7 +209,10 @@ fn rsa_encrypts() {
     let cipher = key.cipher().unwrap();
     assert_eq!(cipher.longest(), Some(190));
     let sealed = cipher.encrypt(b"", &[7; 190]).unwrap();
-    assert_eq!(cipher.decrypt(b"", sealed.clone()).unwrap().expose(), &[7; 190]);
+    assert_eq!(
+        cipher.decrypt(b"", sealed.clone()).unwrap().expose(),
+        &[7; 190]
+    );
     assert!(cipher.encrypt(b"", &[7; 191]).is_err());
     let public = ServiceKey::public_only(key.kind(), key.public()).unwrap();
     let error = public.cipher().unwrap().decrypt(b"", sealed).err();

@@ -6,9 +6,7 @@ use std::collections::BTreeMap;
 use keyfold_api::base64;
 use keyfold_core::clock::Time;
 use keyfold_core::error::Error;
-use keyfold_keys::transit::{
-    Family, KeyType, Numbers, RsaPrivate, ServiceKey, from_pem,
-};
+use keyfold_keys::transit::{Family, KeyType, Numbers, RsaPrivate, ServiceKey, from_pem};
 use keyfold_secret::Secret;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -168,10 +166,21 @@ impl Entry {
                 entry.ec_d = d.map(|d| raw(d.into_inner())).transpose()?;
                 entry.public_key = key.public_shown();
             }
-            Some(Numbers::Rsa { n, e, private: None }) => {
-                entry.rsa_public_key = Some(RsaPublic { n: raw(n)?, e: raw(e)? });
+            Some(Numbers::Rsa {
+                n,
+                e,
+                private: None,
+            }) => {
+                entry.rsa_public_key = Some(RsaPublic {
+                    n: raw(n)?,
+                    e: raw(e)?,
+                });
             }
-            Some(Numbers::Rsa { n, e, private: Some(private) }) => {
+            Some(Numbers::Rsa {
+                n,
+                e,
+                private: Some(private),
+            }) => {
                 let [first, second] = private.primes;
                 let [dp, dq] = private.exponents;
                 entry.rsa_key = Some(RsaKey {
@@ -194,7 +203,9 @@ impl Entry {
     /// The key of the version; `None` where it is none of the type.
     pub fn service_key(&self, kind: KeyType) -> Option<ServiceKey> {
         let bytes = |text: &Option<String>| {
-            base64::decode(text.as_deref().unwrap_or_default()).ok().map(Secret::new)
+            base64::decode(text.as_deref().unwrap_or_default())
+                .ok()
+                .map(Secret::new)
         };
         let (key, hmac) = (bytes(&self.key)?, bytes(&self.hmac_key)?);
         let hmac_or_new = Some(hmac.expose().as_slice()).filter(|hmac| !hmac.is_empty());
@@ -225,10 +236,18 @@ impl Entry {
         let secret = |number: &RawValue| Secret::new(text(number));
         if let (Some(x), Some(y)) = (&self.ec_x, &self.ec_y) {
             let d = self.ec_d.as_deref().map(secret);
-            return Some(Numbers::Ec { x: text(x), y: text(y), d });
+            return Some(Numbers::Ec {
+                x: text(x),
+                y: text(y),
+                d,
+            });
         }
         if let Some(RsaPublic { n, e }) = &self.rsa_public_key {
-            return Some(Numbers::Rsa { n: text(n), e: text(e), private: None });
+            return Some(Numbers::Rsa {
+                n: text(n),
+                e: text(e),
+                private: None,
+            });
         }
         let key = self.rsa_key.as_ref()?;
         let [first, second] = &*key.primes else {
@@ -281,7 +300,11 @@ pub(super) fn kind(policy: &Policy, newest: &Entry) -> Result<KeyType, Error> {
              which it is",
         )
     };
-    if policy.managed_key_name.as_deref().is_some_and(|name| !name.is_empty()) {
+    if policy
+        .managed_key_name
+        .as_deref()
+        .is_some_and(|name| !name.is_empty())
+    {
         return Err(Error::field("backup", "a managed key is not in its backup"));
     }
     let twice = newest.key.is_some() && newest.key == newest.hmac_key;
@@ -301,7 +324,10 @@ fn raw(digits: String) -> Result<Box<RawValue>, Error> {
     RawValue::from_string(digits).map_err(|_| Error::Bug("a number is no JSON"))
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
 fn is_zero(size: &u32) -> bool {
     *size == 0
 }

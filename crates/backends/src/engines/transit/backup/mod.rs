@@ -29,9 +29,8 @@ pub(super) async fn run(transit: &Transit, call: &Call<'_>) -> Result<Reply, Err
         .view
         .change(name, || async {
             let stored = transit.stored(name).await?;
-            let (mut settings, revision) = stored.ok_or_else(|| {
-                Error::NotFoundBecause(format!("key \"{name}\" not found"))
-            })?;
+            let (mut settings, revision) = stored
+                .ok_or_else(|| Error::NotFoundBecause(format!("key \"{name}\" not found")))?;
             settings.usable()?;
             allowed(&settings)?;
             settings.backup = Some(Copied {
@@ -76,7 +75,9 @@ async fn write(
     for (version, secs) in times::usable(&transit.view, &all).await? {
         keys.push(entry(transit, settings, version, secs).await?);
     }
-    let decrypting = all.min_decryption_version.max(settings.min_decryption_version);
+    let decrypting = all
+        .min_decryption_version
+        .max(settings.min_decryption_version);
     let mut current = std::collections::BTreeMap::new();
     let shown = Settings {
         min_decryption_version: decrypting,
@@ -89,7 +90,11 @@ async fn write(
     let backup = Backup {
         policy: Policy {
             name: name.to_owned(),
-            key_size: if settings.kind.family() == Family::Hmac { settings.key_size } else { 0 },
+            key_size: if settings.kind.family() == Family::Hmac {
+                settings.key_size
+            } else {
+                0
+            },
             keys: current,
             derived: settings.derived,
             kdf: i64::from(settings.derived && settings.kdf == Kdf::Hkdf),

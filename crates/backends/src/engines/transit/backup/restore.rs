@@ -128,7 +128,9 @@ fn read(backup: &Backup, now: Time) -> Result<Restored, Error> {
     if usize::try_from(latest - first + 1) != Ok(entries.len()) {
         return Err(wrong("versions are missing"));
     }
-    let newest = entries.last().ok_or_else(|| wrong("versions are missing"))?;
+    let newest = entries
+        .last()
+        .ok_or_else(|| wrong("versions are missing"))?;
     let kind = form::kind(policy, newest)?;
     let settings = settings(policy, kind, now)?;
     let mut restored = Restored {
@@ -149,7 +151,11 @@ fn read(backup: &Backup, now: Time) -> Result<Restored, Error> {
         let key = key.ok_or_else(|| wrong(format!("version {version} is damaged")))?;
         restored.versions.push(key);
         restored.secs.push(made(entry));
-        if let Some(chain) = entry.certificate_chain.as_deref().filter(|chain| !chain.is_empty()) {
+        if let Some(chain) = entry
+            .certificate_chain
+            .as_deref()
+            .filter(|chain| !chain.is_empty())
+        {
             let chain = chain.iter().map(|der| base64::decode(der));
             let chain = chain
                 .collect::<Result<_, _>>()

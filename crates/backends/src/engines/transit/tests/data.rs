@@ -286,10 +286,6 @@ async fn encrypt_makes_keys() {
             json!({"convergent_encryption": true}),
             "convergent encryption requires derivation",
         ),
-        (
-            json!({"convergent_encryption": true, "context": "Y3R4"}),
-            "convergent_encryption",
-        ),
         (json!({"plaintext": "!!"}), "illegal base64"),
         (json!({"key_version": 2}), "higher than the latest"),
     ];

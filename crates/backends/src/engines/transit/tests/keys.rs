@@ -42,7 +42,7 @@ async fn making_a_key_again_changes_nothing() {
 async fn what_no_key_can_be() {
     let mount = Mount::new().await;
     let table = [
-        (json!({"type": "rsa-2048"}), "unknown key type rsa-2048"),
+        (json!({"type": "rsa-1024"}), "unknown key type rsa-1024"),
         (
             json!({"type": "AES256-GCM96"}),
             "unknown key type AES256-GCM96",
@@ -52,8 +52,12 @@ async fn what_no_key_can_be() {
             "convergent encryption requires derivation to be enabled",
         ),
         (
-            json!({"convergent_encryption": true, "derived": true}),
-            "convergent_encryption",
+            json!({"type": "ecdsa-p256", "derived": true}),
+            "key derivation and convergent encryption not supported for keys of type ecdsa-p256",
+        ),
+        (
+            json!({"type": "ed25519", "derived": true, "convergent_encryption": true}),
+            "convergent encryption not supported for keys of type ed25519",
         ),
         (
             json!({"key_size": 32}),

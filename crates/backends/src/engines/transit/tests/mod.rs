@@ -2,8 +2,12 @@
 
 mod batches;
 mod data;
+mod imports;
 mod keys;
+mod life;
+mod signing;
 mod together;
+mod vectors;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
