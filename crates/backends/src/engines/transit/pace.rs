@@ -7,10 +7,13 @@ use tokio::task::block_in_place;
 /// Does work with a key; where the type is a slow one, in a way that other requests of the worker
 /// go on meanwhile.
 pub(super) fn slow<T>(kind: KeyType, work: impl FnOnce() -> T) -> T {
-    let slow = matches!(kind.family(), Family::Rsa(_));
+    // Asked first: the others are many, and have no time for the rest.
+    if !matches!(kind.family(), Family::Rsa(_)) {
+        return work();
+    }
     let several = Handle::try_current()
         .is_ok_and(|handle| handle.runtime_flavor() == RuntimeFlavor::MultiThread);
-    match slow && several {
+    match several {
         true => block_in_place(work),
         false => work(),
     }
