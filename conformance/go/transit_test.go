@@ -89,6 +89,52 @@ func TestTransitDerivedKeysAndDataKeys(t *testing.T) {
 	}
 }
 
+func TestTransitSignAndVerify(t *testing.T) {
+	client, write := withTransit(t)
+	for _, kind := range []string{"ed25519", "ecdsa-p256", "ecdsa-p521", "rsa-3072"} {
+		must(write("keys/"+kind, map[string]any{"type": kind}))(t)
+		key := must(client.Logical().Read("transit/keys/" + kind))(t).Data["keys"].(map[string]any)["1"].(map[string]any)
+		if key["public_key"] == "" {
+			t.Fatalf("%s has no public key: %v", kind, key)
+		}
+		signature := must(write("sign/"+kind+"/sha2-512", map[string]any{"input": b64("hello")}))(t)["signature"]
+		for text, valid := range map[string]bool{"hello": true, "hallo": false} {
+			body := map[string]any{"input": b64(text), "signature": signature}
+			if got := must(write("verify/"+kind+"/sha2-512", body))(t)["valid"]; got != valid {
+				t.Fatalf("%s: %s is %v", kind, text, got)
+			}
+		}
+	}
+}
+
+// What SOPS asks for: one data key for each file, sent to encrypt and decrypt as it is.
+func TestTransitAsSopsUsesIt(t *testing.T) {
+	client, write := withTransit(t)
+	must(write("keys/sops", map[string]any{"type": "rsa-4096"}))(t)
+	sealed := must(client.Logical().Write("transit/encrypt/sops", map[string]any{"plaintext": b64("a data key")}))(t)
+	ciphertext := sealed.Data["ciphertext"].(string)
+	opened := must(client.Logical().Write("transit/decrypt/sops", map[string]any{"ciphertext": ciphertext}))(t)
+	if opened.Data["plaintext"] != b64("a data key") {
+		t.Fatalf("opened %v", opened.Data)
+	}
+}
+
+// What Tink's AEAD over a KMS asks for: associated data, which may be empty.
+func TestTransitAsTinkUsesIt(t *testing.T) {
+	_, write := withTransit(t)
+	must(write("keys/tink", map[string]any{"type": "aes256-gcm96"}))(t)
+	for _, bound := range []string{"", b64("row 7")} {
+		body := map[string]any{"plaintext": b64("x"), "associated_data": bound, "context": ""}
+		sealed := must(write("encrypt/tink", body))(t)["ciphertext"]
+		body = map[string]any{"ciphertext": sealed, "associated_data": bound, "context": ""}
+		if opened := must(write("decrypt/tink", body))(t); opened["plaintext"] != b64("x") {
+			t.Fatalf("opened %v", opened)
+		}
+		_, err := write("decrypt/tink", map[string]any{"ciphertext": sealed, "associated_data": b64("row 8")})
+		refused(t, err, 400)
+	}
+}
+
 func withTransit(t *testing.T) (*api.Client, transit) {
 	t.Helper()
 	client := open(t)

@@ -78,6 +78,14 @@ public final class Conformance {
         check("transit: rewrap", sealed.startsWith("vault:v2:"));
         String opened = plain.logical().write("java-transit/decrypt/orders", Map.of("ciphertext", sealed)).getData().get("plaintext");
         check("transit: decrypt", text.equals(opened));
+        Map<String, String> dek = plain.logical().write("java-transit/datakey/plaintext/orders", Map.of()).getData();
+        opened = plain.logical().write("java-transit/decrypt/orders", Map.of("ciphertext", dek.get("ciphertext"))).getData().get("plaintext");
+        check("transit: data key", dek.get("plaintext").equals(opened));
+        plain.logical().write("java-transit/keys/signs", Map.of("type", "ecdsa-p256"));
+        String signature = plain.logical().write("java-transit/sign/signs", Map.of("input", text)).getData().get("signature");
+        Map<String, Object> signed = Map.of("input", text, "signature", signature);
+        String valid = plain.logical().write("java-transit/verify/signs", signed).getData().get("valid");
+        check("transit: verify", "true".equals(valid));
     }
 
     private static void wrapping(Vault root) throws Exception {

@@ -75,6 +75,19 @@ test("transit: encrypt, rotate, rewrap, decrypt", async () => {
   assert.equal(opened.data.plaintext, base64("hello"));
 });
 
+test("transit: data keys, signatures", async () => {
+  await root.transitCreateKey({ name: "wraps" });
+  const dek = await root.write("transit/datakey/plaintext/wraps", {});
+  const opened = await root.decryptData({ name: "wraps", ciphertext: dek.data.ciphertext });
+  assert.equal(opened.data.plaintext, dek.data.plaintext);
+  await root.transitCreateKey({ name: "signs", type: "ed25519" });
+  const signed = await root.write("transit/sign/signs", { input: base64("hello") });
+  for (const [text, valid] of [["hello", true], ["hallo", false]]) {
+    const verified = await root.write("transit/verify/signs", { input: base64(text), signature: signed.data.signature });
+    assert.equal(verified.data.valid, valid);
+  }
+});
+
 test("a wrapped answer is unwrapped once", async () => {
   const wrapped = await root.write("sys/wrapping/wrap", { a: "b" }, { headers: { "X-Vault-Wrap-TTL": "60s" } });
   assert.equal(wrapped.wrap_info.ttl, 60);

@@ -83,6 +83,53 @@ def test_data_keys(transit):
     assert len(base64.b64decode(opened)) == 64
 
 
+@pytest.mark.parametrize("kind", ["ed25519", "ecdsa-p256", "ecdsa-p384", "rsa-2048"])
+def test_what_is_signed_verifies(transit, kind):
+    transit.create_key("k", key_type=kind)
+    signature = transit.sign_data("k", b64("hello"))["data"]["signature"]
+    assert signature.startswith("vault:v1:")
+    assert transit.verify_signed_data("k", b64("hello"), signature=signature)["data"]["valid"]
+    assert not transit.verify_signed_data("k", b64("hallo"), signature=signature)["data"]["valid"]
+
+
+def test_signatures_of_rsa_in_both_schemes(transit):
+    transit.create_key("k", key_type="rsa-2048")
+    for scheme in ("pss", "pkcs1v15"):
+        asked = {"hash_algorithm": "sha2-512", "signature_algorithm": scheme}
+        signature = transit.sign_data("k", b64("hello"), **asked)["data"]["signature"]
+        verify = transit.verify_signed_data
+        assert verify("k", b64("hello"), signature=signature, **asked)["data"]["valid"]
+        other = {**asked, "signature_algorithm": "pkcs1v15" if scheme == "pss" else "pss"}
+        assert not verify("k", b64("hello"), signature=signature, **other)["data"]["valid"]
+
+
+def test_signatures_as_in_web_tokens(transit):
+    transit.create_key("k", key_type="ecdsa-p256")
+    jws = {"marshaling_algorithm": "jws"}
+    signature = transit.sign_data("k", b64("hello"), **jws)["data"]["signature"]
+    raw = base64.urlsafe_b64decode(signature.removeprefix("vault:v1:") + "==")
+    assert len(raw) == 64
+    assert transit.verify_signed_data("k", b64("hello"), signature=signature, **jws)["data"]["valid"]
+
+
+def test_tags_verify(transit):
+    transit.create_key("k")
+    tag = transit.generate_hmac("k", b64("hello"), algorithm="sha2-384")["data"]["hmac"]
+    asked = {"hmac": tag, "hash_algorithm": "sha2-384"}
+    assert transit.verify_signed_data("k", b64("hello"), **asked)["data"]["valid"]
+    assert not transit.verify_signed_data("k", b64("hallo"), **asked)["data"]["valid"]
+
+
+def test_a_backup_brings_a_key_back(transit):
+    transit.create_key("k", exportable=True, allow_plaintext_backup=True)
+    sealed = transit.encrypt_data("k", plaintext=b64("hello"))["data"]["ciphertext"]
+    backup = transit.backup_key("k")["data"]["backup"]
+    transit.restore_key(backup, name="again")
+    assert transit.decrypt_data("again", sealed)["data"]["plaintext"] == b64("hello")
+    one, other = (transit.export_key(name, key_type="encryption-key")["data"]["keys"] for name in ("k", "again"))
+    assert one == other
+
+
 def test_deletion_must_be_allowed(transit):
     transit.create_key("k")
     with pytest.raises(hvac.exceptions.InvalidRequest):

@@ -9,6 +9,8 @@ use vaultrs::api::auth::approle::requests::SetAppRoleRequest;
 use vaultrs::api::kv2::requests::SetSecretRequestOptions;
 use vaultrs::api::sys::requests::ListMountsRequest;
 use vaultrs::api::token::requests::CreateTokenRequest;
+use vaultrs::api::transit::KeyType;
+use vaultrs::api::transit::requests::{CreateKeyRequest, DataKeyType, VerifySignedDataRequest};
 use vaultrs::auth::{approle, userpass};
 use vaultrs::client::{Client as _, VaultClient, VaultClientSettingsBuilder};
 use vaultrs::error::ClientError;
@@ -143,6 +145,31 @@ async fn transit_encrypts_rewraps_and_decrypts() {
     assert_eq!(opened.plaintext, text);
     let key = transit::key::read(&root, "rust-transit", "orders").await.unwrap();
     assert_eq!(key.name, "orders");
+    let dek = transit::generate::data_key(&root, "rust-transit", "orders", DataKeyType::Plaintext, None)
+        .await
+        .unwrap();
+    let opened = transit::data::decrypt(&root, "rust-transit", "orders", &dek.ciphertext, None)
+        .await
+        .unwrap();
+    assert_eq!(Some(opened.plaintext), dek.plaintext);
+}
+
+#[tokio::test]
+async fn transit_signs_and_verifies() {
+    let root = root();
+    sys::mount::enable(&root, "rust-signs", "transit", None).await.unwrap();
+    let text = STANDARD.encode("hello");
+    for (name, kind) in [("ed", KeyType::Ed25519), ("ec", KeyType::EcdsaP384), ("rsa", KeyType::Rsa2048)] {
+        let mut wanted = CreateKeyRequest::builder();
+        transit::key::create(&root, "rust-signs", name, Some(wanted.key_type(kind))).await.unwrap();
+        let signed = transit::data::sign(&root, "rust-signs", name, &text, None).await.unwrap();
+        for (said, valid) in [(text.clone(), true), (STANDARD.encode("hallo"), false)] {
+            let mut asked = VerifySignedDataRequest::builder();
+            let asked = asked.signature(&*signed.signature);
+            let verified = transit::data::verify(&root, "rust-signs", name, &said, Some(asked)).await.unwrap();
+            assert_eq!(verified.valid, valid, "{name}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -78,7 +78,8 @@ pub fn random(call: &Call<'_>) -> Result<Reply, Error> {
     let asked = call.decode::<Random>()?;
     // `random/16` is a count, `random/seal` is a source.
     let first = call.param("first");
-    let counts = first.bytes().all(|b| b.is_ascii_digit());
+    let digits = first.strip_prefix('-').unwrap_or(first);
+    let counts = digits.bytes().all(|b| b.is_ascii_digit());
     let (source, count) = match first {
         "" => (call.param("source"), call.param("bytes")),
         count if counts => ("", count),
