@@ -1,10 +1,12 @@
 //! The policy check, and the proof that it was passed.
 
+use std::sync::Arc;
+
 use super::listing::KeysShown;
 use crate::error::Error;
 use crate::lifecycle::Unsealed;
 use crate::policy::{Acl, Denial, Grant, JsonParams, Operation, ParamSource};
-use crate::ports::engine::{Access, Found, Meant};
+use crate::ports::engine::{Access, Call, Found, Meant};
 use crate::request::{Op, Request};
 use crate::tokens::Caller;
 
@@ -20,6 +22,8 @@ pub(super) struct Extent {
     pub page_limit: Option<usize>,
     /// Which keys a list may name.
     pub keys: Option<KeysShown>,
+    /// All that the token's policies say.
+    pub acl: Option<Arc<Acl>>,
 }
 
 /// Checks a request against the policies of its token. A path that no route serves is checked
@@ -57,9 +61,37 @@ pub(super) async fn check(
     let extent = Extent {
         sudo: grant.sudo,
         page_limit: limit.and_then(|limit| usize::try_from(limit).ok()),
-        keys: KeysShown::new(acl, grant.keys_filters, &request.path),
+        keys: KeysShown::new(&acl, grant.keys_filters, &request.path),
+        acl: Some(acl),
     };
     Ok((Authorized(()), extent))
+}
+
+impl Call<'_> {
+    /// Whether the caller may update another path of the mount, too, with the members of this call:
+    /// for a call that acts on more than what its path names.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Denied`] where its policies do not allow that.
+    pub fn may_update(&self, below: &str) -> Result<(), Error> {
+        let (acl, mount) = match (&self.caller.acl, self.mount) {
+            (Some(acl), Some(mount)) => (acl, mount),
+            _ => return Err(Error::Denied),
+        };
+        let question = Question {
+            path: &format!("{}{below}", mount.path),
+            operation: Operation::Update,
+            sudo: false,
+            params: &JsonParams(self.body.bytes()),
+            meant: None,
+        };
+        let grant = question.put_to(acl).map_err(|_| Error::Denied)?;
+        match grant.permits_wrapping(self.wrap_ttl) {
+            true => Ok(()),
+            false => Err(Error::Denied),
+        }
+    }
 }
 
 /// What is asked of the policies of a token.

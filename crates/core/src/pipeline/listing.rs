@@ -21,12 +21,12 @@ pub(super) struct KeysShown {
 
 impl KeysShown {
     /// Those that pass all filters; `None` where there is no filter.
-    pub(super) fn new(acl: Arc<Acl>, filters: Vec<Arc<KeysFilter>>, path: &str) -> Option<Self> {
+    pub(super) fn new(acl: &Arc<Acl>, filters: Vec<Arc<KeysFilter>>, path: &str) -> Option<Self> {
         if filters.is_empty() {
             return None;
         }
         Some(Self {
-            acl,
+            acl: acl.clone(),
             filters,
             folder: format!("{}/", path.trim_end_matches('/')),
         })

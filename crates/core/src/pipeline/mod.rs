@@ -165,6 +165,7 @@ pub(crate) async fn serve(
     };
     caller.sudo = extent.sudo;
     caller.page_limit = extent.page_limit;
+    caller.acl = extent.acl;
     let open = is_open(&found);
     let used = if open {
         Ok(None)

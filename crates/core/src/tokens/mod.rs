@@ -44,6 +44,7 @@ use std::sync::Arc;
 use keyfold_secret::Secret;
 
 use crate::identity::Standing;
+use crate::policy::Acl;
 
 pub use self::create::NewToken;
 pub(crate) use self::create::fresh;
@@ -71,6 +72,8 @@ pub struct Caller {
     pub sudo: bool,
     /// The deciding policy rule lets a list have this many entries in one answer.
     pub page_limit: Option<usize>,
+    /// What the policy check read, for [`Call::may_update`](crate::ports::engine::Call::may_update).
+    pub acl: Option<Arc<Acl>>,
 }
 
 impl Caller {
@@ -82,6 +85,7 @@ impl Caller {
             text: None,
             sudo: false,
             page_limit: None,
+            acl: None,
         }
     }
 

@@ -156,11 +156,20 @@ impl<'r> Work<'r> {
 
     /// The answer.
     pub fn reply<T: Serialize>(
-        mut self,
+        self,
         settings: &Settings,
         results: Results<'r, T>,
     ) -> Result<Reply, Error> {
-        if self.has_context() && !settings.derived {
+        self.reply_of(settings.derived, results)
+    }
+
+    /// The answer; whether a key of the call is `derived`, so that contexts have a use.
+    pub fn reply_of<T: Serialize>(
+        mut self,
+        derived: bool,
+        results: Results<'r, T>,
+    ) -> Result<Reply, Error> {
+        if self.has_context() && !derived {
             self.warnings.push(IDLE_CONTEXT.to_owned());
         }
         let mut reply = if self.batch {
@@ -182,7 +191,8 @@ impl<'r> Work<'r> {
         Ok(reply)
     }
 
-    fn tasks(&self) -> impl Iterator<Item = Task<'r>> + use<'r> {
+    /// The items, one by one.
+    pub fn tasks(&self) -> impl Iterator<Item = Task<'r>> + use<'r> {
         let form = self.form;
         let tasks = self.items.iter().enumerate();
         tasks.map(move |(index, item)| Task { item, form, index })
@@ -263,6 +273,12 @@ impl<'r> Task<'r> {
             .key_version
             .int("key_version")?
             .unwrap_or_default())
+    }
+
+    /// The key to encrypt under, where it is another one.
+    pub fn to_key(&self) -> Result<Option<Cow<'r, str>>, Error> {
+        let name = self.item.to_key.text("to_key")?;
+        Ok(name.filter(|name| !name.is_empty()))
     }
 
     fn reference(&self) -> &'r str {

@@ -21,6 +21,7 @@ const FORM: Form = Form {
     input: "ciphertext",
     key_version: false,
     creates: false,
+    moves: false,
 };
 
 #[derive(Serialize)]

@@ -19,6 +19,7 @@ const FORM: Form = Form {
     input: "plaintext",
     key_version: true,
     creates: true,
+    moves: false,
 };
 
 #[derive(Serialize)]

@@ -36,6 +36,7 @@ mod ciphers;
 mod datakey;
 mod datakeys;
 mod decrypt;
+mod destinations;
 mod encrypt;
 mod export;
 mod import;

@@ -22,6 +22,8 @@ pub(super) struct Form {
     pub key_version: bool,
     /// The call may make a key, of `type` and perhaps with `convergent_encryption`.
     pub creates: bool,
+    /// The call may encrypt under another key, `to_key`.
+    pub moves: bool,
 }
 
 /// A request: one item at the top, or many in `batch_input`.
@@ -52,6 +54,8 @@ pub(super) struct Item<'a> {
     pub associated_data: Member<'a>,
     /// The version to encrypt with.
     pub key_version: Member<'a>,
+    /// The key to encrypt under, where it is another one.
+    pub to_key: Member<'a>,
     /// Comes back in the item's result.
     pub reference: Member<'a>,
 }
@@ -93,6 +97,7 @@ impl<'a> Item<'a> {
             ("context", &self.context),
             ("associated_data", &self.associated_data),
             ("key_version", &self.key_version),
+            ("to_key", &self.to_key),
         ];
         members
             .iter()
@@ -107,6 +112,7 @@ impl<'a> Item<'a> {
             "context" => &mut self.context,
             "associated_data" => &mut self.associated_data,
             "key_version" if form.key_version => &mut self.key_version,
+            "to_key" if form.moves => &mut self.to_key,
             "reference" => &mut self.reference,
             _ if name == form.input => &mut self.input,
             _ => return false,
@@ -121,6 +127,7 @@ impl<'a> Item<'a> {
             (form.input, &self.input),
             ("context", &self.context),
             ("associated_data", &self.associated_data),
+            ("to_key", &self.to_key),
             ("reference", &self.reference),
         ];
         let wrong = texts
@@ -226,11 +233,13 @@ mod tests {
         input: "plaintext",
         key_version: true,
         creates: true,
+        moves: false,
     };
     const DECRYPT: Form = Form {
         input: "ciphertext",
         key_version: false,
         creates: false,
+        moves: false,
     };
 
     fn parse(body: &str) -> Request<'_> {

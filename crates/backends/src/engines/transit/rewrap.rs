@@ -3,7 +3,8 @@
 //! Beyond what existing servers do, it takes `associated_data`, and it tells with `rewrapped`
 //! whether it did anything: a ciphertext of the wanted version comes back as it is. It is decrypted
 //! all the same, because an answer without error is a promise that the ciphertext, with its context
-//! and associated data, opens.
+//! and associated data, opens. With `to_key` an item is encrypted under another key of the mount: see
+//! [`destinations`](super::destinations).
 //!
 //! A batch in which items failed is answered with 200 unless the caller asks for another status, as
 //! clients of existing servers know it; each failed item carries its `error`.
@@ -20,6 +21,7 @@ use serde::Serialize;
 use super::batch::{Task, Work};
 use super::ciphers::Ciphers;
 use super::decrypt::{self, open};
+use super::destinations::{Destinations, Others};
 use super::encrypt::seal;
 use super::request::{Form, Request};
 use super::{Transit, key_name};
@@ -28,6 +30,7 @@ const FORM: Form = Form {
     input: "ciphertext",
     key_version: true,
     creates: false,
+    moves: true,
 };
 
 #[derive(Serialize)]
@@ -49,27 +52,51 @@ pub(super) async fn run(transit: &Transit, call: &Call<'_>) -> Result<Reply, Err
         .named_versions(&key.settings)
         .chain(work.asked_versions(&key.settings));
     let mut ciphers = Ciphers::load(&transit.cache, &key, versions).await?;
-    let results = work.run(&mut ciphers, rewrap).await?;
-    work.reply(&key.settings, results)
+    let destinations = Destinations::of(transit, call, &work, name).await?;
+    let mut others = destinations.ciphers(&transit.cache, &work).await?;
+    let results = work
+        .run(&mut ciphers, |task, own| rewrap(task, own, &mut others))
+        .await?;
+    let derived = key.settings.derived || destinations.derived();
+    work.reply_of(derived, results)
 }
 
-fn rewrap<'r>(task: &Task<'r>, ciphers: &mut Ciphers<'_>) -> Result<Rewrapped<'r>, Error> {
+fn rewrap<'r>(
+    task: &Task<'r>,
+    own: &mut Ciphers<'_>,
+    others: &mut Others<'_>,
+) -> Result<Rewrapped<'r>, Error> {
     let (context, aad) = (task.context()?, task.associated_data()?);
-    task.bindable(ciphers.settings(), &aad)?;
+    task.bindable(own.settings(), &aad)?;
     let ciphertext = task.ciphertext()?;
-    let (version, plaintext) = open(ciphers, &ciphertext, &context, &aad)?;
-    let key_version = ciphers.settings().encryption_version(task.key_version()?)?;
-    if version == key_version {
-        return Ok(Rewrapped {
-            ciphertext,
-            key_version,
-            rewrapped: false,
-        });
-    }
-    let sealed = seal(ciphers, key_version, &context, &aad, plaintext.expose())?;
-    let ciphertext = Ciphertext::format(key_version, &sealed).into();
+    let other = others.of(task)?;
+    let (version, plaintext) = open(own, &ciphertext, &context, &aad)?;
+    let Some(target) = other else {
+        let key_version = own.settings().encryption_version(task.key_version()?)?;
+        if version == key_version {
+            return Ok(Rewrapped {
+                ciphertext,
+                key_version,
+                rewrapped: false,
+            });
+        }
+        return sealed(own, key_version, &context, &aad, plaintext.expose());
+    };
+    task.bindable(target.settings(), &aad)?;
+    let key_version = target.settings().encryption_version(task.key_version()?)?;
+    sealed(target, key_version, &context, &aad, plaintext.expose())
+}
+
+fn sealed<'r>(
+    target: &mut Ciphers<'_>,
+    key_version: u32,
+    context: &[u8],
+    aad: &[u8],
+    plaintext: &[u8],
+) -> Result<Rewrapped<'r>, Error> {
+    let sealed = seal(target, key_version, context, aad, plaintext)?;
     Ok(Rewrapped {
-        ciphertext,
+        ciphertext: Ciphertext::format(key_version, &sealed).into(),
         key_version,
         rewrapped: true,
     })
