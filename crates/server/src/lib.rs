@@ -8,6 +8,7 @@
 //! [`run()`] is the whole `keyfold server`; [`Server`] is one inside another program, such as a test.
 #![forbid(unsafe_code)]
 
+mod chores;
 pub mod config;
 mod develop;
 pub mod diagnose;

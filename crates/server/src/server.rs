@@ -15,7 +15,7 @@ use crate::host::Process;
 use crate::http::listener::{self, Address, Bound, ListenError, ServerPhase as Phase};
 use crate::http::tls::Terms;
 use crate::http::{Site, Underway};
-use crate::{schedule, wiring};
+use crate::{chores, schedule, wiring};
 
 /// The version that clients are told: that of the API which is served. Tools compare it with the
 /// releases of the servers they know, and take a lower one for one that lacks calls.
@@ -72,6 +72,7 @@ impl Server {
         if let Some(snapshots) = config.snapshots.take() {
             tokio::spawn(schedule::run(core.clone(), snapshots, stopping.clone()));
         }
+        tokio::spawn(chores::run(core.clone(), stopping.clone()));
         let addresses = bound.iter().map(|bound| bound.address().clone()).collect();
         let terms = bound.iter().filter_map(Bound::terms).collect();
         let mut sockets = Vec::new();

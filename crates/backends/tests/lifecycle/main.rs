@@ -11,6 +11,7 @@
 mod auths;
 mod away;
 mod beside;
+mod chores;
 mod corners;
 mod crash;
 mod deks;

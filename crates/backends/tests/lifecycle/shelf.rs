@@ -9,10 +9,13 @@ use keyfold_core::ports::storage::Batch;
 use keyfold_core::reply::{Json, Reply, keys};
 use keyfold_core::request::Op;
 
-pub const KINDS: &[EngineKind] = &[EngineKind {
-    name: "shelf",
-    open,
-}];
+pub const KINDS: &[EngineKind] = &[
+    EngineKind {
+        name: "shelf",
+        open,
+    },
+    keyfold_backends::engines::transit::KIND,
+];
 
 struct Shelf {
     view: View,

@@ -334,7 +334,10 @@ async fn open(
             engines: KINDS,
             auths: &[keyfold_backends::auth::approle::KIND, crate::people::KIND],
         },
-        audit: keyfold_core::audit::AuditConfig::default(),
+        audit: keyfold_core::audit::AuditConfig {
+            kinds: crate::chores::AUDIT,
+            ..Default::default()
+        },
         initialize,
         seals: seals.config(),
         settings,

@@ -13,6 +13,13 @@ use crate::tokens::Caller;
 /// Proof that the request's token may do it, or that the route asks for none. Made here only.
 pub struct Authorized(());
 
+impl Authorized {
+    /// What the server does by itself asks nobody.
+    pub(super) const fn own() -> Self {
+        Self(())
+    }
+}
+
 /// What the deciding rule grants besides.
 #[derive(Clone, Default)]
 pub(super) struct Extent {

@@ -13,6 +13,7 @@
 //! [`Admitted`]: crate::audit::Admitted
 
 mod authorize;
+mod chores;
 mod listing;
 mod sudo;
 mod wrapping;

@@ -9,6 +9,7 @@
 //! The pipeline finds the route once, asks `exists` where a write may create, checks the token's
 //! policies, audits, and only then calls `run`.
 
+mod chore;
 mod keys;
 mod meant;
 mod unknown;
@@ -22,6 +23,7 @@ use std::sync::Arc;
 use keyfold_api::{Seconds, body::Decoded};
 use serde::de::DeserializeOwned;
 
+pub use self::chore::Chore;
 pub use self::keys::{ServiceKeyInfo, ServiceKeys};
 pub use self::meant::Meant;
 pub use self::unknown::Unknown;
@@ -267,6 +269,11 @@ pub trait Engine: Sized + Send + Sync + 'static {
     ) -> Future_<'a, Result<ServiceKeys, Error>> {
         Box::pin(async { Ok(ServiceKeys::default()) })
     }
+
+    /// What it has to do by itself by now, at most `limit`. What is done stands there no more.
+    fn chores(&self, _now: Time, _limit: usize) -> Future_<'_, Result<Vec<Chore>, Error>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
 }
 
 /// What a change of a mount's options brings with it.
@@ -343,6 +350,8 @@ pub trait Dispatch: Send + Sync + 'static {
         after: &'a str,
         limit: usize,
     ) -> Future_<'a, Result<ServiceKeys, Error>>;
+    /// See [`Engine::chores`].
+    fn chores(&self, now: Time, limit: usize) -> Future_<'_, Result<Vec<Chore>, Error>>;
 }
 
 /// What the row for a path demands, where there is one.
@@ -450,6 +459,10 @@ impl<E: Engine> Dispatch for E {
         limit: usize,
     ) -> Future_<'a, Result<ServiceKeys, Error>> {
         Engine::service_keys(self, after, limit)
+    }
+
+    fn chores(&self, now: Time, limit: usize) -> Future_<'_, Result<Vec<Chore>, Error>> {
+        Engine::chores(self, now, limit)
     }
 }
 

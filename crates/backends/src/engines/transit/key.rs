@@ -12,7 +12,7 @@ use keyfold_core::ports::storage::Batch;
 use keyfold_keys::transit::{Kdf, KeyType, ServiceKey};
 use serde::{Deserialize, Serialize};
 
-use super::pace;
+use super::{due, pace};
 
 /// Folder of the settings; below it one record for each key name.
 pub(super) const POLICIES: &str = "policy/";
@@ -64,6 +64,12 @@ pub(super) struct Settings {
     /// Versions have certificates: see [`chains`](super::chains).
     #[serde(default)]
     pub certified: bool,
+    /// Seconds after which it is rotated by itself; 0 for never.
+    #[serde(default)]
+    pub auto_rotate_period: u64,
+    /// The second at which that is; 0 for never. See [`due`].
+    #[serde(default)]
+    pub rotate_at: u64,
     /// The last backup.
     #[serde(default)]
     pub backup: Option<Copied>,
@@ -101,6 +107,8 @@ impl Settings {
             allow_imported_rotation: false,
             soft_deleted: false,
             certified: false,
+            auto_rotate_period: 0,
+            rotate_at: 0,
             backup: None,
             restore: None,
         }
@@ -170,7 +178,8 @@ impl Settings {
 
     /// Adds the settings to a batch.
     pub fn put(&self, name: &str, batch: Batch) -> Result<Batch, Error> {
-        Ok(batch.put(policy_key(name), json(self)?))
+        let batch = batch.put(policy_key(name), json(self)?);
+        Ok(due::mark(self, name, batch))
     }
 
     /// Adds a version to a batch.

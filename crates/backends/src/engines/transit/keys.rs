@@ -11,7 +11,8 @@ use serde::Deserialize;
 
 use super::key::{POLICIES, Settings, policy_key, version_key};
 use super::shown::{Version, Versions};
-use super::{Transit, chains, key_name, shown, times, tune};
+use super::due::{self, Rotate};
+use super::{Transit, chains, key_name, shown, times};
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
@@ -72,7 +73,7 @@ pub(super) async fn read(transit: &Transit, call: &Call<'_>) -> Result<Reply, Er
 pub(super) async fn create(transit: &Transit, call: &Call<'_>) -> Result<Reply, Error> {
     let name = key_name(call)?;
     let asked = call.decode::<Create>()?;
-    let wanted = new_settings(&asked)?;
+    let wanted = new_settings(&asked)?.scheduled(call.now.secs());
     let mut warnings = Vec::new();
     let (settings, versions) = transit
         .view
@@ -104,6 +105,7 @@ pub(super) async fn create(transit: &Transit, call: &Call<'_>) -> Result<Reply, 
 
 pub(super) async fn rotate(transit: &Transit, call: &Call<'_>) -> Result<Reply, Error> {
     let name = key_name(call)?;
+    let asked = call.decode::<Rotate>()?;
     let (settings, versions) = transit
         .view
         .change(name, || async {
@@ -115,6 +117,10 @@ pub(super) async fn rotate(transit: &Transit, call: &Call<'_>) -> Result<Reply, 
                     "imported key {name} does not allow rotation here: import a version, or import \
                      the key with allow_rotation"
                 )));
+            }
+            if asked.if_due && !settings.is_due(call.now) {
+                let versions = shown::versions(transit, &settings, &[]).await?;
+                return Ok((settings, versions));
             }
             let key = settings.generate()?;
             transit
@@ -184,7 +190,7 @@ impl Transit {
     pub(super) async fn add_version(
         &self,
         name: &str,
-        mut settings: Settings,
+        settings: Settings,
         revision: Revision,
         key: &ServiceKey,
         now: Time,
@@ -192,6 +198,7 @@ impl Transit {
         // What the answer needs is read before the commit: an error behind it would be answered to
         // a caller whose key has the version.
         let mut versions = shown::versions(self, &settings, &[]).await?;
+        let mut settings = settings.scheduled(now.secs());
         let next = settings.latest_version.checked_add(1);
         settings.latest_version = next.ok_or_else(|| Error::bad("no version is left"))?;
         versions.insert(
@@ -225,8 +232,8 @@ fn new_settings(asked: &Create) -> Result<Settings, Error> {
     }
     derivable(kind, derived, convergent)?;
     let key_size = key_size(kind, asked.key_size.unwrap_or_default())?;
-    tune::auto_rotate_period(asked.auto_rotate_period)?;
     Ok(Settings {
+        auto_rotate_period: due::period(asked.auto_rotate_period.unwrap_or_default().0)?,
         derived,
         convergent,
         key_size,
@@ -289,4 +296,7 @@ fn differs(there: &Settings, wanted: &Settings, asked: &Create) -> bool {
         || asked
             .allow_plaintext_backup
             .is_some_and(|allow| allow != there.allow_plaintext_backup)
+        || asked
+            .auto_rotate_period
+            .is_some_and(|period| period.0 != there.auto_rotate_period)
 }

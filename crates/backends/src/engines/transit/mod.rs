@@ -19,6 +19,7 @@
 //! | `policy/<name>` | the settings of a key, see [`key`] |
 //! | `keys/<id>/<version>` | the material of one version, written once; see [`key`] |
 //! | `times/<id>/<page>` | when versions were made, 1,024 a record; see [`times`] |
+//! | `due/<second>-<name>` | that a key is rotated by itself then, see [`due`] |
 //! | `chains/<id>/<version>` | the certificates of a version, see [`chains`] |
 //! | `wrapping-key` | the key that imports are wrapped under, see [`import`] |
 //! | `config/cache` | how many keys are held in memory, see [`cache_config`] |
@@ -37,6 +38,7 @@ mod datakey;
 mod datakeys;
 mod decrypt;
 mod destinations;
+mod due;
 mod encrypt;
 mod export;
 mod import;
@@ -66,9 +68,10 @@ mod tests;
 use std::sync::Arc;
 
 use keyfold_core::barrier::View;
+use keyfold_core::clock::Time;
 use keyfold_core::error::{Error, UnsupportedReason};
 use keyfold_core::ports::engine::{
-    Call, Dispatch, Engine, EngineKind, Future_, MountContext, Route, ServiceKeys,
+    Call, Chore, Dispatch, Engine, EngineKind, Future_, MountContext, Route, ServiceKeys,
 };
 use keyfold_core::ports::storage::Batch;
 
@@ -113,6 +116,10 @@ impl Engine for Transit {
         limit: usize,
     ) -> Future_<'a, Result<ServiceKeys, Error>> {
         Box::pin(report::page(self, after, limit))
+    }
+
+    fn chores(&self, now: Time, limit: usize) -> Future_<'_, Result<Vec<Chore>, Error>> {
+        Box::pin(due::chores(self, now, limit))
     }
 }
 

@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::key::{Copied, Settings, version_key};
 use super::{Transit, chains, times};
 
-/// The members of the answer. `auto_rotate_period` is always 0: nothing rotates keys by itself yet.
+/// The members of the answer.
 #[derive(Serialize)]
 struct Shown<'a> {
     name: &'a str,
@@ -160,7 +160,7 @@ pub(super) fn show(name: &str, settings: &Settings, versions: &Versions) -> Resu
         min_available_version: settings.min_available_version,
         min_decryption_version: settings.min_decryption_version,
         min_encryption_version: settings.min_encryption_version,
-        auto_rotate_period: 0,
+        auto_rotate_period: settings.auto_rotate_period,
         imported_key: settings.imported,
         imported_key_allow_rotation: settings
             .imported

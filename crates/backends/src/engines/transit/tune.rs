@@ -9,7 +9,7 @@ use keyfold_core::reply::Reply;
 use serde::Deserialize;
 
 use super::key::{Settings, policy_key};
-use super::{Transit, key_name, shown};
+use super::{Transit, due, key_name, shown, times};
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
@@ -39,7 +39,11 @@ pub(super) async fn write(transit: &Transit, call: &Call<'_>) -> Result<Reply, E
                 Error::bad(format!("no existing key named {name} could be found"))
             })?;
             let mut warnings = Vec::new();
-            let new = apply(&old, &asked, &mut warnings)?;
+            let mut new = apply(&old, &asked, &mut warnings)?;
+            if new.auto_rotate_period != old.auto_rotate_period {
+                let made = times::made(&transit.view, &new, new.latest_version).await?;
+                new = new.scheduled(made.secs());
+            }
             let versions = shown::versions(transit, &new, &[]).await?;
             if new != old {
                 let batch = Batch::new().unchanged(policy_key(name), revision);
@@ -53,25 +57,12 @@ pub(super) async fn write(transit: &Transit, call: &Call<'_>) -> Result<Reply, E
     Ok(reply)
 }
 
-/// Checks a period of automatic rotation. Nothing rotates keys by itself yet, so a period is
-/// refused rather than stored and not kept.
-pub(super) fn auto_rotate_period(asked: Option<Seconds>) -> Result<(), Error> {
-    match asked.unwrap_or_default().0 {
-        0 => Ok(()),
-        1..3600 => Err(Error::bad(
-            "auto rotate period must be 0 to disable or at least an hour",
-        )),
-        _ => Err(Error::field(
-            "auto_rotate_period",
-            "automatic rotation is not supported by this server",
-        )),
-    }
-}
-
 /// The settings as asked for; all of it or nothing.
 fn apply(old: &Settings, asked: &Tune, warnings: &mut Vec<String>) -> Result<Settings, Error> {
-    auto_rotate_period(asked.auto_rotate_period)?;
     let mut new = old.clone();
+    if let Some(period) = asked.auto_rotate_period {
+        new.auto_rotate_period = due::period(period.0)?;
+    }
     if let Some(mut version) = asked.min_decryption_version {
         if version == 0 {
             version = 1;

@@ -114,7 +114,7 @@ async fn write(
             allow_plaintext_backup: settings.allow_plaintext_backup,
             version_template: String::new(),
             storage_prefix: String::new(),
-            auto_rotate_period: 0,
+            auto_rotate_period: nanoseconds(settings.auto_rotate_period),
             imported: settings.imported,
             allow_imported_rotation: settings.allow_imported_rotation,
             soft_deleted: settings.soft_deleted,
@@ -125,6 +125,11 @@ async fn write(
     let mut json = serde_json::to_vec(&backup).map_err(|_| Error::Bug("a backup is no JSON"))?;
     json.push(b'\n');
     Ok(Secret::new(base64::encode(Secret::new(json).expose())))
+}
+
+/// A period as it stands in a backup.
+fn nanoseconds(secs: u64) -> i64 {
+    i64::try_from(secs.saturating_mul(1_000_000_000)).unwrap_or(i64::MAX)
 }
 
 async fn entry(

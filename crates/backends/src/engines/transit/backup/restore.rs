@@ -13,7 +13,7 @@ use serde::Deserialize;
 
 use super::form::{self, Backup, Entry, Policy};
 use crate::engines::transit::key::{Copied, Settings, policy_key};
-use crate::engines::transit::{Transit, chains, is_name, keys, pace, times};
+use crate::engines::transit::{Transit, chains, due, is_name, keys, pace, times};
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
@@ -31,8 +31,6 @@ struct Restored {
     versions: Vec<ServiceKey>,
     secs: Vec<u64>,
     chains: Vec<(u32, Vec<Vec<u8>>)>,
-    /// It was rotated by itself.
-    by_itself: bool,
 }
 
 pub(in crate::engines::transit) async fn run(
@@ -78,12 +76,7 @@ pub(in crate::engines::transit) async fn run(
             Ok(())
         })
         .await?;
-    match restored.by_itself {
-        true => Ok(Reply::none().warn(
-            "auto_rotate_period is not restored: automatic rotation is not supported by this server",
-        )),
-        false => Ok(Reply::none()),
-    }
+    Ok(Reply::none())
 }
 
 fn put(restored: &Restored, settings: &Settings, batch: Batch) -> Result<Batch, Error> {
@@ -139,7 +132,6 @@ fn read(backup: &Backup, now: Time) -> Result<Restored, Error> {
         versions: Vec::with_capacity(entries.len()),
         secs: Vec::with_capacity(entries.len()),
         chains: Vec::new(),
-        by_itself: policy.auto_rotate_period != 0,
     };
     for (version, entry) in (first..).zip(entries) {
         if policy.convergent_encryption && !matches!(entry.convergent_version, 0 | 3) {
@@ -164,6 +156,8 @@ fn read(backup: &Backup, now: Time) -> Result<Restored, Error> {
         }
     }
     restored.settings.certified = !restored.chains.is_empty();
+    let newest = restored.secs.last().copied().unwrap_or_default();
+    restored.settings = restored.settings.scheduled(newest);
     Ok(restored)
 }
 
@@ -180,7 +174,10 @@ fn settings(policy: &Policy, kind: KeyType, now: Time) -> Result<Settings, Error
         (true, 0) if !policy.convergent_encryption => Kdf::Counter,
         _ => return Err(wrong("its keys are derived by a rule that is not served")),
     };
+    // A part of a second is none; what is no period is none either.
+    let period = u64::try_from(policy.auto_rotate_period).unwrap_or_default() / 1_000_000_000;
     Ok(Settings {
+        auto_rotate_period: due::period(period)?,
         derived: policy.derived,
         exportable: policy.exportable,
         allow_plaintext_backup: policy.allow_plaintext_backup,

@@ -16,7 +16,7 @@ use self::target::Material;
 pub(super) use self::target::hash;
 pub(super) use self::wrapping::read as wrapping_key;
 use super::key::{Settings, policy_key};
-use super::{Transit, key_name, keys, tune};
+use super::{Transit, due, key_name, keys};
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
@@ -73,7 +73,13 @@ pub(super) async fn run(transit: &Transit, call: &Call<'_>) -> Result<Reply, Err
     }
     let derived = asked.derived.unwrap_or_default();
     keys::derivable(kind, derived, false)?;
-    tune::auto_rotate_period(asked.auto_rotate_period)?;
+    let auto_rotate_period = due::period(asked.auto_rotate_period.unwrap_or_default().0)?;
+    if auto_rotate_period > 0 && !asked.allow_rotation.unwrap_or_default() {
+        return Err(Error::field(
+            "auto_rotate_period",
+            "needs allow_rotation: new versions of the key are not made here",
+        ));
+    }
     let material = Material::of(
         asked.ciphertext,
         asked.public_key,
@@ -93,8 +99,10 @@ pub(super) async fn run(transit: &Transit, call: &Call<'_>) -> Result<Reply, Err
         key_size: size(&key),
         imported: true,
         allow_imported_rotation: asked.allow_rotation.unwrap_or_default(),
+        auto_rotate_period,
         ..Settings::new(kind)
-    };
+    }
+    .scheduled(call.now.secs());
     transit
         .view
         .change(name, || async {
