@@ -131,13 +131,21 @@ async fn settings_count_from_when_they_are_made() {
     world.clock.advance(HOUR / 2);
     assert_eq!(turn(&world).await, 0);
     world.clock.advance(HOUR);
-    assert_eq!(turn(&world).await, 1, "of the one whose newest version is two hours old");
+    assert_eq!(
+        turn(&world).await,
+        1,
+        "of the one whose newest version is two hours old"
+    );
     assert_eq!(version(&world, "later").await, 2);
     key(&world, "shelved/soft-delete-restore", json!({})).await;
     assert_eq!(turn(&world).await, 1);
     assert_eq!(version(&world, "shelved").await, 2);
     world.clock.advance(HOUR);
-    assert_eq!(turn(&world).await, 2, "the shelved one again, and the one of three hours");
+    assert_eq!(
+        turn(&world).await,
+        2,
+        "the shelved one again, and the one of three hours"
+    );
     assert_eq!(version(&world, "longer").await, 2);
     assert_eq!(version(&world, "never").await, 1);
 }

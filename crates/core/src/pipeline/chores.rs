@@ -101,9 +101,6 @@ async fn perform(
         Err(error) => Outcome::Failed(error),
     };
     let now = vault.clock.now();
-    vault
-        .audit
-        .answered(entry.as_ref(), now, &outcome)
-        .await?;
+    vault.audit.answered(entry.as_ref(), now, &outcome).await?;
     result.map(drop)
 }

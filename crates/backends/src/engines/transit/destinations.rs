@@ -67,7 +67,11 @@ impl Destinations {
     }
 
     /// Their ciphers, with the versions that the items ask for.
-    pub async fn ciphers<'d>(&'d self, cache: &Cache, work: &Work<'_>) -> Result<Others<'d>, Error> {
+    pub async fn ciphers<'d>(
+        &'d self,
+        cache: &Cache,
+        work: &Work<'_>,
+    ) -> Result<Others<'d>, Error> {
         let mut others = BTreeMap::new();
         for (name, key) in &self.keys {
             let ciphers = match key {

@@ -82,7 +82,10 @@ pub(super) async fn chores(
         }
         let stored = transit.stored(name).await?;
         let counts = |settings: &Settings| settings.rotate_at == at && settings.rotates();
-        if stored.as_ref().is_some_and(|(settings, _)| counts(settings)) {
+        if stored
+            .as_ref()
+            .is_some_and(|(settings, _)| counts(settings))
+        {
             chores.push(Chore {
                 path: format!("keys/{name}/rotate"),
                 body: Json::of(&Rotate { if_due: true })?,

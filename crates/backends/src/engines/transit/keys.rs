@@ -9,9 +9,9 @@ use keyfold_core::reply::{self, Reply};
 use keyfold_keys::transit::{Family, HMAC_SIZES, KeyType, ServiceKey};
 use serde::Deserialize;
 
+use super::due::{self, Rotate};
 use super::key::{POLICIES, Settings, policy_key, version_key};
 use super::shown::{Version, Versions};
-use super::due::{self, Rotate};
 use super::{Transit, chains, key_name, shown, times};
 
 #[derive(Deserialize, Default)]
