@@ -43,7 +43,7 @@ impl Digest {
     }
 
     /// Bytes of a hash.
-    pub const fn len(self) -> usize {
+    pub const fn size(self) -> usize {
         match self {
             Self::Sha1 => 20,
             Self::Sha2_224 | Self::Sha3_224 => 28,
@@ -133,7 +133,7 @@ mod tests {
             assert!(sum.starts_with(start), "{name} {sum}");
             let bits: usize = name[5..].parse().unwrap();
             assert_eq!(sum.len() * 4, bits, "{name}");
-            assert_eq!(Digest::named(name).unwrap().len() * 8, bits);
+            assert_eq!(Digest::named(name).unwrap().size() * 8, bits);
         }
         assert_eq!(Digest::named("md5"), None);
         assert_eq!(Digest::named("sha1"), None);

@@ -94,7 +94,7 @@ mod tests {
         let (policy, _) = Policy::parse("p", rules).unwrap();
         let acl = Arc::new(Acl::new(&[Arc::new(policy)], Time(0)));
         let filter = Arc::new(KeysFilter::parse("{{ .path }}{{ .key }}").unwrap());
-        KeysShown::new(acl, vec![filter], "kv/p").unwrap()
+        KeysShown::new(&acl, vec![filter], "kv/p").unwrap()
     }
 
     #[test]

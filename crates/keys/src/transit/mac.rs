@@ -21,7 +21,7 @@ pub(super) fn hmac(hash: Digest, key: &[u8], data: &[u8]) -> Result<Vec<u8>, Err
         Digest::Sha3_384 => return sha3::<Hmac<sha3::Sha3_384>>(key, data),
         Digest::Sha3_512 => return sha3::<Hmac<sha3::Sha3_512>>(key, data),
     };
-    let mut tag = vec![0; hash.len()];
+    let mut tag = vec![0; hash.size()];
     // Not `hmac::sign`, which leaves the last block of the data on the stack.
     hmac::sign_to_buffer(&hmac::Key::new(algorithm, key), data, &mut tag)
         .map_err(|_| Error::Exhausted)?;

@@ -4,6 +4,7 @@
 //! found without a look at the other keys. A mark counts where the settings have the same second;
 //! others are swept when their time comes, so that a change of settings needs none of the old ones.
 
+use keyfold_api::Seconds;
 use keyfold_core::clock::Time;
 use keyfold_core::error::Error;
 use keyfold_core::ports::engine::Chore;
@@ -27,10 +28,10 @@ pub(super) struct Rotate {
     pub if_due: bool,
 }
 
-/// Checks a period in seconds; 0 is none.
-pub(super) fn period(asked: u64) -> Result<u64, Error> {
-    match asked {
-        0 | SHORTEST.. => Ok(asked),
+/// Checks a period, and gives its seconds; 0 is none.
+pub(super) fn period(asked: Seconds) -> Result<u64, Error> {
+    match u64::try_from(asked.0) {
+        Ok(secs @ (0 | SHORTEST..)) => Ok(secs),
         _ => Err(Error::bad(
             "auto rotate period must be 0 to disable or at least an hour",
         )),
@@ -132,8 +133,14 @@ mod tests {
 
     #[test]
     fn periods() {
-        for (asked, fits) in [(0, true), (1, false), (3599, false), (3600, true)] {
-            assert_eq!(period(asked).is_ok(), fits, "{asked}");
+        for (asked, fits) in [
+            (0, true),
+            (1, false),
+            (-3600, false),
+            (3599, false),
+            (3600, true),
+        ] {
+            assert_eq!(period(Seconds(asked)).is_ok(), fits, "{asked}");
         }
         let settings = Settings {
             auto_rotate_period: 3600,

@@ -4,6 +4,7 @@
 //! batch is answered 200 then unless the caller asks for another status, as clients of existing
 //! servers know it.
 
+use keyfold_api::body::Decoded;
 use keyfold_api::{base64, weak};
 use keyfold_core::error::Error;
 use keyfold_core::ports::engine::Call;
@@ -94,8 +95,12 @@ impl Members {
 /// The inputs of a call and what is asked for all of them. `used` are the members that the call has
 /// a use for, beside the inputs themselves.
 pub(super) fn decode(call: &Call<'_>, used: &[&str]) -> Result<(Inputs, Options), Error> {
-    let members = call.decode::<Members>()?;
-    call.note_unknown(members.idle(used));
+    let Decoded {
+        value: members,
+        mut unknown,
+    } = call.body.decode::<Members>()?;
+    unknown.extend(members.idle(used));
+    call.note_unknown(unknown);
     let single = Input {
         input: members.input,
         context: members.context,
@@ -131,7 +136,8 @@ pub(super) fn decode(call: &Call<'_>, used: &[&str]) -> Result<(Inputs, Options)
 /// All that was asked.
 pub(super) struct Inputs {
     pub list: Vec<Input>,
-    batch: bool,
+    /// They came as `batch_input`.
+    pub batch: bool,
     on_failure: OnFailure,
 }
 

@@ -233,7 +233,7 @@ fn new_settings(asked: &Create) -> Result<Settings, Error> {
     derivable(kind, derived, convergent)?;
     let key_size = key_size(kind, asked.key_size.unwrap_or_default())?;
     Ok(Settings {
-        auto_rotate_period: due::period(asked.auto_rotate_period.unwrap_or_default().0)?,
+        auto_rotate_period: due::period(asked.auto_rotate_period.unwrap_or_default())?,
         derived,
         convergent,
         key_size,
@@ -298,5 +298,5 @@ fn differs(there: &Settings, wanted: &Settings, asked: &Create) -> bool {
             .is_some_and(|allow| allow != there.allow_plaintext_backup)
         || asked
             .auto_rotate_period
-            .is_some_and(|period| period.0 != there.auto_rotate_period)
+            .is_some_and(|_| wanted.auto_rotate_period != there.auto_rotate_period)
 }

@@ -29,7 +29,10 @@ struct Signed {
     #[serde(skip_serializing_if = "Option::is_none")]
     signature: Option<String>,
     key_version: u32,
-    /// Where the key was derived for a context.
+    /// Where the key was derived for a context; outside of batches.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    public_key: Option<String>,
+    /// The same in batches, whose results have it under this name.
     #[serde(skip_serializing_if = "Option::is_none")]
     publickey: Option<String>,
 }
@@ -60,10 +63,16 @@ pub(super) async fn run(transit: &Transit, call: &Call<'_>) -> Result<Reply, Err
                 signer.sign(bytes.expose(), &scheme, derived)
             });
             let signature = signature.map_err(refused)?;
+            let public = public(signer, derived)?;
+            let (public_key, publickey) = match inputs.batch {
+                true => (None, public),
+                false => (public, None),
+            };
             Ok(Signed {
                 signature: Some(written(version, &signature, &scheme)),
                 key_version: version,
-                publickey: public(signer, derived)?,
+                public_key,
+                publickey,
             })
         })
         .await

@@ -61,7 +61,7 @@ pub(super) async fn write(transit: &Transit, call: &Call<'_>) -> Result<Reply, E
 fn apply(old: &Settings, asked: &Tune, warnings: &mut Vec<String>) -> Result<Settings, Error> {
     let mut new = old.clone();
     if let Some(period) = asked.auto_rotate_period {
-        new.auto_rotate_period = due::period(period.0)?;
+        new.auto_rotate_period = due::period(period)?;
     }
     if let Some(mut version) = asked.min_decryption_version {
         if version == 0 {

@@ -29,14 +29,14 @@ pub(super) fn pss(hash: Digest, hashed: &[u8], salt_len: usize, len: usize) -> O
 
 /// The longest salt.
 pub(super) fn pss_room(hash: Digest, len: usize) -> Option<usize> {
-    len.checked_sub(hash.len() + 2)
+    len.checked_sub(hash.size() + 2)
 }
 
 /// Whether a block is an EMSA-PSS of a hash, with a salt of this length, or of any.
 pub(super) fn is_pss(hash: Digest, hashed: &[u8], salt_len: Option<usize>, block: &[u8]) -> bool {
     let split = || {
         let (trailer, rest) = block.split_last()?;
-        let (masked, sum) = rest.split_at_checked(rest.len().checked_sub(hash.len())?)?;
+        let (masked, sum) = rest.split_at_checked(rest.len().checked_sub(hash.size())?)?;
         (*trailer == TRAILER && *masked.first()? < 0x80).then_some((masked, sum))
     };
     let Some((masked, sum)) = split() else {
@@ -83,7 +83,7 @@ pub(super) fn is_pkcs1(hash: Option<Digest>, hashed: &[u8], block: &[u8]) -> boo
 
 /// MGF1 over a block.
 fn mask(hash: Digest, seed: &[u8], block: &mut [u8]) {
-    for (counter, part) in (0_u32..).zip(block.chunks_mut(hash.len())) {
+    for (counter, part) in (0_u32..).zip(block.chunks_mut(hash.size())) {
         let pad = hash.of(&[seed, &counter.to_be_bytes()].concat());
         for (byte, pad) in part.iter_mut().zip(pad) {
             *byte ^= pad;

@@ -145,7 +145,7 @@ pub(super) fn sign(
     hash: Option<Digest>,
     hashed: &[u8],
 ) -> Result<Vec<u8>, Error> {
-    if hash.is_some_and(|hash| hash.len() != hashed.len()) {
+    if hash.is_some_and(|hash| hash.size() != hashed.len()) {
         return Err(Error::Malformed("hash"));
     }
     if let Some((encoding, digest)) = encoding(padding, hash, len)? {
@@ -277,7 +277,7 @@ fn oaep(hash: Digest) -> Result<Option<&'static OaepAlgorithm>, Error> {
 fn salt_len(salt: Salt, hash: Digest, len: usize) -> Option<usize> {
     match salt {
         Salt::Auto => emsa::pss_room(hash, len),
-        Salt::Hash => Some(hash.len()),
+        Salt::Hash => Some(hash.size()),
         Salt::Bytes(count) => Some(count),
     }
 }
@@ -352,7 +352,7 @@ mod tests {
                 (Padding::Pss(Salt::Auto), Padding::Pss(Salt::Auto)),
                 (
                     Padding::Pss(Salt::Hash),
-                    Padding::Pss(Salt::Bytes(hash.len())),
+                    Padding::Pss(Salt::Bytes(hash.size())),
                 ),
                 (Padding::Pss(Salt::Bytes(5)), Padding::Pss(Salt::Auto)),
                 (Padding::Pss(Salt::Bytes(0)), Padding::Pss(Salt::Bytes(0))),

@@ -1,6 +1,6 @@
 //! restore: a key from its backup, under its own name or another.
 
-use keyfold_api::{base64, weak};
+use keyfold_api::{Seconds, base64, weak};
 use keyfold_core::clock::Time;
 use keyfold_core::error::Error;
 use keyfold_core::id;
@@ -168,6 +168,9 @@ fn settings(policy: &Policy, kind: KeyType, now: Time) -> Result<Settings, Error
     if policy.convergent_encryption && !matches!(policy.convergent_version, -1 | 0 | 3) {
         return Err(wrong("it is convergent by a rule that is no longer served"));
     }
+    if policy.convergent_encryption && !policy.derived {
+        return Err(wrong("it is convergent and not derived, which no key is"));
+    }
     keys::derivable(kind, policy.derived, policy.convergent_encryption)?;
     let kdf = match (policy.derived, policy.kdf) {
         (false, _) | (true, 1) => Kdf::Hkdf,
@@ -175,7 +178,7 @@ fn settings(policy: &Policy, kind: KeyType, now: Time) -> Result<Settings, Error
         _ => return Err(wrong("its keys are derived by a rule that is not served")),
     };
     // A part of a second is none; what is no period is none either.
-    let period = u64::try_from(policy.auto_rotate_period).unwrap_or_default() / 1_000_000_000;
+    let period = Seconds(policy.auto_rotate_period.max(0) / 1_000_000_000);
     Ok(Settings {
         auto_rotate_period: due::period(period)?,
         derived: policy.derived,

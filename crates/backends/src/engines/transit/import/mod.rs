@@ -73,7 +73,7 @@ pub(super) async fn run(transit: &Transit, call: &Call<'_>) -> Result<Reply, Err
     }
     let derived = asked.derived.unwrap_or_default();
     keys::derivable(kind, derived, false)?;
-    let auto_rotate_period = due::period(asked.auto_rotate_period.unwrap_or_default().0)?;
+    let auto_rotate_period = due::period(asked.auto_rotate_period.unwrap_or_default())?;
     if auto_rotate_period > 0 && !asked.allow_rotation.unwrap_or_default() {
         return Err(Error::field(
             "auto_rotate_period",
