@@ -64,7 +64,7 @@ async fn what_no_key_can_be() {
             "key_size is not valid for algorithm aes256-gcm96",
         ),
         (json!({"auto_rotate_period": "30m"}), "at least an hour"),
-        (json!({"auto_rotate_period": "24h"}), "auto_rotate_period"),
+        (json!({"auto_rotate_period": "often"}), "auto_rotate_period"),
         (json!({"derived": "perhaps"}), "derived"),
     ];
     for (body, text) in table {
@@ -178,8 +178,8 @@ async fn version_windows() {
             "99",
         ),
         (
-            json!({"exportable": true, "auto_rotate_period": "48h"}),
-            "auto_rotate_period",
+            json!({"exportable": true, "auto_rotate_period": "59m"}),
+            "at least an hour",
         ),
     ];
     for (body, text) in table {
