@@ -17,7 +17,7 @@ pub(in crate::sys) struct Mount {
     #[serde(default, deserialize_with = "weak::string")]
     description: Option<String>,
     #[serde(default, deserialize_with = "weak::object")]
-    config: Option<Config>,
+    config: Option<Tuning>,
     #[serde(default, deserialize_with = "weak::map")]
     options: Option<BTreeMap<String, String>>,
     #[serde(default, deserialize_with = "weak::boolean")]
@@ -37,7 +37,7 @@ pub(in crate::sys) struct Mount {
 /// Tuning in a request. Durations are read by hand: their errors have words that clients know.
 #[derive(Deserialize, Default)]
 #[serde(default)]
-struct Config {
+pub(in crate::sys) struct Tuning {
     #[serde(deserialize_with = "weak::string")]
     default_lease_ttl: Option<String>,
     #[serde(deserialize_with = "weak::string")]
@@ -58,6 +58,14 @@ struct Config {
     token_type: Option<String>,
     #[serde(deserialize_with = "weak::object")]
     user_lockout_config: Option<LockoutConfig>,
+    /// Of a mount that there is; a new one has it beside its tuning.
+    #[serde(deserialize_with = "weak::string")]
+    description: Option<String>,
+    /// So, too.
+    #[serde(deserialize_with = "weak::map")]
+    options: Option<BTreeMap<String, String>>,
+    #[serde(deserialize_with = "weak::string")]
+    plugin_version: Option<String>,
 }
 
 /// A part of the tuning; its errors have words of their own too.
@@ -72,16 +80,6 @@ struct LockoutConfig {
     lockout_counter_reset_duration: Option<String>,
     #[serde(deserialize_with = "weak::boolean")]
     lockout_disable: Option<bool>,
-}
-
-#[derive(Deserialize)]
-pub(in crate::sys) struct TuneBody {
-    #[serde(flatten)]
-    config: Config,
-    #[serde(default, deserialize_with = "weak::string")]
-    description: Option<String>,
-    #[serde(default, deserialize_with = "weak::map")]
-    options: Option<BTreeMap<String, String>>,
 }
 
 impl Mount {
@@ -124,21 +122,25 @@ impl Mount {
     }
 }
 
-impl TuneBody {
+impl Tuning {
     /// The change of tuning.
     pub(in crate::sys) fn tune(self) -> Result<Tune, Error> {
-        let config = self.config;
+        let version = self.plugin_version.filter(|version| !version.is_empty());
+        if version.is_some() {
+            let what = "engines are built in, each in one version";
+            return Err(Error::field("plugin_version", what));
+        }
         Ok(Tune {
             description: self.description,
-            default_lease_ttl: tuned("default_lease_ttl", config.default_lease_ttl)?,
-            max_lease_ttl: tuned("max_lease_ttl", config.max_lease_ttl)?,
-            listing_visibility: config.listing_visibility,
-            audit_non_hmac_request_keys: config.audit_non_hmac_request_keys,
-            audit_non_hmac_response_keys: config.audit_non_hmac_response_keys,
-            passthrough_request_headers: config.passthrough_request_headers,
-            allowed_response_headers: config.allowed_response_headers,
-            token_type: token_type(config.token_type)?,
-            user_lockout: config.user_lockout_config.map(lockout).transpose()?,
+            default_lease_ttl: tuned("default_lease_ttl", self.default_lease_ttl)?,
+            max_lease_ttl: tuned("max_lease_ttl", self.max_lease_ttl)?,
+            listing_visibility: self.listing_visibility,
+            audit_non_hmac_request_keys: self.audit_non_hmac_request_keys,
+            audit_non_hmac_response_keys: self.audit_non_hmac_response_keys,
+            passthrough_request_headers: self.passthrough_request_headers,
+            allowed_response_headers: self.allowed_response_headers,
+            token_type: token_type(self.token_type)?,
+            user_lockout: self.user_lockout_config.map(lockout).transpose()?,
             options: self.options,
         })
     }

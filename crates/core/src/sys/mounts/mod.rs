@@ -5,10 +5,7 @@ mod shown;
 
 use std::collections::BTreeMap;
 
-use keyfold_api::weak;
-use serde::Deserialize;
-
-use self::members::{Mount, TuneBody};
+use self::members::{Mount, Tuning};
 pub(super) use self::shown::{Shown, show};
 use super::System;
 use crate::error::{Error, UnsupportedReason};
@@ -23,13 +20,6 @@ pub(super) enum Part {
     Engines,
     /// `sys/auth`.
     Auths,
-}
-
-/// What else a tuning may say.
-#[derive(Deserialize)]
-struct Plugin {
-    #[serde(default, deserialize_with = "weak::string")]
-    plugin_version: Option<String>,
 }
 
 impl Part {
@@ -90,17 +80,7 @@ impl System {
     pub(super) async fn mount_write(&self, call: &Call<'_>, part: Part) -> Result<Reply, Error> {
         let (path, tune) = part.split(named(call)?);
         if tune {
-            let (body, plugin) = call.decode_both::<TuneBody, Plugin>()?;
-            let tune = body.tune()?;
-            if plugin
-                .plugin_version
-                .is_some_and(|version| !version.is_empty())
-            {
-                return Err(Error::field(
-                    "plugin_version",
-                    "engines are built in, each in one version",
-                ));
-            }
+            let tune = call.decode::<Tuning>()?.tune()?;
             return Ok(Reply {
                 warnings: self.vault.mounts.tune(&path, tune).await?,
                 ..Reply::none()
