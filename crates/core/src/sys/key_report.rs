@@ -254,6 +254,8 @@ impl System {
                 version: Some(info.version),
                 oldest_version: Some(info.oldest),
                 oldest_created: info.oldest_created.map(Time::rfc3339),
+                crypto_period: info.period,
+                next_rotation: info.next_rotation.map(Time::rfc3339),
                 wrapped_by: vec![format!("dek {path}")],
                 ..Key::new("service-kek", name, info.created, now)
             }

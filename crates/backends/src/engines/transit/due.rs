@@ -4,6 +4,8 @@
 //! found without a look at the other keys. A mark counts where the settings have the same second;
 //! others are swept when their time comes, so that a change of settings needs none of the old ones.
 
+use std::time::Duration;
+
 use keyfold_api::Seconds;
 use keyfold_core::clock::Time;
 use keyfold_core::error::Error;
@@ -48,9 +50,16 @@ impl Settings {
         self
     }
 
+    /// When it is to be rotated by itself, where it is.
+    pub fn next_rotation(&self) -> Option<Time> {
+        (self.rotate_at > 0 && self.rotates())
+            .then(|| Time::default().plus(Duration::from_secs(self.rotate_at)))
+    }
+
     /// It is to be rotated now.
     pub fn is_due(&self, now: Time) -> bool {
-        self.rotate_at > 0 && self.rotate_at <= now.secs() && self.rotates()
+        self.next_rotation()
+            .is_some_and(|at| at.secs() <= now.secs())
     }
 
     /// A new version can be made here.

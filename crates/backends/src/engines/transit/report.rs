@@ -30,6 +30,10 @@ pub(super) async fn page(
         keys.push(ServiceKeyInfo {
             created: made(view, &settings, version).await?,
             oldest_created: made(view, &settings, oldest).await?,
+            period: settings
+                .next_rotation()
+                .map(|_| settings.auto_rotate_period),
+            next_rotation: settings.next_rotation(),
             name,
             kind: settings.kind.name().to_owned(),
             version,

@@ -17,6 +17,10 @@ pub struct ServiceKeyInfo {
     pub created: Option<Time>,
     /// When the oldest was made.
     pub oldest_created: Option<Time>,
+    /// Seconds after which it is rotated by itself, where it is.
+    pub period: Option<u64>,
+    /// When that is next.
+    pub next_rotation: Option<Time>,
 }
 
 /// A page of them.
