@@ -249,6 +249,14 @@ path "b" {
         assert!(format("path \"a\" {").is_err());
     }
 
+    #[test]
+    fn a_comma_may_follow_the_comments_after_an_item() {
+        let text = "x = 1\n# c\n, y = [1 # one\n # two\n, # three\n 2]\n";
+        let expected = "x = 1\n\n# c\ny = [\n  1, # one\n\n  # two\n  # three\n  2,\n]\n";
+        assert_eq!(format(text).unwrap(), expected);
+        assert_eq!(format(expected).unwrap(), expected);
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(500))]
 

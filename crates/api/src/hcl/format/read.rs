@@ -1,5 +1,7 @@
 //! HCL to a tree that keeps what is written: comments, spellings, where lines were broken.
 
+use std::collections::VecDeque;
+
 use super::super::{
     HclError,
     lexer::{Dialect, Lexer, Raw, Token},
@@ -61,6 +63,7 @@ pub(super) fn read(text: &str) -> Result<Block<'_>, HclError> {
     }
     let mut reader = Reader {
         tokens: tokens.into_iter().peekable(),
+        passed: VecDeque::new(),
         line: 1,
     };
     reader.block()
@@ -68,6 +71,8 @@ pub(super) fn read(text: &str) -> Result<Block<'_>, HclError> {
 
 struct Reader<'a> {
     tokens: std::iter::Peekable<std::vec::IntoIter<Raw<'a>>>,
+    /// Comments that were passed on the way to a comma; they stand before what comes next.
+    passed: VecDeque<Raw<'a>>,
     /// Where the last token ended.
     line: u32,
 }
@@ -150,18 +155,21 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The comma after an item, and the comment on its line.
+    /// The comma after an item, and the comment on its line. Between the two there may be others.
     fn end_of_item(&mut self) -> Option<&'a str> {
         let line = self.line;
-        let mut trail = self.trail(line);
-        if self
+        let trail = self.trail(line);
+        while let Some(comment) = self.tokens.next_if(|raw| raw.token.is_none()) {
+            self.passed.push_back(comment);
+        }
+        let comma = self
             .tokens
             .next_if(|raw| raw.token == Some(Token::Comma))
-            .is_some()
-        {
-            trail = trail.or_else(|| self.trail(line));
+            .is_some();
+        match trail {
+            None if comma && self.passed.is_empty() => self.trail(line),
+            trail => trail,
         }
-        trail
     }
 
     /// A comment that begins on a line; one that others follow on their own lines stays before them.
@@ -175,7 +183,11 @@ impl<'a> Reader<'a> {
 
     fn comments(&mut self) -> Vec<&'a str> {
         let mut comments = Vec::new();
-        while let Some(raw) = self.tokens.next_if(|raw| raw.token.is_none()) {
+        while let Some(raw) = self
+            .passed
+            .pop_front()
+            .or_else(|| self.tokens.next_if(|raw| raw.token.is_none()))
+        {
             self.line = raw.end;
             comments.push(raw.text);
         }
@@ -190,6 +202,7 @@ impl<'a> Reader<'a> {
     }
 
     fn next_line(&mut self) -> u32 {
-        self.tokens.peek().map_or(0, |raw| raw.line)
+        let next = self.passed.front().or_else(|| self.tokens.peek());
+        next.map_or(0, |raw| raw.line)
     }
 }
