@@ -6,13 +6,13 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use keyfold_keys::{Share, rng};
+use keyfold_keys::Share;
+use keyfold_keys::rng::Chance;
 use keyfold_secret::Secret;
 use pgp::composed::{Deserializable, MessageBuilder, SignedPublicKey, SignedPublicSubKey};
 use pgp::crypto::sym::SymmetricKeyAlgorithm;
 use pgp::packet::{Signature, SignatureType};
 use pgp::types::{KeyDetails, Timestamp};
-use rand_core::{CryptoRng, RngCore};
 
 use crate::clock::Time;
 use crate::error::Error;
@@ -174,30 +174,6 @@ fn subkey_encrypts(subkey: &SignedPublicSubKey, now: Time) -> bool {
         && !subkey.signatures.iter().any(revoked)
         && ends(subkey.created_at(), bound).is_none_or(|end| now.secs() < end)
 }
-
-/// The one source of randomness, as the messages' crate asks for it.
-struct Chance;
-
-impl RngCore for Chance {
-    fn next_u32(&mut self) -> u32 {
-        u32::from_le_bytes(rng::bytes())
-    }
-
-    fn next_u64(&mut self) -> u64 {
-        u64::from_le_bytes(rng::bytes())
-    }
-
-    fn fill_bytes(&mut self, out: &mut [u8]) {
-        rng::fill(out);
-    }
-
-    fn try_fill_bytes(&mut self, out: &mut [u8]) -> Result<(), rand_core::Error> {
-        rng::fill(out);
-        Ok(())
-    }
-}
-
-impl CryptoRng for Chance {}
 
 #[cfg(test)]
 mod tests {

@@ -3,6 +3,7 @@
 use std::num::NonZeroU8;
 
 use aws_lc_rs::rand;
+use rand_core::{CryptoRng, RngCore};
 
 const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
@@ -51,6 +52,30 @@ pub fn below(limit: NonZeroU8) -> u8 {
         }
     }
 }
+
+/// The same, as crates ask for it that bring a trait of their own.
+pub struct Chance;
+
+impl RngCore for Chance {
+    fn next_u32(&mut self) -> u32 {
+        u32::from_le_bytes(bytes())
+    }
+
+    fn next_u64(&mut self) -> u64 {
+        u64::from_le_bytes(bytes())
+    }
+
+    fn fill_bytes(&mut self, out: &mut [u8]) {
+        fill(out);
+    }
+
+    fn try_fill_bytes(&mut self, out: &mut [u8]) -> Result<(), rand_core::Error> {
+        fill(out);
+        Ok(())
+    }
+}
+
+impl CryptoRng for Chance {}
 
 #[cfg(test)]
 mod tests {

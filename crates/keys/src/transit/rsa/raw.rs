@@ -7,13 +7,12 @@
 //! SHA-3.
 
 use keyfold_secret::Secret;
-use rand_core::{CryptoRng, RngCore};
 use rsa::hazmat::{rsa_decrypt_and_check, rsa_encrypt};
 use rsa::pkcs1::{DecodeRsaPrivateKey, EncodeRsaPrivateKey};
 use rsa::{BigUint, Oaep, RsaPrivateKey, RsaPublicKey};
 
 use crate::error::Error;
-use crate::rng;
+use crate::rng::Chance;
 
 /// The operation with a public key on a block as long as its modulus; `None` where the block is
 /// none.
@@ -107,27 +106,3 @@ fn padded(number: &BigUint, len: usize) -> Option<Vec<u8>> {
     let zeros = len.checked_sub(bytes.len())?;
     Some([&vec![0; zeros][..], &bytes].concat())
 }
-
-/// Our randomness, as the crate asks for it.
-struct Chance;
-
-impl RngCore for Chance {
-    fn next_u32(&mut self) -> u32 {
-        u32::from_le_bytes(rng::bytes())
-    }
-
-    fn next_u64(&mut self) -> u64 {
-        u64::from_le_bytes(rng::bytes())
-    }
-
-    fn fill_bytes(&mut self, out: &mut [u8]) {
-        rng::fill(out);
-    }
-
-    fn try_fill_bytes(&mut self, out: &mut [u8]) -> Result<(), rand_core::Error> {
-        rng::fill(out);
-        Ok(())
-    }
-}
-
-impl CryptoRng for Chance {}
