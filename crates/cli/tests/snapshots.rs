@@ -54,6 +54,20 @@ impl Begun {
         self.ok(&["kv", "put", "secret/app", "v=then"]);
         self.ok(&["write", "-f", "transit/keys/k"]);
         self.ok(&["write", "transit/keys/d", "derived=true"]);
+        self.ok(&["write", "transit/keys/s", "type=ed25519"]);
+        self.ok(&["write", "transit/keys/h", "type=hmac", "key_size=32"]);
+        self.ok(&["write", "transit/keys/p", "type=ecdsa-p256"]);
+        // Of this there is a public half only, and it works as it ever did.
+        let made = self.ok(&["read", "-format=json", "transit/keys/p"]);
+        let made: serde_json::Value = serde_json::from_str(&made).unwrap();
+        let public = made["data"]["keys"]["1"]["public_key"].as_str().unwrap();
+        let public = format!("public_key={public}");
+        self.ok(&[
+            "write",
+            "transit/keys/half/import",
+            "type=ecdsa-p256",
+            &public,
+        ]);
         // More than what is read ahead, so that it comes in pieces.
         fs::write(self.server.path("big"), hex(&noise(400_000))).unwrap();
         for n in 0..4 {
@@ -99,7 +113,25 @@ fn saved_rehearsed_and_restored() {
     assert_eq!(drilled.code, 0, "{}{}", drilled.text(), drilled.stderr);
     let report: serde_json::Value = serde_json::from_slice(&drilled.stdout).unwrap();
     assert_eq!(report["ok"], true);
-    assert_eq!(report["keys"].as_array().unwrap().len(), 2, "{report}");
+    let tried = report["keys"].as_array().unwrap().iter();
+    let tried = tried.map(|key| {
+        (
+            key["path"].as_str().unwrap(),
+            key["tried"].as_bool().unwrap(),
+        )
+    });
+    assert_eq!(
+        tried.collect::<Vec<_>>(),
+        [
+            ("transit/keys/d", true),
+            ("transit/keys/h", false),
+            ("transit/keys/half", false),
+            ("transit/keys/k", true),
+            ("transit/keys/p", true),
+            ("transit/keys/s", true),
+        ],
+        "{report}"
+    );
     assert!(report["mounts"].as_array().unwrap().len() >= 3, "{report}");
     let wrong = hex(&[7; 32]);
     let failed = one

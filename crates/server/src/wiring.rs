@@ -20,6 +20,8 @@ use crate::config::{self, Config, ConfigError, Placed};
 use crate::web::Web;
 
 pub use self::seals::{seals, seals_of_command};
+/// What a transit key answers that has a public half only.
+pub use keyfold_backends::engines::transit::NO_PRIVATE_HALF;
 
 /// What can be mounted.
 pub const KINDS: Kinds = Kinds {

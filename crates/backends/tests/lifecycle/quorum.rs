@@ -72,6 +72,19 @@ async fn a_machine_and_people_open_together_and_neither_alone() {
 }
 
 #[tokio::test]
+async fn sealed_by_hand_it_opens_once_people_and_a_machine_have_come_together() {
+    let world = begun(1, 2).await.unwrap();
+    world.write("sys/seal", Value::Null).await.unwrap();
+    world.seals.all[0].seal.fail(down());
+    assert!(!world.core.open_by_seals().await.unwrap());
+    world.unseal().await.unwrap();
+    assert!(world.core.is_sealed());
+    world.seals.all[0].seal.fail(None);
+    assert!(world.core.open_by_seals().await.unwrap());
+    assert_eq!(world.read("shelf/a").await.unwrap(), json!({"v": 1}));
+}
+
+#[tokio::test]
 async fn enough_machines_need_no_people_and_the_root_key_leaves_memory() {
     let mut world = begun(3, 2).await.unwrap();
     world.core.settle().await.unwrap();

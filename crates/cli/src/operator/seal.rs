@@ -90,8 +90,7 @@ fn text(answer: &Value) -> String {
     }
     if answer.get("opens").and_then(Value::as_bool) == Some(false) {
         text.push_str(
-            "NOTHING OPENS this store once it is sealed: before that, configure what opened it, or \
-             make shares that do\n",
+            "NOTHING OPENS this store once it is sealed: do not seal or restart the server\n",
         );
     }
     text

@@ -123,7 +123,7 @@ impl Output {
     }
 
     /// Says what was done. Where programs read stdout, it goes to stderr: it is no document. (Commands
-    /// whose existing forms have no documents at all print it by [`line`].)
+    /// whose existing forms have no documents at all print it by [`line()`].)
     pub(crate) fn done(&self, sentence: &str) -> Result<(), CliError> {
         if self.is_table() {
             return line(sentence);

@@ -59,6 +59,11 @@ impl Sealed {
         }
     }
 
+    /// Seals may open it: nobody sealed it, or people have given their part since.
+    pub(super) fn is_to_open(&self) -> bool {
+        !self.by_hand || self.part().is_some()
+    }
+
     /// How far the round is.
     pub fn progress(&self) -> Progress {
         let round = self.round();

@@ -10,6 +10,13 @@ use crate::ports::engine::Call;
 use crate::reply::Reply;
 use crate::request::Op;
 
+/// A new root key takes none of the ways that are lost.
+const NOTHING_OPENS: &str = "nothing that is configured opens this store once it is sealed: do not \
+                             seal, stop or restart this server before that is mended. Configure what \
+                             opened it; or make a new root key, with another seal that works \
+                             (`keyfold operator rotate-root`) or with the holders of the shares \
+                             (`keyfold operator rotate-keys -init`)";
+
 pub(super) fn rows() -> Vec<Row> {
     vec![
         Row::new(
@@ -58,6 +65,7 @@ struct ShareCheck {
 impl System {
     async fn seal_check(&self) -> Result<Reply, Error> {
         let rehearsal = self.core.rehearse().await?;
+        let nothing = (!rehearsal.opens()).then(|| NOTHING_OPENS.to_owned());
         let (n, t) = self.core.shares();
         let reply = Reply::data(&Checked {
             ok: rehearsal.is_good(),
@@ -71,8 +79,8 @@ impl System {
                 next: self.core.shares_next(),
             },
         })?;
-        let remarks = self.core.seal_remarks();
-        Ok(remarks.into_iter().fold(reply, Reply::warn))
+        let remarks = nothing.into_iter().chain(self.core.seal_remarks());
+        Ok(remarks.fold(reply, Reply::warn))
     }
 }
 

@@ -59,7 +59,11 @@ pub(super) fn read(
             }
         }
     }
-    for block in section.blocks("seals", 0)? {
+    for (before, block) in section.blocks("seals", 0)?.into_iter().enumerate() {
+        if before > 0 {
+            let place = section.place(block.line);
+            return Err(ConfigError::at(place, "\"seals\" is set twice"));
+        }
         let mut seals = Section::new(file, "seals", block.body);
         raw.shares_unseal = seals.flag("shares_unseal")?.or(raw.shares_unseal);
         raw.require = seals.number("require")?.or(raw.require);
@@ -280,6 +284,10 @@ mod tests {
             (
                 "seal \"static\" { disabled = 3 }",
                 "k.hcl:3: \"disabled\" of seal",
+            ),
+            (
+                "seals { require = 2 }\nseals { require = 1 }",
+                "k.hcl:4: \"seals\" is set twice",
             ),
             ("seals { require = 0 }", "k.hcl:3: \"require\" has to be"),
             (

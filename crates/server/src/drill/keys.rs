@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{ask, value};
+use crate::wiring::NO_PRIVATE_HALF;
 
 /// What is encrypted.
 const PROBE: &[u8] = b"a drill";
@@ -20,13 +21,23 @@ const PROBE: &[u8] = b"a drill";
 pub struct KeyProbe {
     /// Its path.
     pub path: String,
-    /// It decrypted what it encrypted.
+    /// It decrypted what it encrypted, or verified what it signed; or there was nothing to try.
     pub ok: bool,
+    /// It was tried.
+    pub tried: bool,
     /// What was seen.
     pub remark: String,
 }
 
-/// Has each key encrypt and decrypt something, so many of each mount at most.
+/// What a key showed.
+enum Shown {
+    /// What it can do.
+    Works(&'static str),
+    /// Why it was not tried, or not to the end.
+    Untried(&'static str),
+}
+
+/// Has each key encrypt and decrypt, or sign and verify something, so many of each mount at most.
 pub async fn probe(core: &Arc<Core>, most: usize) -> Result<Vec<KeyProbe>, Error> {
     let vault = core.unsealed()?;
     let table = vault.mounts.table();
@@ -54,12 +65,19 @@ pub async fn probe(core: &Arc<Core>, most: usize) -> Result<Vec<KeyProbe>, Error
         let names = names.get("keys").and_then(Value::as_array);
         for name in names.into_iter().flatten().filter_map(Value::as_str) {
             let went = one(core, &token, &mount, name).await;
-            let (ok, remark) = match went {
-                Ok(remark) => (true, remark.to_owned()),
-                Err(error) => (false, error.to_string()),
+            let (ok, tried, remark) = match went {
+                Ok(Shown::Works(remark)) => (true, true, remark.to_owned()),
+                Ok(Shown::Untried(remark)) => (true, false, remark.to_owned()),
+                // It does what it ever did.
+                Err(Error::BadRequest(text)) if text == NO_PRIVATE_HALF => (true, false, text),
+                Err(error) => (false, true, error.to_string()),
             };
-            let path = format!("{mount}keys/{name}");
-            probes.push(KeyProbe { path, ok, remark });
+            probes.push(KeyProbe {
+                path: format!("{mount}keys/{name}"),
+                ok,
+                tried,
+                remark,
+            });
         }
     }
     Ok(probes)
@@ -70,28 +88,40 @@ async fn one(
     token: &Secret<String>,
     mount: &str,
     name: &str,
-) -> Result<&'static str, Error> {
-    let token = Some(token);
+) -> Result<Shown, Error> {
     let path = |verb: &str| format!("{mount}{verb}/{name}");
-    let key = value(&ask(core, token, Op::Read, &path("keys"), Value::Null).await?);
+    let key = value(&ask(core, Some(token), Op::Read, &path("keys"), Value::Null).await?);
     let is = |member: &str| key.get(member).and_then(Value::as_bool) == Some(true);
-    if !is("supports_encryption") || is("soft_deleted") {
-        return Ok("does not encrypt");
+    let probe = base64::encode(PROBE);
+    let context = is("derived").then(|| json!(probe));
+    let call = async |verb: &str, mut body: Value| {
+        if let (Some(context), Some(members)) = (&context, body.as_object_mut()) {
+            members.insert("context".to_owned(), context.clone());
+        }
+        Ok::<_, Error>(value(
+            &ask(core, Some(token), Op::Write, &path(verb), body).await?,
+        ))
+    };
+    if is("soft_deleted") {
+        return Ok(Shown::Untried("is soft-deleted"));
     }
-    let plaintext = base64::encode(PROBE);
-    let mut body = json!({"plaintext": plaintext});
-    let context = is("derived").then(|| json!(plaintext));
-    if let (Some(context), Some(members)) = (&context, body.as_object_mut()) {
-        members.insert("context".to_owned(), context.clone());
+    if is("supports_encryption") {
+        let sealed = call("encrypt", json!({"plaintext": probe})).await?;
+        let body = json!({"ciphertext": sealed.get("ciphertext")});
+        let opened = call("decrypt", body).await?;
+        return match opened.get("plaintext") == Some(&json!(probe)) {
+            true => Ok(Shown::Works("encrypts and decrypts")),
+            false => Err(Error::bad("it decrypts to something else")),
+        };
     }
-    let sealed = value(&ask(core, token, Op::Write, &path("encrypt"), body).await?);
-    let mut body = json!({"ciphertext": sealed.get("ciphertext")});
-    if let (Some(context), Some(members)) = (context, body.as_object_mut()) {
-        members.insert("context".to_owned(), context);
+    if is("supports_signing") {
+        let signed = call("sign", json!({"input": probe})).await?;
+        let body = json!({"input": probe, "signature": signed.get("signature")});
+        let verified = call("verify", body).await?;
+        return match verified.get("valid") == Some(&json!(true)) {
+            true => Ok(Shown::Works("signs and verifies")),
+            false => Err(Error::bad("it does not verify what it signs")),
+        };
     }
-    let opened = value(&ask(core, token, Op::Write, &path("decrypt"), body).await?);
-    match opened.get("plaintext").and_then(Value::as_str) == Some(plaintext.as_str()) {
-        true => Ok("encrypts and decrypts"),
-        false => Err(Error::bad("it decrypts to something else")),
-    }
+    Ok(Shown::Untried("neither encrypts nor signs"))
 }

@@ -164,10 +164,11 @@ impl Report {
         }
         let failed = self.keys.iter().filter(|key| !key.ok).count();
         let keys = self.keys.len();
+        let tried = self.keys.iter().filter(|key| key.tried).count();
         self.note(
             "keys",
             match failed {
-                0 => Ok(format!("{keys} encrypt and decrypt")),
+                0 => Ok(format!("{tried} work, {} were not tried", keys - tried)),
                 failed => Err(Error::bad(format!("{failed} of {keys} fail"))),
             },
         );

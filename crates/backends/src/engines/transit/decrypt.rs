@@ -63,7 +63,7 @@ pub(super) async fn run(transit: &Transit, call: &Call<'_>) -> Result<Reply, Err
 }
 
 /// What a call is answered that needs more than a public key, where nothing else was imported.
-pub(super) const NO_PRIVATE_HALF: &str = "the key version has no private half here";
+pub const NO_PRIVATE_HALF: &str = "the key version has no private half here";
 
 /// Refuses types that do not decrypt.
 pub(super) fn able(settings: &Settings) -> Result<(), Error> {

@@ -76,6 +76,7 @@ use keyfold_core::ports::engine::{
 use keyfold_core::ports::storage::Batch;
 
 use self::cache::{Cache, LoadedKey};
+pub use self::decrypt::NO_PRIVATE_HALF;
 
 /// The kind, for the wiring.
 pub const KIND: EngineKind = EngineKind {

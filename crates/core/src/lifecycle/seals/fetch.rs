@@ -114,7 +114,7 @@ async fn together(
 
 fn none(mut failures: Vec<String>) -> Error {
     if failures.is_empty() {
-        failures.push("none has a wrap of it".to_owned());
+        failures.push("none that is configured has a wrap of it".to_owned());
     }
     Error::NoSeal(failures.join("; "))
 }

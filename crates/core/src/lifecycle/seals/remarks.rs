@@ -114,11 +114,11 @@ impl Seals {
         let left: Vec<_> = left.into_iter().map(String::as_str).collect();
         let left = left.join(", ");
         let instead = match &wraps.shares {
-            Some(_) => {
-                "Make shares that open it (`keyfold operator rekey -init`), or configure another \
-                 seal beside it"
+            Some(_) if wraps.quorum.is_none() => {
+                "Make shares that open it (`keyfold operator rekey -init`, while its stanza says \
+                 disabled), or configure another seal beside it"
             }
-            None => "Configure it as before, and another seal beside it",
+            _ => "Configure it as before, and another seal beside it",
         };
         Some(format!(
             "seal {left} is disabled or not configured any more, and nothing else opens this store: \

@@ -26,14 +26,14 @@ impl Core {
     }
 
     /// Opens a sealed vault by a seal. False where that is not to be: it is open, has not begun,
-    /// was sealed by somebody, or no seal has a wrap.
+    /// was sealed by somebody and people have not given their part since, or no seal has a wrap.
     pub async fn open_by_seals(self: &Arc<Self>) -> Result<bool, Error> {
         if self.seals.slots().is_empty() {
             return Ok(false);
         }
         self.make_sure().await?;
         let sealed = match &*self.state() {
-            State::Sealed(sealed) if !sealed.by_hand => sealed.clone(),
+            State::Sealed(sealed) if sealed.is_to_open() => sealed.clone(),
             _ => return Ok(false),
         };
         if self.seals.wraps().seals.is_empty() {
