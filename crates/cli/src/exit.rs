@@ -43,7 +43,8 @@ const TABLE: [(u8, &str); 27] = [
     ),
     (
         2,
-        "the server refused, failed or did not answer; `status`: it is sealed; `operator \
+        "the server refused, failed or did not answer, or can't be asked so: a snapshot file that is \
+         none, a mount without versions, a login without a name; `status`: it is sealed; `operator \
          validate-config`, `diagnose`: there are warnings",
     ),
     (
