@@ -48,7 +48,10 @@ impl Core {
             let wrap = match &wraps.quorum {
                 None => match held.as_deref().or(plan.root.as_ref()) {
                     Some(root) => slot.wrap(root).await?.ok(),
-                    None => slot.try_out().await?,
+                    None => {
+                        slot.try_out().await?;
+                        None
+                    }
                 },
                 Some(quorum) => {
                     let quorum = &quorum.record;
@@ -60,7 +63,10 @@ impl Core {
                         }
                     };
                     match part {
-                        None => slot.try_out().await?,
+                        None => {
+                            slot.try_out().await?;
+                            None
+                        }
                         Some(part) => {
                             let of = quorum.membership(&part)?;
                             let wrap = slot.wrap_part(&part, of).await.ok();

@@ -121,12 +121,12 @@ impl Slot {
     }
 
     /// Looks whether the seal works, where there is nothing for it to wrap.
-    pub(super) async fn try_out(&self) -> Result<Option<SealWrap>, Error> {
+    pub(super) async fn try_out(&self) -> Result<(), Error> {
         let fresh = Fresh::new()?;
         if let Some(seal) = &self.current {
             let _known = self.noted(there_and_back(&**seal, &fresh.share).await);
         }
-        Ok(None)
+        Ok(())
     }
 
     /// Whether a stored wrap is one to rely on; shows on the way whether the seal works.
