@@ -60,8 +60,6 @@ struct Mount<'a> {
     options: BTreeMap<String, String>,
     local: bool,
     seal_wrap: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    plugin_version: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -70,6 +68,8 @@ struct Config<'a> {
     tuning: Tuning<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     force_no_cache: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    plugin_version: Option<&'a str>,
 }
 
 /// Mounts an engine or an auth method.
@@ -100,11 +100,11 @@ pub(crate) fn run(session: &Session, class: Class, args: EnableArgs) -> Result<(
         config: Config {
             tuning: args.tuning.body(),
             force_no_cache: args.force_no_cache.then_some(true),
+            plugin_version: args.plugin_version.as_deref(),
         },
         options,
         local: args.local,
         seal_wrap: args.seal_wrap,
-        plugin_version: args.plugin_version.as_deref(),
     };
     let path = args.path.as_deref().unwrap_or(named).trim_matches('/');
     let answer = session.call(&Request::write(&format!("{}/{path}", class.api()), &mount)?)?;

@@ -41,7 +41,10 @@ impl Forwarded {
                     return Err(flag.wrong(format!("\"{key}\" needs \"{AUTHORIZED}\"")));
                 }
             }
-            return Ok(None);
+            return match hop_skips.filter(|skips| skips.value > 0) {
+                Some(skips) => Err(skips.wrong(format!("\"{HOP_SKIPS}\" needs \"{AUTHORIZED}\""))),
+                None => Ok(None),
+            };
         };
         let networks = authorized.value.iter().map(|text| {
             network(text).ok_or_else(|| {
@@ -67,10 +70,20 @@ impl Forwarded {
     }
 }
 
-/// A network, or one address.
+/// A network, or one address. IPv4 within IPv6 is taken for IPv4, as that of who connects is.
 fn network(text: &str) -> Option<IpNet> {
     let address = |text: &str| text.parse::<IpAddr>().ok().map(IpNet::from);
-    text.parse().ok().or_else(|| address(text))
+    let network = text.parse().ok().or_else(|| address(text))?;
+    let (IpAddr::V4(within), Some(bits)) = (
+        network.addr().to_canonical(),
+        network.prefix_len().checked_sub(96),
+    ) else {
+        return Some(network);
+    };
+    match network {
+        IpNet::V4(_) => Some(network),
+        IpNet::V6(_) => IpNet::new(IpAddr::V4(within), bits).ok(),
+    }
 }
 
 #[cfg(test)]
@@ -90,8 +103,8 @@ mod tests {
     #[test]
     fn addresses_and_networks_as_text_or_list() {
         for text in [
-            "\"127.0.0.1, 10.0.0.0/8,::1\"",
-            "[\"127.0.0.1\", \"10.0.0.0/8\", \"::1/128\"]",
+            "\"127.0.0.1, 10.0.0.0/8,::1,::ffff:192.168.0.0/112\"",
+            "[\"::ffff:127.0.0.1\", \"10.0.0.0/8\", \"::1/128\", \"192.168.0.0/16\"]",
         ] {
             let found = read(&format!("x_forwarded_for_authorized_addrs = {text}"));
             let found = found.unwrap().unwrap();
@@ -100,6 +113,8 @@ mod tests {
                 ("127.0.0.2", false),
                 ("10.200.0.1", true),
                 ("::ffff:10.0.0.1", true),
+                ("192.168.7.7", true),
+                ("192.169.0.1", false),
                 ("::1", true),
                 ("::2", false),
             ] {
@@ -111,7 +126,7 @@ mod tests {
             }
             assert!(!found.reject_absent && !found.reject_strangers && found.hop_skips == 0);
         }
-        assert_eq!(read("x_forwarded_for_hop_skips = 2"), Ok(None));
+        assert_eq!(read("x_forwarded_for_hop_skips = 0"), Ok(None));
     }
 
     #[test]
@@ -124,6 +139,10 @@ mod tests {
             ),
             (
                 "x_forwarded_for_reject_not_present = true",
+                "needs \"x_forwarded_for_authorized_addrs\"",
+            ),
+            (
+                "x_forwarded_for_hop_skips = 2",
                 "needs \"x_forwarded_for_authorized_addrs\"",
             ),
             (

@@ -93,6 +93,7 @@ impl Mount {
             .filter(|kind| !kind.is_empty())
             .ok_or_else(|| Error::bad("backend type must be specified as a string"))?;
         let given = self.config.unwrap_or_default();
+        given.one_version()?;
         let ttl = |text: Option<String>, what: &str| {
             seconds(text).map_err(|e| Error::bad(format!("unable to parse {what} TTL of {e}")))
         };
@@ -123,13 +124,21 @@ impl Mount {
 }
 
 impl Tuning {
+    /// Refuses the wish for a version of an engine.
+    fn one_version(&self) -> Result<(), Error> {
+        let asked = self.plugin_version.as_deref();
+        match asked.is_some_and(|version| !version.is_empty()) {
+            true => Err(Error::field(
+                "plugin_version",
+                "engines are built in, each in one version",
+            )),
+            false => Ok(()),
+        }
+    }
+
     /// The change of tuning.
     pub(in crate::sys) fn tune(self) -> Result<Tune, Error> {
-        let version = self.plugin_version.filter(|version| !version.is_empty());
-        if version.is_some() {
-            let what = "engines are built in, each in one version";
-            return Err(Error::field("plugin_version", what));
-        }
+        self.one_version()?;
         Ok(Tune {
             description: self.description,
             default_lease_ttl: tuned("default_lease_ttl", self.default_lease_ttl)?,
