@@ -92,6 +92,10 @@ pub(crate) fn run(session: &Session, namespace: Namespace) -> Result<(), CliErro
         }
         Namespace::Patch(args) => {
             let notes = notes(args.custom_metadata, args.remove_custom_metadata);
+            if notes.is_empty() {
+                let needs = "it needs -custom-metadata or -remove-custom-metadata";
+                return Err(CliError::Usage(needs.to_owned()));
+            }
             let body = json!({"custom_metadata": notes});
             done(session, &Request::patch(&at(&args.path), &body)?, "Changed")
         }

@@ -162,7 +162,8 @@ impl Session {
     fn config(&self) -> Result<ClientConfig, CliError> {
         let mut config = ClientConfig::from_env()?;
         let flags = &self.global;
-        if let Some(address) = &flags.address {
+        // An agent's address goes before a server's, wherever the two are said.
+        if let Some(address) = flags.address.as_ref().filter(|_| !config.by_agent()) {
             config.address.clone_from(address);
             config.address_from = Some("-address".to_owned());
         }

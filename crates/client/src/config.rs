@@ -46,6 +46,8 @@ pub struct ClientConfig {
     pub skip_verify: bool,
     /// A proxy to go by, `http://…` or `https://…`. On plain HTTP it sees the token.
     pub proxy: Option<String>,
+    /// The variable that named it.
+    pub proxy_from: Option<String>,
     /// One redirect, to the active node, is followed.
     pub redirects: bool,
     /// A bound on requests.
@@ -76,6 +78,7 @@ impl Default for ClientConfig {
             tls_server_name: None,
             skip_verify: false,
             proxy: None,
+            proxy_from: None,
             redirects: true,
             rate_limit: None,
             timeout: Duration::from_secs(60),
@@ -128,7 +131,7 @@ impl ClientConfig {
         config.client_key = env.path("CLIENT_KEY");
         config.tls_server_name = env.text("TLS_SERVER_NAME")?.map(|(_, value)| value);
         config.ca_cert_bytes = env.text("CACERT_BYTES")?.map(|(_, text)| text.into_bytes());
-        config.proxy = env.text("PROXY_ADDR")?.map(|(_, value)| value);
+        (config.proxy_from, config.proxy) = env.text("PROXY_ADDR")?.unzip();
         config.skip_verify = env.switch("SKIP_VERIFY")?;
         config.redirects = !env.switch("DISABLE_REDIRECTS")?;
         if env.switch("SRV_LOOKUP")?
@@ -168,11 +171,18 @@ impl ClientConfig {
         Ok(config)
     }
 
+    /// Whether the address is that of an agent, which goes before the server's.
+    pub fn by_agent(&self) -> bool {
+        let from = self.address_from.as_deref();
+        from.is_some_and(|name| name.ends_with("_AGENT_ADDR"))
+    }
+
     /// What hints need to know of it.
     pub fn setup(&self) -> Setup {
         Setup {
             address: self.address.clone(),
             address_from: self.address_from.clone(),
+            proxy_from: self.proxy.as_ref().and(self.proxy_from.clone()),
             token: self.token.is_some(),
             token_from: self.token_from.clone(),
             client_certificate: self.client_cert.is_some(),
@@ -379,6 +389,9 @@ mod tests {
         ]);
         let config = config.unwrap();
         assert!(!config.redirects && config.proxy.is_some());
+        let setup = config.setup();
+        assert_eq!(setup.proxy_from.as_deref(), Some("VAULT_PROXY_ADDR"));
+        assert!(config.by_agent());
         assert_eq!(config.rate_limit.unwrap().burst, 2);
         assert_eq!(config.ca_cert_bytes.as_deref(), Some(&b"-----BEGIN"[..]));
         assert_eq!(config.address, "http://agent");

@@ -1,6 +1,6 @@
 //! [`Setup`]: where a client's settings came from, and the next step that an error calls for.
 
-use crate::ClientError;
+use crate::{ClientError, ConfigError};
 
 /// How a client was set up, as far as a next step depends on it. No secret is in it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -9,6 +9,8 @@ pub struct Setup {
     pub address: String,
     /// The variable or flag that named it; `None` for the default.
     pub address_from: Option<String>,
+    /// The variable that named the proxy in between; `None` where there is none.
+    pub proxy_from: Option<String>,
     /// Whether a token is sent.
     pub token: bool,
     /// The variable or file that gave the token, where that is known.
@@ -21,6 +23,7 @@ impl Setup {
     /// What to do next about an error of the client's, where that is known: one or two sentences.
     pub fn next_step(&self, error: &ClientError) -> Option<String> {
         match error {
+            ClientError::Config(ConfigError::Address { .. }) => Some(self.whence_address()),
             ClientError::Config(_) | ClientError::Path { .. } | ClientError::Encode => None,
             ClientError::Unreachable { reason, .. } => Some(self.unreachable(reason)),
             ClientError::Decode { .. } | ClientError::TooLong { .. } => Some(format!(
@@ -57,6 +60,13 @@ impl Setup {
         if tls && is_broken(reason) {
             let certificate = self.client_certificate_step();
             return format!("The server hung up. If that was about certificates: {certificate}");
+        }
+        if let Some(proxy) = &self.proxy_from {
+            return format!(
+                "It was asked by way of a proxy, which {proxy} names: is that up, and the server \
+                 behind it? {}",
+                self.whence_address()
+            );
         }
         format!(
             "Is the server up, and is this its address? {}",
@@ -256,6 +266,14 @@ mod tests {
             let plain = setup("https://h:1", Some(name))
                 .unreachable("received corrupt message of type InvalidContentType");
             assert!(plain.contains(&format!("{name}=http://h:1")), "{plain}");
+        }
+        let proxied = Setup {
+            proxy_from: Some("VAULT_PROXY_ADDR".to_owned()),
+            ..setup("http://h:1", Some("VAULT_AGENT_ADDR"))
+        };
+        let refused = proxied.unreachable("connection refused");
+        for name in ["VAULT_PROXY_ADDR names", "VAULT_AGENT_ADDR says"] {
+            assert!(refused.contains(name), "{refused}");
         }
         let default = setup("https://127.0.0.1:8200", None).unreachable("connection refused");
         assert!(default.contains("default"), "{default}");

@@ -68,6 +68,21 @@ impl Request {
     }
 }
 
+/// A path without a slash at its start and without doubled ones: what the edge makes of a request's,
+/// and everything that is asked about a path has to, too.
+pub fn without_empty_segments(path: String) -> String {
+    if !path.starts_with('/') && !path.contains("//") {
+        return path;
+    }
+    let mut clean = String::with_capacity(path.len());
+    for c in path.chars() {
+        if c != '/' || !(clean.is_empty() || clean.ends_with('/')) {
+            clean.push(c);
+        }
+    }
+    clean
+}
+
 /// The members of a request: the bytes of a JSON object, or empty for none. Few requests bring
 /// something else, piece by piece.
 pub struct Body {

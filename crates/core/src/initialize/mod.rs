@@ -120,35 +120,18 @@ async fn steps(
             if past.holds(&stanza.name, &step.name) {
                 continue;
             }
-            let failed = |error: &dyn std::fmt::Display| {
-                Error::bad(format!(
-                    "initialize \"{}\", request \"{}\" at {}: {error}",
-                    stanza.name, step.name, step.path
-                ))
-            };
-            let wanted = match &step.when {
-                None => true,
-                Some(when) => truth(&when.value(&past).map_err(|why| failed(&why))?)
-                    .ok_or_else(|| failed(&"when: not true or false"))?,
-            };
-            let done = match wanted {
-                // Noted all the same: what it depends on may change until the next try.
-                false => Done::default(),
-                true => {
-                    let prepared = prepare(step, &past, root).map_err(|why| failed(&why))?;
-                    let response = match ask(core, vault, step, &prepared).await {
-                        Ok(answer) => answer,
-                        Err(error) if step.allow_failure => {
-                            tracing::warn!(%error, stanza = %stanza.name, request = %step.name,
-                                "a request of an initialize stanza failed, as it may");
-                            Value::Null
-                        }
-                        Err(error) => return Err(failed(&error)),
-                    };
-                    Done {
-                        request: prepared.members,
-                        response,
-                    }
+            let done = match carry_out(core, vault, step, &past, root).await {
+                Ok(done) => done,
+                Err(error) if step.allow_failure => {
+                    tracing::warn!(%error, stanza = %stanza.name, request = %step.name,
+                        "a request of an initialize stanza failed, as it may");
+                    Done::default()
+                }
+                Err(error) => {
+                    return Err(Error::bad(format!(
+                        "initialize \"{}\", request \"{}\" at {}: {error}",
+                        stanza.name, step.name, step.path
+                    )));
                 }
             };
             past.add(&stanza.name, &step.name, done);
@@ -157,6 +140,39 @@ async fn steps(
         }
     }
     Ok(())
+}
+
+/// Makes one request, where it is wanted. One that is not is noted all the same: what it depends on
+/// may change until the next try.
+async fn carry_out(
+    core: &Arc<Core>,
+    vault: &Arc<Unsealed>,
+    step: &Step,
+    past: &Past,
+    root: &Secret<String>,
+) -> Result<Done, Error> {
+    if let Some(when) = &step.when {
+        let found = when.value(past).map_err(|why| format!("when: {why}"));
+        let wanted = truth(&found.map_err(Error::bad)?);
+        if !wanted.ok_or_else(|| Error::bad("when: not true or false"))? {
+            return Ok(Done::default());
+        }
+    }
+    let prepared = prepare(step, past, root).map_err(Error::bad)?;
+    let response = ask(core, vault, step, &prepared).await?;
+    Ok(Done {
+        request: prepared.members,
+        response,
+    })
+}
+
+/// Whether a `when` can be true or false at all: what is written down is known before.
+pub fn decides(when: &Node) -> bool {
+    match when {
+        Node::From(..) => true,
+        Node::Literal(value) => truth(value).is_some(),
+        Node::List(_) | Node::Object(_) => false,
+    }
 }
 
 /// What is true or false, as the configuration of a server has it.

@@ -64,7 +64,7 @@ pub enum Convert {
 #[serde(transparent)]
 pub(super) struct Past(HashMap<String, HashMap<String, Done>>);
 
-/// A request and its answer; nothing where it was not asked.
+/// A request and its answer; nothing where it was not asked, or failed as it may.
 #[derive(Default, Serialize, Deserialize)]
 pub(super) struct Done {
     pub(super) request: Value,
@@ -89,6 +89,10 @@ impl Past {
         let missing = || format!("no answer of request {:?} yet", field.request);
         let done = self.done(&field.initialize, &field.request);
         let mut value = part(done.ok_or_else(missing)?);
+        if value.is_null() {
+            let name = &field.request;
+            return Err(format!("request {name:?} was passed over or failed"));
+        }
         for name in &field.path {
             let inner = match value {
                 Value::Array(items) => name.parse::<usize>().ok().and_then(|at| items.get(at)),
@@ -230,6 +234,12 @@ mod tests {
         assert_eq!(
             missing.value(&past).unwrap_err(),
             "request \"r\" has no \"auth\""
+        );
+        past.add("i", "skipped", Done::default());
+        let nothing = Node::From(Source::Response(field("skipped", &["data"])), Convert::Text);
+        assert_eq!(
+            nothing.value(&past).unwrap_err(),
+            "request \"skipped\" was passed over or failed"
         );
     }
 

@@ -123,7 +123,7 @@ pub(crate) enum Refusal {
     /// The rule would do, but for the `sudo` that the route demands.
     Sudo,
     /// The rule would do, but the path that is meant by this one is not permitted.
-    Meant,
+    Meant(Denial),
     /// The rule would do, but another denies what the path is called besides.
     Twin,
 }
@@ -144,9 +144,9 @@ impl Question<'_> {
         if let Some(meant) = self.meant
             && (meant.path != self.path || acl.has_capitals())
         {
-            let other = self.of_meant(meant, acl).map_err(|_| Refusal::Meant)?;
+            let other = self.of_meant(meant, acl).map_err(Refusal::Meant)?;
             if self.sudo && !other.sudo {
-                return Err(Refusal::Meant);
+                return Err(Refusal::Meant(Denial::Capability));
             }
             grant.narrow(&other);
         }

@@ -9,9 +9,11 @@ use serde::Deserialize;
 
 use super::{Row, System};
 use crate::error::Error;
+use crate::pipeline::{Question, Refusal, demand};
+use crate::policy::{Acl, Capability, Denial, NoParams, Operation};
 use crate::ports::engine::Call;
 use crate::reply::Reply;
-use crate::request::Op;
+use crate::request::{Op, without_empty_segments};
 use crate::tokens::Token;
 
 /// The routes.
@@ -86,12 +88,45 @@ impl System {
         let acl = self.vault.acl(token).await?;
         let mut told: BTreeMap<&str, Vec<&'static str>> = BTreeMap::new();
         for path in &paths {
-            told.insert(path, acl.capabilities(path));
+            told.insert(path, self.granted(&acl, path));
         }
         if let [only] = paths.as_slice() {
-            told.insert("capabilities", acl.capabilities(only));
+            told.insert("capabilities", self.granted(&acl, only));
         }
         Reply::injected(&told)
+    }
+
+    /// The words of the rule that decides, without those which a rule for another name of the path
+    /// makes void. What parameters are demanded besides is not asked.
+    fn granted(&self, acl: &Acl, path: &str) -> Vec<&'static str> {
+        let path = without_empty_segments(path.to_owned());
+        let meant = demand(&self.core, &self.vault, Op::Read, &path).meant;
+        let holds = |word: &&'static str| {
+            let Some(operation) = Operation::from_word(word) else {
+                return true;
+            };
+            let question = Question {
+                path: &path,
+                operation,
+                sudo: false,
+                params: &NoParams,
+                meant: meant.as_ref(),
+            };
+            let answer = question.put_to(acl);
+            let lacking = |denial: Denial| denial != Denial::Parameters;
+            !answer.is_err_and(|refusal| match refusal {
+                Refusal::Rule(denial) | Refusal::Meant(denial) => lacking(denial),
+                Refusal::Sudo | Refusal::Twin => true,
+            })
+        };
+        let mut words = acl.capabilities(&path);
+        let before = words.len();
+        words.retain(holds);
+        let operates = |word: &&str| Operation::from_word(word).is_some();
+        match words.len() < before && !words.iter().any(operates) {
+            true => vec![Capability::Deny.word()],
+            false => words,
+        }
     }
 }
 

@@ -13,7 +13,7 @@ use crate::policies;
 use crate::policy::{Acl, Denial, Operation, ParamSource, Said};
 use crate::ports::engine::{Access, Call};
 use crate::reply::Reply;
-use crate::request::Op;
+use crate::request::{Op, without_empty_segments};
 
 /// The routes.
 pub(super) fn rows() -> Vec<Row> {
@@ -154,8 +154,7 @@ pub(super) struct Asked {
 
 impl Wanted {
     pub(super) fn asked(self) -> Result<Asked, Error> {
-        let path = self.path.unwrap_or_default();
-        let path = path.trim_start_matches('/');
+        let path = without_empty_segments(self.path.unwrap_or_default());
         if path.is_empty() {
             return Err(Error::field("path", "missing"));
         }
@@ -165,7 +164,7 @@ impl Wanted {
             Error::field("operation", format!("has to be one of {words}"))
         })?;
         Ok(Asked {
-            path: path.to_owned(),
+            path,
             operation,
             parameters: self.parameters.unwrap_or_default(),
         })
@@ -204,7 +203,7 @@ impl Asked {
             Err(Refusal::Rule(Denial::Parameters)) => "the rule refuses the parameters",
             Err(Refusal::Sudo) => "the path demands sudo, which the rule is without",
             Err(Refusal::Twin) => "the rule grants it, but another denies the path's other name",
-            Err(Refusal::Meant) => {
+            Err(Refusal::Meant(_)) => {
                 "the rule grants it, but another refuses the path that is meant by it"
             }
         };

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use keyfold_api::hcl::{Block, Body, Value};
 use keyfold_core::Op;
-use keyfold_core::initialize::{Convert, Field, Node, Source, Stanza, Step};
+use keyfold_core::initialize::{Convert, Field, Node, Source, Stanza, Step, decides};
 
 use super::place::ConfigError;
 use super::section::Section;
@@ -99,15 +99,21 @@ fn step(
     let allow_failure = section.flag("allow_failure")?;
     let data = members(&mut section, "data")?;
     let headers = members(&mut section, "headers")?;
-    if let Node::Object(headers) = &headers
-        && let Some((name, _)) = headers.iter().find(|(name, _)| says_how(name))
-    {
-        warnings.push(format!(
-            "{at}: the header {name:?} of {title} has no effect in this server"
-        ));
+    if let Node::Object(headers) = &headers {
+        check_headers(headers)
+            .map_err(|why| ConfigError::at(at.clone(), format!("{title}: {why}")))?;
+        if let Some((name, _)) = headers.iter().find(|(name, _)| says_how(name)) {
+            warnings.push(format!(
+                "{at}: the header {name:?} of {title} has no effect in this server"
+            ));
+        }
     }
     let token = found(&mut section, "token")?;
     let when = found(&mut section, "when")?;
+    if when.as_ref().is_some_and(|when| !decides(when)) {
+        let why = format!("{title}: \"when\" has to be true or false, or a source of that");
+        return Err(ConfigError::at(at, why));
+    }
     section.finish(IDLE, warnings)?;
     Ok(Step {
         name: name.to_owned(),
@@ -150,6 +156,19 @@ fn found(section: &mut Section<'_>, key: &'static str) -> Result<Option<Node>, C
     let node = node(value).map_err(|why| format!("{key}: {why}"));
     node.map(Some)
         .map_err(|why| ConfigError::at(section.place(line), why))
+}
+
+/// Refuses names that no header has, and one that is there in two spellings.
+fn check_headers(headers: &[(String, Node)]) -> Result<(), String> {
+    let mut known = HashSet::new();
+    for (name, _) in headers {
+        let parsed = http::HeaderName::from_bytes(name.as_bytes());
+        let parsed = parsed.map_err(|_| format!("headers: {name:?} is no name of a header"))?;
+        if !known.insert(parsed) {
+            return Err(format!("headers: {name:?} is there twice"));
+        }
+    }
+    Ok(())
 }
 
 /// A header that says how a request is asked: that stands in the stanza itself.
@@ -340,6 +359,18 @@ mod tests {
             (
                 "operation = \"read\"\npath = \"a\"\nheaders = \"x\"",
                 "k.hcl:5: \"headers\" has to be a block",
+            ),
+            (
+                "operation = \"read\"\npath = \"a\"\nwhen = \"perhaps\"",
+                "\"when\" has to be true or false",
+            ),
+            (
+                "operation = \"read\"\npath = \"a\"\nheaders = { \"X Why\" = \"x\" }",
+                "headers: \"X Why\" is no name of a header",
+            ),
+            (
+                "operation = \"read\"\npath = \"a\"\nheaders = { \"X-A\" = \"x\" \"x-a\" = \"y\" }",
+                "headers: \"x-a\" is there twice",
             ),
         ] {
             let error = request(inner);

@@ -239,6 +239,7 @@ pub fn resolve(
 fn tls(raw: &Placed<RawListener>, warnings: &mut Vec<String>) -> Result<Option<Tls>, ConfigError> {
     let listener = &raw.value;
     if flag(listener, "tls_disable") {
+        warnings.extend(idle(listener));
         return Ok(None);
     }
     let file = |key: &str| {
@@ -272,15 +273,48 @@ fn tls(raw: &Placed<RawListener>, warnings: &mut Vec<String>) -> Result<Option<T
             raw.wrong("\"tls_require_and_verify_client_cert\" needs a \"tls_client_ca_file\"")
         );
     }
+    let suites = suites::resolve(listener.tls_cipher_suites.as_ref())?;
+    if let Some(named) = &listener.tls_cipher_suites {
+        if suites.is_empty() && max == TlsVersion::Tls12 {
+            return Err(named.wrong(
+                "\"tls_cipher_suites\" names none of TLS 1.2, and \"tls_max_version\" allows nothing else",
+            ));
+        }
+        if min == TlsVersion::Tls13 && !suites.is_empty() && !named.value.is_empty() {
+            let why = "\"tls_min_version\" is tls13, whose suites are all spoken";
+            warnings.push(named.remark(format!("\"tls_cipher_suites\" has no effect: {why}")));
+        }
+    }
     Ok(Some(Tls {
         cert_file: file("tls_cert_file")?,
         key_file: file("tls_key_file")?,
         min,
         max,
-        suites: suites::resolve(listener.tls_cipher_suites.as_ref())?,
+        suites,
         client_ca_file: client_ca_file.map(PathBuf::from),
         client_cert_required: required,
     }))
+}
+
+/// Remarks on settings that only TLS would heed.
+fn idle(listener: &RawListener) -> Vec<String> {
+    let why = |key: &str| format!("\"{key}\" has no effect: tls_disable is set");
+    let mut remarks = Vec::new();
+    for key in ["tls_min_version", "tls_max_version", "tls_client_ca_file"] {
+        let given = listener.texts.get(key);
+        remarks.extend(
+            given
+                .filter(|text| !text.value.is_empty())
+                .map(|text| text.remark(why(key))),
+        );
+    }
+    let suites = listener.tls_cipher_suites.as_ref();
+    let suites = suites.filter(|suites| !suites.value.is_empty());
+    remarks.extend(suites.map(|suites| suites.remark(why("tls_cipher_suites"))));
+    let key = "tls_require_and_verify_client_cert";
+    let required = listener.flags.get(key).filter(|flag| flag.value);
+    remarks.extend(required.map(|flag| flag.remark(why(key))));
+    remarks
 }
 
 fn version(
@@ -296,13 +330,7 @@ fn version(
         "tls12" => Ok(Some(TlsVersion::Tls12)),
         "tls13" => Ok(Some(TlsVersion::Tls13)),
         "tls10" | "tls11" if key == "tls_min_version" => {
-            let place = text
-                .place
-                .as_ref()
-                .map_or_else(String::new, |place| format!("{place}: "));
-            warnings.push(format!(
-                "{place}TLS before 1.2 is not spoken; taken as tls12"
-            ));
+            warnings.push(text.remark("TLS before 1.2 is not spoken; taken as tls12"));
             Ok(Some(TlsVersion::Tls12))
         }
         _ => Err(text.wrong(format!("\"{key}\" has to be tls12 or tls13"))),

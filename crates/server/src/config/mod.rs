@@ -282,6 +282,11 @@ mod tests {
                 "k.hcl:4: \"tls_cipher_suites\": \"TLS_RSA_WITH_RC4_128_SHA\" is not offered",
             ),
             (
+                "listener \"tcp\" { tls_cert_file = \"c\" tls_key_file = \"k\" tls_max_version = \"tls12\"\n \
+                 tls_cipher_suites = \"TLS_AES_128_GCM_SHA256\" }\n",
+                "k.hcl:4: \"tls_cipher_suites\" names none of TLS 1.2",
+            ),
+            (
                 "listener \"unix\" { address = \"/s\" x_forwarded_for_authorized_addrs = \"::1\" }\n",
                 "k.hcl:3: \"x_forwarded_for_authorized_addrs\" does not belong",
             ),
@@ -363,6 +368,37 @@ mod tests {
         let config = parse(text).unwrap();
         assert_eq!(tcp(&config).tls.as_ref().unwrap().min, TlsVersion::Tls12);
         assert!(config.warnings[0].starts_with("k.hcl:5: TLS before 1.2"));
+    }
+
+    #[test]
+    fn settings_of_tls_without_effect_are_warnings() {
+        let suite = "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384";
+        let listener = |inner: &str| {
+            let text = format!("storage \"inmem\" {{}}\nlistener \"tcp\" {{\n{inner}\n}}");
+            parse(&text).unwrap().warnings
+        };
+        let off = format!(
+            "tls_disable = true\ntls_cipher_suites = \"{suite}\"\ntls_min_version = \"tls13\"\n\
+             tls_require_and_verify_client_cert = true\nproxy_protocol_behavior = \"\""
+        );
+        let off = listener(&off);
+        for (remark, wanted) in off.iter().zip([
+            "k.hcl:5: \"tls_min_version\" has no effect: tls_disable",
+            "k.hcl:4: \"tls_cipher_suites\" has no effect: tls_disable",
+            "k.hcl:6: \"tls_require_and_verify_client_cert\" has no effect: tls_disable",
+        ]) {
+            assert!(remark.starts_with(wanted), "{remark}");
+        }
+        let newest = format!(
+            "tls_cert_file = \"c\"\ntls_key_file = \"k\"\ntls_min_version = \"tls13\"\n\
+             tls_cipher_suites = \"{suite}\""
+        );
+        let newest = listener(&newest);
+        assert!(
+            newest[0].starts_with("k.hcl:6: \"tls_cipher_suites\" has no effect"),
+            "{newest:?}"
+        );
+        assert_eq!((off.len(), newest.len()), (3, 1));
     }
 
     #[test]

@@ -34,6 +34,11 @@ impl<T> Placed<T> {
         Self { value, place: None }
     }
 
+    /// A remark about this value.
+    pub fn remark(&self, message: impl fmt::Display) -> String {
+        format!("{}{message}", prefix(self.place.as_ref()))
+    }
+
     /// An error about this value.
     pub fn wrong(&self, message: impl Into<String>) -> ConfigError {
         ConfigError::Wrong {

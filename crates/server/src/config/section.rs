@@ -155,10 +155,13 @@ impl<'a> Section<'a> {
         blocks.map_err(|e| ConfigError::at(self.place(e.line), e.message))
     }
 
-    /// Refuses settings that would be wrong to leave out in silence, each with its reason.
-    pub fn refuse(&self, refused: &[(&str, &str)]) -> Result<(), ConfigError> {
+    /// Refuses settings that would be wrong to leave out in silence, each with its reason. An empty
+    /// text asks for nothing.
+    pub fn refuse(&mut self, refused: &[(&'static str, &'static str)]) -> Result<(), ConfigError> {
         for (key, why) in refused {
-            if let Some(item) = self.body.item(key) {
+            self.taken.push(key);
+            let item = self.body.item(key);
+            if let Some(item) = item.filter(|item| item.value.to_text() != Some("")) {
                 let message = format!("\"{key}\" is not offered: {why}");
                 return Err(ConfigError::at(self.place(item.line), message));
             }

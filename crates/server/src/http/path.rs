@@ -1,6 +1,7 @@
 //! The path of a request, below `/v1/`.
 
 use http::StatusCode;
+use keyfold_core::request::without_empty_segments;
 
 use super::failure::Failure;
 use super::query;
@@ -16,6 +17,8 @@ pub fn below_v1(path: &str) -> Result<String, Failure> {
     };
     let decoded = query::percent_decode(rest, false)
         .ok_or_else(|| Failure::bad("the path is not valid percent-encoded UTF-8"))?;
+    // Existing servers redirect `a//b` to `a/b`. We take the one for the other, before anything is
+    // decided by the path.
     let path = without_empty_segments(decoded);
     if path.len() > LONGEST {
         return Err(Failure::bad(format!(
@@ -31,21 +34,6 @@ pub fn below_v1(path: &str) -> Result<String, Failure> {
         ));
     }
     Ok(path)
-}
-
-/// Existing servers redirect `a//b` to `a/b`. We take the one for the other, before anything is
-/// decided by the path.
-fn without_empty_segments(path: String) -> String {
-    if !path.starts_with('/') && !path.contains("//") {
-        return path;
-    }
-    let mut clean = String::with_capacity(path.len());
-    for c in path.chars() {
-        if c != '/' || !(clean.is_empty() || clean.ends_with('/')) {
-            clean.push(c);
-        }
-    }
-    clean
 }
 
 /// Control characters, and those that change how other characters look or are invisible: names with

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use rustls::crypto::aws_lc_rs;
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
@@ -35,6 +35,19 @@ pub enum TlsError {
         key: PathBuf,
         /// Why.
         source: rustls::Error,
+    },
+    /// Nothing of TLS is left to speak.
+    #[error("no TLS with these versions and cipher suites: {0}")]
+    Nothing(rustls::Error),
+    /// No client could agree on a suite.
+    #[error(
+        "none of the suites in \"tls_cipher_suites\" goes with the kind of key in {}, and \
+         \"tls_max_version\" allows TLS 1.2 alone",
+        key.display()
+    )]
+    Suites {
+        /// The key.
+        key: PathBuf,
     },
 }
 
@@ -72,6 +85,7 @@ fn read(settings: &Tls) -> Result<ServerConfig, TlsError> {
         suite.tls13().is_some() || settings.suites.contains(&suite.suite())
     };
     provider.cipher_suites.retain(spoken);
+    check_suites(settings, &provider, &key)?;
     let provider = Arc::new(provider);
     let mismatch = |source| TlsError::Mismatch {
         cert: settings.cert_file.clone(),
@@ -80,7 +94,7 @@ fn read(settings: &Tls) -> Result<ServerConfig, TlsError> {
     };
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_protocol_versions(&versions(settings))
-        .map_err(mismatch)?;
+        .map_err(TlsError::Nothing)?;
     let builder = match &settings.client_ca_file {
         None => builder.with_no_client_auth(),
         Some(file) => {
@@ -98,6 +112,32 @@ fn read(settings: &Tls) -> Result<ServerConfig, TlsError> {
     let mut config = builder.with_single_cert(chain, key).map_err(mismatch)?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(config)
+}
+
+/// A suite of TLS 1.2 is for one kind of key. Where none is for this one, a client of TLS 1.2 can't be
+/// served: an error where nobody else is, else a warning.
+fn check_suites(
+    settings: &Tls,
+    provider: &CryptoProvider,
+    key: &PrivateKeyDer<'static>,
+) -> Result<(), TlsError> {
+    // A key that can't be read is refused with the certificate.
+    let Ok(key) = provider.key_provider.load_private_key(key.clone_key()) else {
+        return Ok(());
+    };
+    let fits = |suite: &SupportedCipherSuite| {
+        suite.tls13().is_none() && suite.usable_for_signature_algorithm(key.algorithm())
+    };
+    if settings.min > TlsVersion::Tls12 || provider.cipher_suites.iter().any(fits) {
+        return Ok(());
+    }
+    let key = settings.key_file.clone();
+    if settings.max == TlsVersion::Tls12 {
+        return Err(TlsError::Suites { key });
+    }
+    tracing::warn!(key = %key.display(), "no suite in tls_cipher_suites goes with this kind of key: \
+        clients of TLS 1.2 can't be served");
+    Ok(())
 }
 
 fn versions(settings: &Tls) -> Vec<&'static SupportedProtocolVersion> {
@@ -140,6 +180,8 @@ fn unreadable(what: &'static str, file: &Path, why: &dyn std::fmt::Display) -> T
 
 #[cfg(test)]
 mod tests {
+    use rustls::CipherSuite;
+
     use super::*;
 
     struct Files {
@@ -214,6 +256,26 @@ mod tests {
             ..files.tls.clone()
         };
         assert!(error(caless).starts_with("client CA missing.pem: "));
+    }
+
+    #[test]
+    fn suites_for_another_kind_of_key_serve_nobody() {
+        // The key is for ECDSA.
+        let limited = |suites: &[CipherSuite], max| {
+            let files = files();
+            let tls = Tls {
+                suites: suites.to_vec(),
+                max,
+                ..files.tls.clone()
+            };
+            Terms::load(tls).err().map(|error| error.to_string())
+        };
+        let rsa = CipherSuite::TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384;
+        let ecdsa = CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384;
+        let error = limited(&[rsa], TlsVersion::Tls12).unwrap();
+        assert!(error.contains("goes with the kind of key in "), "{error}");
+        assert_eq!(limited(&[rsa], TlsVersion::Tls13), None);
+        assert_eq!(limited(&[rsa, ecdsa], TlsVersion::Tls12), None);
     }
 
     #[test]
