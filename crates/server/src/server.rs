@@ -117,7 +117,7 @@ impl Server {
     /// Takes up the seals of a configuration that was read again: new ones get a wrap of the root
     /// key, and wraps whose seals are gone are removed.
     pub async fn reseal(&self, config: &Config) -> Result<(), ConfigError> {
-        let seals = wiring::seals(config)?;
+        let seals = wiring::seals_anew(config)?;
         self.core.reseal(seals).await;
         Ok(())
     }

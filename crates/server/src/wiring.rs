@@ -19,7 +19,7 @@ use keyfold_core::ports::storage::Storage;
 use crate::config::{self, Config, ConfigError, Placed};
 use crate::web::Web;
 
-pub use self::seals::{seals, seals_of_command};
+pub use self::seals::{seals, seals_anew, seals_of_command};
 /// What a transit key answers that has a public half only.
 pub use keyfold_backends::engines::transit::NO_PRIVATE_HALF;
 

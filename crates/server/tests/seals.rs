@@ -135,6 +135,45 @@ async fn a_static_key_opens_at_each_start_and_seals_come_and_go_by_reload() {
     site.server.shutdown().await.unwrap();
 }
 
+#[tokio::test]
+async fn a_key_whose_file_is_away_is_a_seal_that_is_down() {
+    let folder = tempfile::tempdir().unwrap();
+    let key = folder.path().join("key");
+    let stick = format!(
+        "seal \"static\" \"stick\" {{ current_key = \"file://{}\" current_key_id = \"a\" }}\n",
+        key.display()
+    );
+    std::fs::write(&key, KEY).unwrap();
+    let alone = config(folder.path(), &stick);
+    let mut site = Site::start(&alone).await;
+    let share = site.begin().await;
+    site.opens().await;
+
+    std::fs::remove_file(&key).unwrap();
+    let site = site.again(&alone).await;
+    let health = site
+        .until("sys/health", |health| !health["seals_failing"].is_null())
+        .await;
+    assert_eq!(health["seals_failing"][0]["condition"], "down");
+    site.unseal(&share).await;
+    assert_eq!(site.get("sys/mounts").await.0, 200);
+    // What is read again has to be whole.
+    let more = config(folder.path(), &(stick.clone() + &fixed("two")));
+    let more = Config::parse(&more, Path::new("k.hcl")).unwrap();
+    let refused = site.server.reseal(&more).await.unwrap_err().to_string();
+    assert!(
+        refused.contains("\"current_key\" names a file"),
+        "{refused}"
+    );
+
+    // It opens without another start.
+    let site = site.again(&alone).await;
+    assert_eq!(site.get("sys/seal-status").await.1["sealed"], json!(true));
+    std::fs::write(&key, KEY).unwrap();
+    site.opens().await;
+    site.server.shutdown().await.unwrap();
+}
+
 /// A server with a transit key, and a token that may use it and nothing else.
 async fn outer(listener: &str, client: reqwest::ClientBuilder) -> (Site, String, String) {
     let config = format!("storage \"inmem\" {{}}\n{listener}");

@@ -1,5 +1,6 @@
 //! Seals: what opens the store without people, a file or a folder each.
 
+mod awaited;
 mod awskms;
 mod pkcs11;
 mod settings;
@@ -9,6 +10,8 @@ mod tpm2;
 mod transit;
 
 use keyfold_core::ports::seal::SealKind;
+
+pub use awaited::awaited;
 
 /// All that this build has.
 pub static KINDS: &[SealKind] = &[

@@ -34,7 +34,7 @@ pub(super) fn flag(settings: &Settings, name: &'static str) -> Result<bool, Sett
 pub(super) fn secret(name: &'static str, value: &str) -> Result<Revealed, SettingError> {
     let wrong = |what: String| SettingError::new(name, what);
     if let Some(path) = value.strip_prefix("file://") {
-        let bytes = std::fs::read(path).map_err(|e| wrong(format!("names a file: {e}")))?;
+        let bytes = std::fs::read(path).map_err(|e| SettingError::unread(name, &e))?;
         return Ok(Revealed {
             bytes: Secret::new(bytes),
             from_file: true,

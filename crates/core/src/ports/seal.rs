@@ -109,6 +109,8 @@ pub struct SettingError {
     pub name: &'static str,
     /// What, after its name. Never its value.
     pub what: String,
+    /// It names a file that can't be read now: that may change without another configuration.
+    pub awaited: bool,
 }
 
 impl SettingError {
@@ -117,6 +119,15 @@ impl SettingError {
         Self {
             name,
             what: what.into(),
+            awaited: false,
+        }
+    }
+
+    /// The file that a setting names can't be read.
+    pub fn unread(name: &'static str, error: &std::io::Error) -> Self {
+        Self {
+            awaited: true,
+            ..Self::new(name, format!("names a file: {error}"))
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The seals of a configuration.
 
-use keyfold_backends::seals::{KINDS, LEFT_OUT};
+use keyfold_backends::seals::{KINDS, LEFT_OUT, awaited};
 use keyfold_core::lifecycle::SealConfig;
 use keyfold_core::ports::seal::{SealKind, SealSetup, Settings};
 
@@ -18,14 +18,31 @@ const OF_COMMANDS: &[&str] = &[
     "SKIP_VERIFY",
 ];
 
-/// Makes the seals that are configured. None of them is asked anything yet.
+/// Makes the seals that are configured. None of them is asked anything yet, and one whose secret lies
+/// in a file that can't be read waits for it: another may open the store meanwhile, or people.
 pub fn seals(config: &Config) -> Result<SealConfig, ConfigError> {
-    made(config, |name| std::env::var(name).ok())
+    made(config, of_server, Lacking::Wait)
+}
+
+/// The same when a configuration is read again: a seal that works is not given up for one that waits.
+pub fn seals_anew(config: &Config) -> Result<SealConfig, ConfigError> {
+    made(config, of_server, Lacking::Refuse)
 }
 
 /// The same for a command: what its shell says of the server that it speaks with is not meant for a seal.
 pub fn seals_of_command(config: &Config) -> Result<SealConfig, ConfigError> {
-    made(config, of_command)
+    made(config, of_command, Lacking::Wait)
+}
+
+/// What to do where a file is not there.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Lacking {
+    Wait,
+    Refuse,
+}
+
+fn of_server(name: &str) -> Option<String> {
+    std::env::var(name).ok()
 }
 
 fn of_command(name: &str) -> Option<String> {
@@ -40,9 +57,10 @@ fn is_of_commands(name: &str) -> bool {
 fn made(
     config: &Config,
     variable: impl Fn(&str) -> Option<String>,
+    lacking: Lacking,
 ) -> Result<SealConfig, ConfigError> {
     Ok(SealConfig {
-        seals: setups(&config.seals, variable)?,
+        seals: setups(&config.seals, variable, lacking)?,
         shares_unseal: config.shares_unseal,
         require: config.require,
     })
@@ -51,15 +69,20 @@ fn made(
 /// What is wrong with each of them, as [`seals_of_command`] would make them.
 pub fn faults(config: &Config) -> Vec<ConfigError> {
     let seals = &config.seals;
-    let made = seals.iter().map(|seal| setup(seal, seals, of_command));
+    let made = seals
+        .iter()
+        .map(|seal| setup(seal, seals, of_command, Lacking::Refuse));
     made.filter_map(Result::err).collect()
 }
 
 fn setups(
     seals: &[Placed<Seal>],
     variable: impl Fn(&str) -> Option<String>,
+    lacking: Lacking,
 ) -> Result<Vec<SealSetup>, ConfigError> {
-    let made = seals.iter().map(|seal| setup(seal, seals, &variable));
+    let made = seals
+        .iter()
+        .map(|seal| setup(seal, seals, &variable, lacking));
     made.collect()
 }
 
@@ -67,6 +90,7 @@ fn setup(
     seal: &Placed<Seal>,
     seals: &[Placed<Seal>],
     variable: impl Fn(&str) -> Option<String>,
+    lacking: Lacking,
 ) -> Result<SealSetup, ConfigError> {
     let Some(kind) = KINDS.iter().find(|kind| kind.name == seal.value.kind) else {
         return Err(seal.wrong(not_offered(&seal.value.kind)));
@@ -78,11 +102,15 @@ fn setup(
         .count()
         == 1;
     let settings = settings(kind, seal, |name| variable(name).filter(|_| alone))?;
-    let made = (kind.make)(&settings).map_err(|error| {
-        let place = seal.value.settings.get(error.name);
-        let message = format!("seal \"{}\": {error}", seal.value.name);
-        place.map_or_else(|| seal.wrong(&message), |place| place.wrong(&message))
-    })?;
+    let made = match (kind.make)(&settings) {
+        Ok(made) => made,
+        Err(error) if error.awaited && lacking == Lacking::Wait => awaited(kind, settings),
+        Err(error) => {
+            let place = seal.value.settings.get(error.name);
+            let message = format!("seal \"{}\": {error}", seal.value.name);
+            return Err(place.map_or_else(|| seal.wrong(&message), |place| place.wrong(&message)));
+        }
+    };
     Ok(SealSetup {
         name: seal.value.name.clone(),
         kind: kind.name,
@@ -145,7 +173,10 @@ mod tests {
     }
 
     fn error(seals: &[Placed<Seal>]) -> String {
-        setups(seals, |_| None).err().unwrap().to_string()
+        setups(seals, |_| None, Lacking::Wait)
+            .err()
+            .unwrap()
+            .to_string()
     }
 
     #[test]
@@ -156,9 +187,9 @@ mod tests {
             _ => None,
         };
         let one = [seal("static", "a", &[("current_key", "bad")])];
-        assert_eq!(setups(&one, variable).unwrap().len(), 1);
+        assert_eq!(setups(&one, variable, Lacking::Wait).unwrap().len(), 1);
         let two = [seal("static", "a", &[]), seal("static", "b", &[])];
-        assert!(setups(&two, variable).is_err());
+        assert!(setups(&two, variable, Lacking::Wait).is_err());
     }
 
     #[test]
@@ -191,6 +222,17 @@ mod tests {
             let wanted = format!("seal \"{kind}\" is not in this build");
             assert!(error(&[seal(kind, "a", &[])]).starts_with(&wanted));
         }
+        let away = [seal(
+            "static",
+            "a",
+            &[
+                ("current_key", "file:///nonexistent/key"),
+                ("current_key_id", "1"),
+            ],
+        )];
+        assert_eq!(setups(&away, |_| None, Lacking::Wait).unwrap().len(), 1);
+        let refused = setups(&away, |_| None, Lacking::Refuse).err().unwrap();
+        assert!(refused.to_string().contains("\"current_key\" names a file"));
         let missing = seal("static", "a", &[("current_key", KEY)]);
         assert_eq!(
             error(&[missing]),

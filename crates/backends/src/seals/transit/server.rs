@@ -204,7 +204,7 @@ fn file(settings: &Settings, name: &'static str) -> Result<Option<Secret<Vec<u8>
         let bytes = std::fs::read(path);
         bytes
             .map(Secret::new)
-            .map_err(|e| SettingError::new(name, format!("names a file: {e}")))
+            .map_err(|e| SettingError::unread(name, &e))
     };
     text(settings, name).map(read).transpose()
 }
