@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # Measures keyfold against the ceiling (bench/ceiling), against age and against cp, on this machine, in one run.
 #
-#   bench/run.sh [--quick] [--write] [--only server|data|lists|keys]...
+#   bench/run.sh [--quick] [--write] [--only server|transit|data|lists|keys]...
 #
 # --quick   short rounds and small files: shows that it works, measures nothing
-# --only    one part: lists is a folder of a million secrets, keys is rotation and unseal with a million records and
-#           tokens, and what readers notice of them
+# --only    one part: transit is each of its calls beside the ceiling's and keys with many versions, lists is a folder of
+#           a million secrets, keys is rotation and unseal with a million records and tokens, and what readers notice
 # --write   puts what was measured into its sections of docs/performance.md
 #
 # BENCH_DIR     where stores lie (default: a temporary folder under the target folder; a real disk, not tmpfs)

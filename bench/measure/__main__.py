@@ -7,7 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from measure import data_plane, keys, lists, report, server_plane
+from measure import data_plane, keys, lists, report, server_plane, transit
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 # What each part measures, by its name.
 PARTS = {
     "server": server_plane.measure,
+    "transit": transit.measure,
     "data": data_plane.measure,
     "lists": lists.measure,
     "keys": keys.measure,

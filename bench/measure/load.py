@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -22,9 +23,20 @@ class Round:
 def run(process, path, seconds, script="fixed", **settings):
     """Drives `process` for some seconds. A single failed request fails the run: a fast error is no result."""
     environment = dict(os.environ, BENCH_LUA=str(LUA))
+    body = settings.pop("body", None)
     environment |= {f"BENCH_{name.upper()}": value for name, value in settings.items() if value}
     command = ["wrk", f"-t{threads()}", f"-c{CONNECTIONS}", f"-d{seconds}s", "--timeout", "30s"]
     command += ["-s", str(LUA / f"{script}.lua"), f"http://127.0.0.1:{process.port}{path}"]
+    with tempfile.NamedTemporaryFile("w", prefix="bench-body-") as file:
+        if body:
+            # A variable of the environment holds 128 KiB at most.
+            file.write(body)
+            file.flush()
+            environment["BENCH_BODY_FILE"] = file.name
+        return counted(process, path, command, environment)
+
+
+def counted(process, path, command, environment):
     before = process.cpu_seconds()
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     used = process.cpu_seconds() - before

@@ -16,7 +16,7 @@ Measured, not promised: `bench/run.sh --write` made this page, each section in o
 which compare programs in one run.
 """
 # How the sections begin, in their order.
-TITLES = ["Server", "Files", "A folder of", "The life of the keys"]
+TITLES = ["Server", "Transit", "Files", "A folder of", "The life of the keys"]
 # Rows of which something else is asked.
 OTHER = {"AppRole login, batch token": {"no audit": 0.35}, "token lookup-self": {"no audit": 0.45}}
 
@@ -72,6 +72,36 @@ def figures(row, name, done, ratio, goal):
         f"| {row} | {name} | {done.per_second:,.0f} | {done.p99_us / 1000:.2f} ms | {done.cpu_us:.1f} µs "
         f"| {ratio} | {goal} |"
     )
+
+
+def transit(results, bare, items, versions, many):
+    """The tables of transit."""
+    lines = [
+        f"## Transit\n\nwrk, {load.CONNECTIONS} connections, keep-alive; a token that is not root, under an ACL policy, no "
+        "audit device; inputs of 32 bytes where nothing else is said; medians of interleaved rounds. The ceiling does the same "
+        "cryptography behind the same HTTP and JSON.\n",
+        "| call | ceiling, requests/s | keyfold, requests/s | p99 | CPU per request, ceiling and keyfold | ratio | goal |",
+        "|---|--:|--:|--:|--:|--:|--:|",
+    ]
+    for row, rounds in results["ceiling"].items():
+        top, done = load.middle(rounds), load.middle(results["keyfold"][row])
+        lines.append(
+            f"| {row} | {top.per_second:,.0f} | {done.per_second:,.0f} | {done.p99_us / 1000:.2f} ms "
+            f"| {top.cpu_us:.1f} µs, {done.cpu_us:.1f} µs | {done.per_second / top.per_second:.2f} | ≥ 0.50 |"
+        )
+    batch = load.middle(results["keyfold"][f"encrypt, a batch of {items}"]).cpu_us * 1000 / items
+    lines += [
+        f"\nAn item of a batch costs {batch:,.0f} ns of a processor, HTTP and JSON with it; base64, AES-256-GCM and base64 alone "
+        f"{bare:,} ns: {batch / bare:.2f} times (goal: at most 2.5).\n",
+        f"| a key with {versions:,} versions | with one, requests/s | with all | times slower | goal |",
+        "|---|--:|--:|--:|--:|",
+    ]
+    rounds, young, old = many
+    for row, (one, all_of_them) in rounds.items():
+        one, all_of_them = load.middle(one).per_second, load.middle(all_of_them).per_second
+        lines.append(f"| {row} | {one:,.0f} | {all_of_them:,.0f} | {one / all_of_them:.2f} | ≤ 1.10 |")
+    lines.append(f"| rotate | {young:,.0f} µs | {old:,.0f} µs | {old / young:.2f} | ≤ 1.50 |\n")
+    return "\n".join(lines)
 
 
 def data(mib, big, many):

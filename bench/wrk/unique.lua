@@ -10,8 +10,7 @@ function init()
     prefix = os.getenv("BENCH_PREFIX") .. id .. "-"
     count = 0
     wrk.method = "POST"
-    wrk.body = os.getenv("BENCH_BODY")
-    wrk.headers["Content-Type"] = "application/json"
+    dofile(os.getenv("BENCH_LUA") .. "/body.lua")
     wrk.headers["X-Vault-Token"] = os.getenv("BENCH_TOKEN")
 end
 
