@@ -390,7 +390,7 @@ mod tests {
         let config = config.unwrap();
         assert!(!config.redirects && config.proxy.is_some());
         let setup = config.setup();
-        assert_eq!(setup.proxy_from.as_deref(), Some("VAULT_PROXY_ADDR"));
+        assert_eq!(setup.proxy_from.as_deref(), Some("BAO_PROXY_ADDR"));
         assert!(config.by_agent());
         assert_eq!(config.rate_limit.unwrap().burst, 2);
         assert_eq!(config.ca_cert_bytes.as_deref(), Some(&b"-----BEGIN"[..]));
