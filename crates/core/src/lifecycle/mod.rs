@@ -58,6 +58,8 @@ pub const FORMAT: u32 = 1;
 pub const FORMAT_KEY: &str = "core/format";
 /// How long sealing waits for requests that are under way.
 const DRAIN: Duration = Duration::from_secs(30);
+/// How long a seal waits for what was told of new shares to be stored.
+const SETTLING: Duration = Duration::from_secs(2);
 
 /// What the server gives to core.
 pub struct CoreConfig {
@@ -225,6 +227,12 @@ impl Core {
         let sealed = Arc::new(Sealed::by_hand());
         self.state.store(Arc::new(State::Sealed(sealed)));
         Self::retire(vault);
+        // New shares that were told a moment ago are the shares, for whoever asks next. It is done in
+        // any case before anybody is let in.
+        let settled = self.seals.settle_told(&*self.storage);
+        if !matches!(tokio::time::timeout(SETTLING, settled).await, Ok(Ok(()))) {
+            tracing::warn!("two sets of shares open the store still");
+        }
         Ok(())
     }
 
