@@ -8,6 +8,10 @@ import subprocess
 import pytest
 from stock import program
 
+# Keys to import: 32 bytes; the first of RFC 8032, section 7.1, in PKCS#8.
+AES = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
+ED25519 = "MC4CAQAwBQYDK2VwBCIEIJ1hsZ3v/VpguoRK9JLsLMREScVpezJpGXA7rAMcrn9g"
+
 # Each word `{who}` is `bao` or `keyfold`, so that both have something of their own to make and to remove.
 # A line is run by both; what it prints is compared, where it is JSON.
 STORIES = {
@@ -100,6 +104,14 @@ STORIES = {
         "auth tune -user-lockout-disable locked-{who}",
         "auth disable locked-{who}",
     ],
+    "transit": [
+        "secrets enable -path=t-{who} transit",
+        f"transit import t-{{who}}/keys/a {AES} exportable=true allow_rotation=true",
+        f"transit import-version t-{{who}}/keys/a {AES}",
+        "read -format=json t-{who}/keys/a",
+        f"transit import t-{{who}}/keys/b {ED25519} type=ed25519 hash_function=SHA512",
+        "read -format=json t-{who}/keys/b",
+    ],
     "status": [
         "status -format=json",
         "operator members -format=json",
@@ -145,6 +157,10 @@ ENDS = [
     "namespace list -format=json",
     "namespace lookup none",
     "namespace delete none",
+    "namespace patch none",
+    "transit import t-{who}/a AAAA",
+    "transit import t-{who}/keys/a nonsense!",
+    "transit import t-{who}/keys/a",
     "server -nonsense",
     "kv patch -method=rw e-{who}/a x=3",
     "policy read none-{who}",

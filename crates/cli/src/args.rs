@@ -9,7 +9,7 @@ use crate::pairs::pair;
 use crate::span::span;
 use crate::{
     audit, auth, completion, demo, envelope, exit, kv, lease, list, logical, login, mounts,
-    namespace, operator, plugin, policy, server, token,
+    namespace, operator, plugin, policy, server, token, transit,
 };
 
 /// Keyfold: secrets and keys in a server, and files encrypted under them.
@@ -145,6 +145,9 @@ pub(crate) enum Command {
     /// Key-value secrets
     #[command(subcommand)]
     Kv(kv::Kv),
+    /// Keys of the transit engine
+    #[command(subcommand)]
+    Transit(transit::Transit),
     /// Read any path of the API
     Read(logical::ReadArgs),
     /// Write to any path of the API

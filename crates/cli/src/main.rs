@@ -38,6 +38,7 @@ mod session;
 mod span;
 mod status;
 mod token;
+mod transit;
 mod unwrap;
 mod variable;
 mod version;
@@ -139,6 +140,7 @@ fn run(session: &Session, command: Command) -> Result<Exit, CliError> {
         Command::Policy(policy) => policy::run(session, policy),
         Command::Token(token) => token::run(session, token),
         Command::Kv(kv) => kv::run(session, kv),
+        Command::Transit(transit) => transit::run(session, transit),
         Command::Read(args) => logical::read(session, &args),
         Command::Write(args) => logical::write(session, &args),
         Command::List(args) => list::run(session, &args, list::Depth::Folder),
