@@ -109,7 +109,7 @@ STORIES = {
         f"transit import t-{{who}}/keys/a {AES} exportable=true allow_rotation=true",
         f"transit import-version t-{{who}}/keys/a {AES}",
         "read -format=json t-{who}/keys/a",
-        f"transit import t-{{who}}/keys/b {ED25519} type=ed25519 hash_function=SHA512",
+        f"transit import t-{{who}}/keys/b {ED25519} type=ed25519",
         "read -format=json t-{who}/keys/b",
     ],
     "status": [
