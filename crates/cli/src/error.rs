@@ -105,6 +105,7 @@ impl CliError {
     pub(crate) fn hint(&self, setup: &Setup) -> Option<String> {
         match self {
             Self::Client(error) => setup.next_step(error),
+            Self::Config(ConfigError::Address { .. }) => Some(setup.whence_address()),
             Self::Login(_) => Some(
                 "The token given is not valid here: it is wrong, has expired or was revoked. \
                  Nothing was kept of it."

@@ -1,6 +1,6 @@
 //! [`Setup`]: where a client's settings came from, and the next step that an error calls for.
 
-use crate::{ClientError, ConfigError};
+use crate::ClientError;
 
 /// How a client was set up, as far as a next step depends on it. No secret is in it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -23,7 +23,6 @@ impl Setup {
     /// What to do next about an error of the client's, where that is known: one or two sentences.
     pub fn next_step(&self, error: &ClientError) -> Option<String> {
         match error {
-            ClientError::Config(ConfigError::Address { .. }) => Some(self.whence_address()),
             ClientError::Config(_) | ClientError::Path { .. } | ClientError::Encode => None,
             ClientError::Unreachable { reason, .. } => Some(self.unreachable(reason)),
             ClientError::Decode { .. } | ClientError::TooLong { .. } => Some(format!(
@@ -103,7 +102,8 @@ impl Setup {
             .map_or_else(String::new, |from| format!(" (from {from})"))
     }
 
-    fn whence_address(&self) -> String {
+    /// What says where the server is.
+    pub fn whence_address(&self) -> String {
         match &self.address_from {
             Some(name) => format!("{name} says where to look."),
             None => "It is the default, as neither VAULT_ADDR nor -address says where to look; \

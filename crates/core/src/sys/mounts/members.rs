@@ -29,9 +29,8 @@ pub(in crate::sys) struct Mount {
     /// Old clients name the engine here.
     #[serde(default, deserialize_with = "weak::string")]
     plugin_name: Option<String>,
-    /// Taken: every engine is built in, in one version.
-    #[serde(default, rename = "plugin_version", deserialize_with = "weak::string")]
-    _plugin_version: Option<String>,
+    #[serde(default, deserialize_with = "weak::string")]
+    plugin_version: Option<String>,
 }
 
 /// Tuning in a request. Durations are read by hand: their errors have words that clients know.
@@ -93,7 +92,8 @@ impl Mount {
             .filter(|kind| !kind.is_empty())
             .ok_or_else(|| Error::bad("backend type must be specified as a string"))?;
         let given = self.config.unwrap_or_default();
-        given.one_version()?;
+        one_version(self.plugin_version.as_deref())?;
+        one_version(given.plugin_version.as_deref())?;
         let ttl = |text: Option<String>, what: &str| {
             seconds(text).map_err(|e| Error::bad(format!("unable to parse {what} TTL of {e}")))
         };
@@ -124,21 +124,9 @@ impl Mount {
 }
 
 impl Tuning {
-    /// Refuses the wish for a version of an engine.
-    fn one_version(&self) -> Result<(), Error> {
-        let asked = self.plugin_version.as_deref();
-        match asked.is_some_and(|version| !version.is_empty()) {
-            true => Err(Error::field(
-                "plugin_version",
-                "engines are built in, each in one version",
-            )),
-            false => Ok(()),
-        }
-    }
-
     /// The change of tuning.
     pub(in crate::sys) fn tune(self) -> Result<Tune, Error> {
-        self.one_version()?;
+        one_version(self.plugin_version.as_deref())?;
         Ok(Tune {
             description: self.description,
             default_lease_ttl: tuned("default_lease_ttl", self.default_lease_ttl)?,
@@ -152,6 +140,17 @@ impl Tuning {
             user_lockout: self.user_lockout_config.map(lockout).transpose()?,
             options: self.options,
         })
+    }
+}
+
+/// Refuses the wish for a version of an engine.
+fn one_version(asked: Option<&str>) -> Result<(), Error> {
+    match asked {
+        None | Some("") => Ok(()),
+        Some(_) => Err(Error::field(
+            "plugin_version",
+            "engines are built in, each in one version",
+        )),
     }
 }
 
