@@ -31,6 +31,7 @@ mod snapshots;
 mod strangers;
 mod tokens;
 mod trees;
+mod uses;
 mod wishes;
 mod world;
 mod wrapping;

@@ -56,6 +56,8 @@ use crate::ports::storage::Storage;
 pub const FORMAT: u32 = 1;
 /// Where the layout's number is stored, in clear.
 pub const FORMAT_KEY: &str = "core/format";
+/// How long sealing waits for a store to take what mounts have noted of their use.
+const SETTLE: Duration = Duration::from_secs(3);
 /// How long sealing waits for requests that are under way.
 const DRAIN: Duration = Duration::from_secs(30);
 /// How long a seal waits for what was told of new shares to be stored.
@@ -226,6 +228,9 @@ impl Core {
         // From memory: a store that does not answer must not keep a vault open.
         let sealed = Arc::new(Sealed::by_hand());
         self.state.store(Arc::new(State::Sealed(sealed)));
+        if tokio::time::timeout(SETTLE, vault.settle()).await.is_err() {
+            tracing::warn!("the store does not answer: what mounts noted of their use is lost");
+        }
         Self::retire(vault);
         // New shares that were told a moment ago are the shares, for whoever asks next. It is done in
         // any case before anybody is let in.

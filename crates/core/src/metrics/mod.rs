@@ -2,6 +2,7 @@
 //! there are few of them, and none holds anything that a caller chose.
 
 mod family;
+mod periods;
 mod snapshots;
 mod storage;
 mod tally;
@@ -15,6 +16,7 @@ use arc_swap::ArcSwap;
 
 pub use self::family::Family;
 use self::family::{Kind, Value};
+use self::periods::Periods;
 use self::snapshots::SnapshotTally;
 pub(crate) use self::storage::Metered;
 use self::storage::StorageTally;
@@ -56,6 +58,7 @@ pub struct Metrics {
     adding: Mutex<()>,
     pub(crate) storage: Arc<StorageTally>,
     snapshots: SnapshotTally,
+    periods: Periods,
     unrecorded: Counter,
     limited: Counter,
     in_flight: Counter,
@@ -69,6 +72,7 @@ impl Default for Metrics {
             adding: Mutex::default(),
             storage: Arc::default(),
             snapshots: SnapshotTally::default(),
+            periods: Periods::default(),
             unrecorded: Counter::default(),
             limited: Counter::default(),
             in_flight: Counter::default(),
@@ -214,6 +218,7 @@ impl Core {
         }
         families.push(seals);
         families.extend(counted.snapshots.families(self.clock().now()));
+        families.push(counted.periods.family());
         families.extend(counted.storage.families());
         let mounts = counted.mounts.load();
         families.extend(tally::families(mounts.iter()));

@@ -127,8 +127,15 @@ impl Mounts {
             same => same.clone(),
         };
         self.barrier.storage().commit(batch).await?;
+        let path = record.path.clone();
         self.table
             .store(Arc::new(table.with(Mount { record, target })));
+        if let Target::Engine { engine, .. } = &mount.target
+            && options
+            && let Err(error) = engine.settle().await
+        {
+            tracing::warn!(%error, path, "what the mount noted of its use before is lost");
+        }
         Ok(warnings)
     }
 

@@ -29,6 +29,8 @@ impl Core {
     /// [`Error::Sealed`] and those of the store's lock.
     pub async fn do_chores(&self) -> Result<usize, Error> {
         let vault = self.unsealed()?;
+        vault.settle().await;
+        self.metrics().look_at_periods(&vault).await;
         let storage = vault.barrier.storage().clone();
         let (name, ttl) = LOCK;
         let Some(_lock) = storage.lock(name, ttl).await? else {
@@ -41,6 +43,24 @@ impl Core {
             }
         }
         Ok(done)
+    }
+}
+
+impl Unsealed {
+    /// Has the mounts store what they noted of their use: see [`Engine::settle`]. It needs no turn
+    /// among nodes, since each has notes of its own.
+    ///
+    /// [`Engine::settle`]: crate::ports::engine::Engine::settle
+    pub(crate) async fn settle(&self) {
+        for mount in self.mounts.table().iter() {
+            let Target::Engine { engine, .. } = &mount.target else {
+                continue;
+            };
+            if let Err(error) = engine.settle().await {
+                let path = &mount.record.path;
+                tracing::warn!(%error, path, "what a mount noted of its use is not stored yet");
+            }
+        }
     }
 }
 

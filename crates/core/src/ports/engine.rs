@@ -274,6 +274,12 @@ pub trait Engine: Sized + Send + Sync + 'static {
     fn chores(&self, _now: Time, _limit: usize) -> Future_<'_, Result<Vec<Chore>, Error>> {
         Box::pin(async { Ok(Vec::new()) })
     }
+
+    /// Stores what it noted of its own use and holds in memory alone. Each node is asked now and
+    /// then, and before its vault is sealed; what can't be stored is kept.
+    fn settle(&self) -> Future_<'_, Result<(), Error>> {
+        Box::pin(async { Ok(()) })
+    }
 }
 
 /// What a change of a mount's options brings with it.
@@ -352,6 +358,8 @@ pub trait Dispatch: Send + Sync + 'static {
     ) -> Future_<'a, Result<ServiceKeys, Error>>;
     /// See [`Engine::chores`].
     fn chores(&self, now: Time, limit: usize) -> Future_<'_, Result<Vec<Chore>, Error>>;
+    /// See [`Engine::settle`].
+    fn settle(&self) -> Future_<'_, Result<(), Error>>;
 }
 
 /// What the row for a path demands, where there is one.
@@ -463,6 +471,10 @@ impl<E: Engine> Dispatch for E {
 
     fn chores(&self, now: Time, limit: usize) -> Future_<'_, Result<Vec<Chore>, Error>> {
         Engine::chores(self, now, limit)
+    }
+
+    fn settle(&self) -> Future_<'_, Result<(), Error>> {
+        Engine::settle(self)
     }
 }
 

@@ -6,6 +6,7 @@ pub mod engine;
 pub mod fetch;
 pub mod host;
 mod pattern;
+pub mod period;
 pub mod seal;
 pub mod storage;
 pub mod whole;

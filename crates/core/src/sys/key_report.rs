@@ -16,6 +16,7 @@ use crate::error::Error;
 use crate::lifecycle::SealReport;
 use crate::mounts::{Mount, Target};
 use crate::ports::engine::{Call, ServiceKeyInfo};
+use crate::ports::period::Role;
 use crate::renewal::Renewal;
 use crate::reply::Reply;
 use crate::request::Op;
@@ -99,6 +100,15 @@ struct Key {
     crypto_period: Option<u64>,
     /// Null where none is set.
     next_rotation: Option<String>,
+    /// When the newest version is to make nothing more, where that is set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    originator_usage_ends: Option<String>,
+    /// When the oldest version is to be needed no more, where that is set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    recipient_usage_ends: Option<String>,
+    /// What is to be done about these.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<String>,
     wrapped_by: Vec<String>,
 }
 
@@ -116,6 +126,9 @@ impl Key {
             oldest_created: None,
             crypto_period: None,
             next_rotation: None,
+            originator_usage_ends: None,
+            recipient_usage_ends: None,
+            warnings: Vec::new(),
             wrapped_by: Vec::new(),
         }
     }
@@ -249,7 +262,18 @@ impl System {
         }));
         let show = |info: ServiceKeyInfo| {
             let name = format!("{path}{}", info.name);
+            let periods = &info.periods;
+            let ends = |role: Role| {
+                let period = periods.iter().find(|period| period.role == role);
+                period.map(|period| period.ends().rfc3339())
+            };
             Key {
+                originator_usage_ends: ends(Role::Originator),
+                recipient_usage_ends: ends(Role::Recipient),
+                warnings: periods
+                    .iter()
+                    .filter_map(|period| period.remark(now))
+                    .collect(),
                 algorithm: info.kind,
                 version: Some(info.version),
                 oldest_version: Some(info.oldest),

@@ -7,6 +7,7 @@ use keyfold_core::reply::Reply;
 use keyfold_keys::transit::{Family, ServiceKey, from_pem};
 use serde::Deserialize;
 
+use super::census::{Kind, Uses};
 use super::decrypt::NO_PRIVATE_HALF;
 use super::key::Settings;
 use super::{Transit, key_name, keys};
@@ -66,6 +67,8 @@ pub(super) async fn run(transit: &Transit, call: &Call<'_>) -> Result<Reply, Err
         )
     })?;
     let key = own.agree(&peer, kind)?;
+    let user = transit.census.user(call);
+    own.tally.add(&Uses::one(Kind::DeriveKey, 0), user);
     let wanted = Settings {
         exportable: asked.exportable.unwrap_or_default(),
         allow_plaintext_backup: asked.allow_plaintext_backup.unwrap_or_default(),

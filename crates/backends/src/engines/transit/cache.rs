@@ -5,6 +5,7 @@
 //! what such a read found serves its own callers, who came before the change was acknowledged, and
 //! is not kept. An error is never kept either.
 
+use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -14,6 +15,7 @@ use keyfold_keys::transit::ServiceKey;
 use quick_cache::sync::Cache as Table;
 
 use super::cache_config::{self, Size};
+use super::census::{Census, Tally};
 use super::key::{POLICIES, Settings, VERSIONS, policy_key, version_key};
 
 /// Keys with their newest version.
@@ -25,8 +27,38 @@ const ATTEMPTS: usize = 8;
 
 /// A key as the data calls need it.
 pub(super) struct LoadedKey {
+    pub name: Arc<str>,
     pub settings: Settings,
-    pub latest: Arc<ServiceKey>,
+    pub latest: Arc<LoadedVersion>,
+}
+
+/// A version, and the place where its uses are counted.
+pub(super) struct LoadedVersion {
+    key: ServiceKey,
+    pub tally: Arc<Tally>,
+}
+
+impl LoadedVersion {
+    /// `key` is that version of the key of `settings`.
+    pub fn new(
+        key: ServiceKey,
+        (name, settings): (&str, &Settings),
+        version: u32,
+        census: &Census,
+    ) -> Self {
+        Self {
+            key,
+            tally: census.tally(name, settings, version),
+        }
+    }
+}
+
+impl Deref for LoadedVersion {
+    type Target = ServiceKey;
+
+    fn deref(&self) -> &ServiceKey {
+        &self.key
+    }
 }
 
 /// A version of a key: the key's id and the number.
@@ -34,16 +66,18 @@ type VersionId = (Arc<str>, u32);
 
 pub(super) struct Cache {
     view: View,
+    census: Arc<Census>,
     keys: Table<String, Arc<LoadedKey>>,
-    older: Table<VersionId, Arc<ServiceKey>>,
+    older: Table<VersionId, Arc<LoadedVersion>>,
     /// The size that was configured is known.
     measured: AtomicBool,
 }
 
 impl Cache {
-    pub fn new(view: View) -> Self {
+    pub fn new(view: View, census: Arc<Census>) -> Self {
         Self {
             view,
+            census,
             keys: Table::new(KEYS),
             older: Table::new(OLDER),
             measured: AtomicBool::new(false),
@@ -66,7 +100,11 @@ impl Cache {
     }
 
     /// A version of a key that its settings say is there.
-    pub async fn version(&self, key: &LoadedKey, version: u32) -> Result<Arc<ServiceKey>, Error> {
+    pub async fn version(
+        &self,
+        key: &LoadedKey,
+        version: u32,
+    ) -> Result<Arc<LoadedVersion>, Error> {
         if version == key.settings.latest_version {
             return Ok(key.latest.clone());
         }
@@ -75,7 +113,8 @@ impl Cache {
             Ok(version) => return Ok(version),
             Err(place) => place,
         };
-        let found = self.load_version(&key.settings, version).await?;
+        let of = (&*key.name, &key.settings);
+        let found = self.load_version(of, version).await?;
         let found = found.ok_or_else(|| Error::corrupt(version_key(&key.settings.id, version)))?;
         let found = Arc::new(found);
         let _ = place.insert(found.clone());
@@ -144,8 +183,9 @@ impl Cache {
                 return Ok(None);
             };
             let version = settings.latest_version;
-            if let Some(latest) = self.load_version(&settings, version).await? {
+            if let Some(latest) = self.load_version((name, &settings), version).await? {
                 return Ok(Some(LoadedKey {
+                    name: name.into(),
                     settings,
                     latest: Arc::new(latest),
                 }));
@@ -162,14 +202,16 @@ impl Cache {
 
     async fn load_version(
         &self,
-        settings: &Settings,
+        (name, settings): (&str, &Settings),
         version: u32,
-    ) -> Result<Option<ServiceKey>, Error> {
+    ) -> Result<Option<LoadedVersion>, Error> {
         let at = version_key(&settings.id, version);
         let Some(stored) = self.view.get(&at).await? else {
             return Ok(None);
         };
         let key = settings.read_version(stored.value.expose());
-        key.map(Some).ok_or_else(|| Error::corrupt(at))
+        let key = key.ok_or_else(|| Error::corrupt(at))?;
+        let of = (name, settings);
+        Ok(Some(LoadedVersion::new(key, of, version, &self.census)))
     }
 }

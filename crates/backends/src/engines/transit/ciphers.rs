@@ -3,17 +3,39 @@
 use std::sync::Arc;
 
 use keyfold_core::error::Error;
+use keyfold_core::ports::engine::Call;
 use keyfold_keys::transit::{ServiceCipher, ServiceKey};
 
-use super::cache::{Cache, LoadedKey};
+use super::Transit;
+use super::cache::{LoadedKey, LoadedVersion};
+use super::census::{Kind, User, Uses};
 use super::key::Settings;
 
-/// The key of a request with the versions that its items name.
+/// The key of a request with the versions that its items name. When it goes, the census has what
+/// was done with each.
 pub(super) struct Ciphers<'k> {
     settings: &'k Settings,
-    versions: Vec<(u32, Arc<ServiceKey>)>,
+    user: User,
+    versions: Vec<Held>,
     /// The last one used: most batches have one version and one context.
     ready: Option<Ready>,
+}
+
+/// A version, and what the request did with it so far.
+struct Held {
+    version: u32,
+    loaded: Arc<LoadedVersion>,
+    uses: Uses,
+}
+
+impl Held {
+    fn new(version: u32, loaded: Arc<LoadedVersion>) -> Self {
+        Self {
+            version,
+            loaded,
+            uses: Uses::default(),
+        }
+    }
 }
 
 struct Ready {
@@ -24,10 +46,11 @@ struct Ready {
 
 impl<'k> Ciphers<'k> {
     /// A key with its latest version alone.
-    pub fn latest(key: &'k LoadedKey) -> Self {
-        let latest = (key.settings.latest_version, key.latest.clone());
+    pub fn latest(key: &'k LoadedKey, user: User) -> Self {
+        let latest = Held::new(key.settings.latest_version, key.latest.clone());
         Self {
             settings: &key.settings,
+            user,
             versions: vec![latest],
             ready: None,
         }
@@ -35,15 +58,16 @@ impl<'k> Ciphers<'k> {
 
     /// A key with its latest version and those named, each of which the settings allow.
     pub async fn load(
-        cache: &Cache,
+        transit: &Transit,
+        call: &Call<'_>,
         key: &'k LoadedKey,
         named: impl Iterator<Item = u32>,
     ) -> Result<Self, Error> {
-        let mut ciphers = Self::latest(key);
+        let mut ciphers = Self::latest(key, transit.census.user(call));
         for version in named {
             if ciphers.version(version).is_none() {
-                let loaded = cache.version(key, version).await?;
-                ciphers.versions.push((version, loaded));
+                let loaded = transit.cache.version(key, version).await?;
+                ciphers.versions.push(Held::new(version, loaded));
             }
         }
         Ok(ciphers)
@@ -81,6 +105,14 @@ impl<'k> Ciphers<'k> {
         Ok(&self.ready.insert(ready).cipher)
     }
 
+    /// Notes for the census that a loaded version was used on so many bytes.
+    pub fn note(&mut self, version: u32, kind: Kind, bytes: usize) {
+        let mut held = self.versions.iter_mut();
+        if let Some(held) = held.find(|held| held.version == version) {
+            held.uses.add(kind, bytes);
+        }
+    }
+
     /// A loaded version itself.
     pub fn key(&self, version: u32) -> Result<&ServiceKey, Error> {
         self.version(version)
@@ -90,8 +122,19 @@ impl<'k> Ciphers<'k> {
     fn version(&self, version: u32) -> Option<&ServiceKey> {
         self.versions
             .iter()
-            .find(|(known, _)| *known == version)
-            .map(|(_, key)| &**key)
+            .find(|held| held.version == version)
+            .map(|held| &**held.loaded)
+    }
+}
+
+impl Drop for Ciphers<'_> {
+    /// What was done counts, however the request ends.
+    fn drop(&mut self) {
+        for held in &self.versions {
+            if held.uses != Uses::default() {
+                held.loaded.tally.add(&held.uses, self.user);
+            }
+        }
     }
 }
 

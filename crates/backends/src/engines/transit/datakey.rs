@@ -11,6 +11,7 @@ use keyfold_secret::Secret;
 use serde::{Deserialize, Serialize};
 
 use super::batch::IDLE_CONTEXT;
+use super::census::Kind;
 use super::ciphers::Ciphers;
 use super::decrypt::Plaintext;
 use super::encrypt::{able, seal};
@@ -55,7 +56,7 @@ pub(super) async fn run(transit: &Transit, call: &Call<'_>) -> Result<Reply, Err
     let key = transit.key(name).await?;
     let wanted = common.check(&key.settings)?;
     let versions = std::iter::once(wanted.version);
-    let mut ciphers = Ciphers::load(&transit.cache, &key, versions).await?;
+    let mut ciphers = Ciphers::load(transit, call, &key, versions).await?;
     let reply = Reply::data(&wanted.make(&mut ciphers, in_clear)?)?;
     Ok(wanted.warned(&key.settings, reply))
 }
@@ -107,6 +108,7 @@ impl Wanted {
             &self.aad,
             dek.expose(),
         )?;
+        ciphers.note(self.version, Kind::DataKey, self.length);
         Ok(DataKey {
             ciphertext: Ciphertext::format(self.version, &sealed),
             key_version: self.version,

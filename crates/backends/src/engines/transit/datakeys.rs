@@ -39,7 +39,7 @@ pub(super) async fn run(transit: &Transit, call: &Call<'_>) -> Result<Reply, Err
     let key = transit.key(name).await?;
     let wanted = common.check(&key.settings)?;
     let versions = std::iter::once(wanted.version);
-    let mut ciphers = Ciphers::load(&transit.cache, &key, versions).await?;
+    let mut ciphers = Ciphers::load(transit, call, &key, versions).await?;
     let mut keys = Vec::with_capacity(usize::try_from(count).unwrap_or_default());
     for made in 0..count {
         keys.push(wanted.make(&mut ciphers, in_clear)?);

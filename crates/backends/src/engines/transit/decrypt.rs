@@ -12,6 +12,7 @@ use keyfold_secret::Secret;
 use serde::{Serialize, Serializer};
 
 use super::batch::Work;
+use super::census::Kind;
 use super::ciphers::Ciphers;
 use super::key::Settings;
 use super::request::{Form, Request};
@@ -48,12 +49,16 @@ pub(super) async fn run(transit: &Transit, call: &Call<'_>) -> Result<Reply, Err
     let key = transit.key(name).await?;
     able(&key.settings)?;
     let named = work.named_versions(&key.settings);
-    let mut ciphers = Ciphers::load(&transit.cache, &key, named).await?;
+    let mut ciphers = Ciphers::load(transit, call, &key, named).await?;
     let results = work
         .run(&mut ciphers, |task, ciphers| {
             let (context, aad) = (task.context()?, task.associated_data()?);
             task.bindable(ciphers.settings(), &aad)?;
-            let (_, plaintext) = open(ciphers, &task.ciphertext()?, &context, &aad)?;
+            let (version, plaintext) = {
+                let allowed = Settings::trusted_version;
+                open(ciphers, allowed, &task.ciphertext()?, &context, &aad)?
+            };
+            ciphers.note(version, Kind::Decrypt, plaintext.expose().len());
             Ok(Decrypted {
                 plaintext: Plaintext(plaintext),
             })
@@ -76,17 +81,18 @@ pub(super) fn able(settings: &Settings) -> Result<(), Error> {
     }
 }
 
-/// Opens a ciphertext: the version it names, and the plaintext. Whatever is wrong with it is the
-/// caller's mistake.
+/// Opens a ciphertext of a version that is `allowed`: the version, and the plaintext. Whatever is
+/// wrong with it is the caller's mistake.
 pub(super) fn open(
     ciphers: &mut Ciphers<'_>,
+    allowed: impl Fn(&Settings, i64) -> Result<u32, Error>,
     text: &str,
     context: &[u8],
     aad: &[u8],
 ) -> Result<(u32, Secret<Vec<u8>>), Error> {
     let malformed = |error: CiphertextError| Error::bad(error.to_string());
     let ciphertext = Ciphertext::parse(text).map_err(malformed)?;
-    let version = ciphers.settings().decryption_version(ciphertext.version)?;
+    let version = allowed(ciphers.settings(), ciphertext.version)?;
     let sealed = ciphertext.decode().map_err(malformed)?;
     let kind = ciphers.settings().kind;
     let cipher = ciphers.get(version, context)?;

@@ -10,7 +10,7 @@ use keyfold_core::error::Error;
 use keyfold_core::ports::engine::Call;
 
 use super::batch::{Task, Work};
-use super::cache::{Cache, LoadedKey};
+use super::cache::LoadedKey;
 use super::ciphers::Ciphers;
 use super::encrypt::able;
 use super::{Transit, is_name};
@@ -69,7 +69,8 @@ impl Destinations {
     /// Their ciphers, with the versions that the items ask for.
     pub async fn ciphers<'d>(
         &'d self,
-        cache: &Cache,
+        transit: &Transit,
+        call: &Call<'_>,
         work: &Work<'_>,
     ) -> Result<Others<'d>, Error> {
         let mut others = BTreeMap::new();
@@ -77,7 +78,7 @@ impl Destinations {
             let ciphers = match key {
                 Ok(key) => {
                     let asked = work.asked_versions(&key.settings);
-                    Ok(Ciphers::load(cache, key, asked).await?)
+                    Ok(Ciphers::load(transit, call, key, asked).await?)
                 }
                 Err(why) => Err(&**why),
             };

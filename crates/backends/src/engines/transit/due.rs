@@ -63,7 +63,7 @@ impl Settings {
     }
 
     /// A new version can be made here.
-    fn rotates(&self) -> bool {
+    pub fn rotates(&self) -> bool {
         !self.soft_deleted && (!self.imported || self.allow_imported_rotation)
     }
 }

@@ -9,6 +9,7 @@ use keyfold_keys::transit::Ciphertext;
 use serde::Serialize;
 
 use super::batch::{Results, Task, Work};
+use super::census::Kind;
 use super::ciphers::Ciphers;
 use super::key::Settings;
 use super::request::{Form, Request};
@@ -42,8 +43,8 @@ pub(super) async fn run(transit: &Transit, call: &Call<'_>) -> Result<Reply, Err
     let key = match transit.cache.key(name).await? {
         Some(key) => key,
         None if call.creates => {
-            let new = NewKey::of(transit, &request, work.has_context()).await?;
-            let results = encrypt(&work, &mut new.ciphers()).await?;
+            let new = NewKey::of(transit, name, &request, work.has_context()).await?;
+            let results = encrypt(&work, &mut new.ciphers(transit, call)).await?;
             if !results.any() || new.commit(transit, name, call.now).await? {
                 return work.reply(&new.key().settings, results);
             }
@@ -55,7 +56,7 @@ pub(super) async fn run(transit: &Transit, call: &Call<'_>) -> Result<Reply, Err
     key.settings.usable()?;
     able(&key.settings)?;
     let asked = work.asked_versions(&key.settings);
-    let mut ciphers = Ciphers::load(&transit.cache, &key, asked).await?;
+    let mut ciphers = Ciphers::load(transit, call, &key, asked).await?;
     let results = encrypt(&work, &mut ciphers).await?;
     work.reply(&key.settings, results)
 }
@@ -70,6 +71,7 @@ async fn encrypt<'r>(
         let key_version = ciphers.settings().encryption_version(task.key_version()?)?;
         task.bindable(ciphers.settings(), &aad)?;
         let sealed = seal(ciphers, key_version, &context, &aad, plaintext.expose())?;
+        ciphers.note(key_version, Kind::Encrypt, plaintext.expose().len());
         Ok(Encrypted {
             ciphertext: Ciphertext::format(key_version, &sealed),
             key_version,

@@ -12,6 +12,8 @@ use keyfold_core::ports::storage::Batch;
 use keyfold_keys::transit::{Kdf, KeyType, ServiceKey};
 use serde::{Deserialize, Serialize};
 
+use super::compromise::Compromises;
+use super::periods::Periods;
 use super::{due, pace};
 
 /// Folder of the settings; below it one record for each key name.
@@ -70,6 +72,12 @@ pub(super) struct Settings {
     /// The second at which that is; 0 for never. See [`due`].
     #[serde(default)]
     pub rotate_at: u64,
+    /// How long a version is to be used.
+    #[serde(default, skip_serializing_if = "Periods::is_none")]
+    pub periods: Periods,
+    /// Versions that somebody else may have.
+    #[serde(default, skip_serializing_if = "Compromises::is_empty")]
+    pub compromised: Compromises,
     /// The last backup.
     #[serde(default)]
     pub backup: Option<Copied>,
@@ -109,6 +117,8 @@ impl Settings {
             certified: false,
             auto_rotate_period: 0,
             rotate_at: 0,
+            periods: Periods::default(),
+            compromised: Compromises::new(),
             backup: None,
             restore: None,
         }
@@ -151,12 +161,14 @@ impl Settings {
             return Err(refused("negative"));
         }
         if asked == 0 {
+            self.uncompromised(self.latest_version)?;
             return Ok(self.latest_version);
         }
         let version = u32::try_from(asked)
             .ok()
             .filter(|version| *version <= self.latest_version);
         let version = version.ok_or_else(|| refused("higher than the latest key version"))?;
+        self.uncompromised(version)?;
         if version < self.min_encryption_version.max(self.oldest()) {
             return Err(refused("less than the minimum encryption key version"));
         }

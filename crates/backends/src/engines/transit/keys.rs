@@ -12,7 +12,7 @@ use serde::Deserialize;
 use super::due::{self, Rotate};
 use super::key::{POLICIES, Settings, policy_key, version_key};
 use super::shown::{Version, Versions};
-use super::{Transit, chains, key_name, shown, times};
+use super::{Transit, catalogs, census, chains, key_name, periods, shown, times};
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
@@ -66,7 +66,9 @@ pub(super) async fn read(transit: &Transit, call: &Call<'_>) -> Result<Reply, Er
         .map_err(|_| Error::bad("failed to base64-decode context"))?;
     let (settings, _) = transit.stored(name).await?.ok_or(Error::NotFound)?;
     let versions = shown::versions(transit, &settings, &context).await?;
-    shown::show(name, &settings, &versions)
+    let mut reply = shown::show(name, &settings, &versions)?;
+    reply.warnings = periods::remarks(&transit.view, &settings, call.now).await?;
+    Ok(reply)
 }
 
 /// A key that is there already is left as it is and shown.
@@ -147,6 +149,7 @@ pub(super) async fn delete(transit: &Transit, call: &Call<'_>) -> Result<Reply, 
             let batch = Batch::new()
                 .unchanged(policy_key(name), revision)
                 .delete(policy_key(name));
+            let batch = catalogs::delete(&transit.view, &settings.id, batch).await?;
             transit
                 .commit(name, delete_versions(&settings, batch))
                 .await?;
@@ -163,7 +166,8 @@ pub(super) fn delete_versions(settings: &Settings, mut batch: Batch) -> Batch {
     for version in versions.clone() {
         batch = batch.delete(version_key(&settings.id, version));
     }
-    times::delete(settings, chains::delete(settings, versions, batch))
+    let batch = census::delete(settings, chains::delete(settings, versions, batch));
+    times::delete(settings, batch)
 }
 
 impl Transit {

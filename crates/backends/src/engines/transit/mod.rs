@@ -5,7 +5,7 @@
 //!   encrypt · decrypt · rewrap ─→ request (members, borrowed from the body)
 //!                                    └→ batch (one item or many, one path)
 //!                                          └→ ciphers ─→ cache ─ miss ─→ key, times (records)
-//!   datakey · datakeys ───────────────────────┤                            ▲
+//!   datakey · datakeys ───────────────────────┤ └→ census                  ▲
 //!   sign · verify · tag ─→ inputs, scheme ────┘                            │
 //!   keys · tune · trim · shelve · upsert · import · backup: one commit each ┘
 //! ```
@@ -20,6 +20,8 @@
 //! | `keys/<id>/<version>` | the material of one version, written once; see [`key`] |
 //! | `times/<id>/<page>` | when versions were made, 1,024 a record; see [`times`] |
 //! | `due/<second>-<name>` | that a key is rotated by itself then, see [`due`] |
+//! | `census/<id>/<version>` | what a version was used for, see [`census`] |
+//! | `catalogs/<id>/<catalog>` | what a scan found under the versions, see [`catalogs`] |
 //! | `chains/<id>/<version>` | the certificates of a version, see [`chains`] |
 //! | `wrapping-key` | the key that imports are wrapped under, see [`import`] |
 //! | `config/cache` | how many keys are held in memory, see [`cache_config`] |
@@ -31,9 +33,12 @@ mod batch;
 mod byok;
 mod cache;
 mod cache_config;
+mod catalogs;
+mod census;
 mod certificate;
 mod chains;
 mod ciphers;
+mod compromise;
 mod datakey;
 mod datakeys;
 mod decrypt;
@@ -46,9 +51,12 @@ mod inputs;
 mod key;
 mod keys;
 mod member;
+mod needs;
 mod pace;
+mod periods;
 mod report;
 mod request;
+mod retire;
 mod rewrap;
 mod routes;
 mod scheme;
@@ -76,6 +84,7 @@ use keyfold_core::ports::engine::{
 use keyfold_core::ports::storage::Batch;
 
 use self::cache::{Cache, LoadedKey};
+use self::census::Census;
 pub use self::decrypt::NO_PRIVATE_HALF;
 
 /// The kind, for the wiring.
@@ -86,16 +95,14 @@ pub const KIND: EngineKind = EngineKind {
 
 /// Opens a mount.
 pub fn open(context: MountContext) -> Result<Arc<dyn Dispatch>, Error> {
-    Ok(Arc::new(Transit {
-        cache: Cache::new(context.view.clone()),
-        view: context.view,
-    }))
+    Ok(Arc::new(Transit::new(context.view)))
 }
 
 /// A mount of the engine.
 pub(super) struct Transit {
     view: View,
     cache: Cache,
+    census: Arc<Census>,
 }
 
 impl Engine for Transit {
@@ -122,9 +129,23 @@ impl Engine for Transit {
     fn chores(&self, now: Time, limit: usize) -> Future_<'_, Result<Vec<Chore>, Error>> {
         Box::pin(due::chores(self, now, limit))
     }
+
+    fn settle(&self) -> Future_<'_, Result<(), Error>> {
+        Box::pin(self.census.settle(self))
+    }
 }
 
 impl Transit {
+    /// One with nothing in memory.
+    fn new(view: View) -> Self {
+        let census = Arc::new(Census::default());
+        Self {
+            cache: Cache::new(view.clone(), census.clone()),
+            view,
+            census,
+        }
+    }
+
     /// The key that a data call names.
     async fn key(&self, name: &str) -> Result<Arc<LoadedKey>, Error> {
         let key = self.cache.key(name).await?;

@@ -6,7 +6,7 @@ use keyfold_core::error::Error;
 use keyfold_core::ports::engine::{ServiceKeyInfo, ServiceKeys};
 
 use super::key::{POLICIES, Settings, policy_key};
-use super::{Transit, times};
+use super::{Transit, periods, times};
 
 /// At most `limit` keys after a name.
 pub(super) async fn page(
@@ -34,6 +34,7 @@ pub(super) async fn page(
                 .next_rotation()
                 .map(|_| settings.auto_rotate_period),
             next_rotation: settings.next_rotation(),
+            periods: periods::of(view, &settings).await?,
             name,
             kind: settings.kind.name().to_owned(),
             version,

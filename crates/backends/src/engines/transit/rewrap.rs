@@ -19,10 +19,12 @@ use keyfold_keys::transit::Ciphertext;
 use serde::Serialize;
 
 use super::batch::{Task, Work};
+use super::census::Kind;
 use super::ciphers::Ciphers;
 use super::decrypt::{self, open};
 use super::destinations::{Destinations, Others};
 use super::encrypt::seal;
+use super::key::Settings;
 use super::request::{Form, Request};
 use super::{Transit, key_name};
 
@@ -51,9 +53,9 @@ pub(super) async fn run(transit: &Transit, call: &Call<'_>) -> Result<Reply, Err
     let versions = work
         .named_versions(&key.settings)
         .chain(work.asked_versions(&key.settings));
-    let mut ciphers = Ciphers::load(&transit.cache, &key, versions).await?;
+    let mut ciphers = Ciphers::load(transit, call, &key, versions).await?;
     let destinations = Destinations::of(transit, call, &work, name).await?;
-    let mut others = destinations.ciphers(&transit.cache, &work).await?;
+    let mut others = destinations.ciphers(transit, call, &work).await?;
     let results = work
         .run(&mut ciphers, |task, own| rewrap(task, own, &mut others))
         .await?;
@@ -70,7 +72,10 @@ fn rewrap<'r>(
     task.bindable(own.settings(), &aad)?;
     let ciphertext = task.ciphertext()?;
     let other = others.of(task)?;
-    let (version, plaintext) = open(own, &ciphertext, &context, &aad)?;
+    // The plaintext is not shown: what a compromised version made is moved to another so.
+    let allowed = Settings::decryption_version;
+    let (version, plaintext) = open(own, allowed, &ciphertext, &context, &aad)?;
+    own.note(version, Kind::Rewrap, plaintext.expose().len());
     let Some(target) = other else {
         let key_version = own.settings().encryption_version(task.key_version()?)?;
         if version == key_version {
@@ -95,6 +100,7 @@ fn sealed<'r>(
     plaintext: &[u8],
 ) -> Result<Rewrapped<'r>, Error> {
     let sealed = seal(target, key_version, context, aad, plaintext)?;
+    target.note(key_version, Kind::RewrapInto, plaintext.len());
     Ok(Rewrapped {
         ciphertext: Ciphertext::format(key_version, &sealed).into(),
         key_version,

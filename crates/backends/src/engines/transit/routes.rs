@@ -5,8 +5,9 @@ use keyfold_core::request::Op;
 use keyfold_core::tools;
 
 use super::{
-    Transit, agree, backup, byok, cache_config, certificate, datakey, datakeys, decrypt, encrypt,
-    export, import, keys, rewrap, shelve, sign, tag, trim, tune, upsert, verify,
+    Transit, agree, backup, byok, cache_config, catalogs, census, certificate, compromise, datakey,
+    datakeys, decrypt, encrypt, export, import, keys, retire, rewrap, shelve, sign, tag, trim,
+    tune, upsert, verify,
 };
 
 pub(super) const ROUTES: &[Route<Transit>] = &[
@@ -39,6 +40,66 @@ pub(super) const ROUTES: &[Route<Transit>] = &[
         "keys/{name}/config",
         "Changes a key's settings.",
         |e, c| Box::pin(tune::write(e, c)),
+    ),
+    Route::new(
+        Op::Read,
+        "keys/{name}/census",
+        "What the versions of a key were used for.",
+        |e, c| Box::pin(census::read(e, c)),
+    ),
+    Route::new(
+        Op::List,
+        "keys/{name}/catalogs",
+        "Scans that told what they found under a key.",
+        |e, c| Box::pin(catalogs::list(e, c)),
+    ),
+    Route::new(
+        Op::List,
+        "keys/{name}/catalogs/",
+        "Scans that told what they found under a key.",
+        |e, c| Box::pin(catalogs::list(e, c)),
+    ),
+    Route::new(
+        Op::Read,
+        "keys/{name}/catalogs/{catalog}",
+        "What a scan found under the versions of a key.",
+        |e, c| Box::pin(catalogs::read(e, c)),
+    ),
+    Route::new(
+        Op::Write,
+        "keys/{name}/catalogs/{catalog}",
+        "Tells what a scan found under the versions of a key.",
+        |e, c| Box::pin(catalogs::write(e, c)),
+    ),
+    Route::new(
+        Op::Delete,
+        "keys/{name}/catalogs/{catalog}",
+        "Forgets a scan.",
+        |e, c| Box::pin(catalogs::remove(e, c)),
+    ),
+    Route::new(
+        Op::Write,
+        "keys/{name}/retire",
+        "Retires old versions that nothing needs.",
+        |e, c| Box::pin(retire::run(e, c)),
+    ),
+    Route::new(
+        Op::Write,
+        "keys/{name}/compromised",
+        "Marks a version that somebody else may have, and tells what it touches.",
+        |e, c| Box::pin(compromise::mark(e, c)),
+    ),
+    Route::new(
+        Op::Delete,
+        "keys/{name}/compromised/{version}",
+        "Takes such a mark back.",
+        |e, c| Box::pin(compromise::clear(e, c)),
+    ),
+    Route::new(
+        Op::Write,
+        "census/caller",
+        "What a token is called in the censuses of the mount.",
+        |e, c| Box::pin(census::caller(e, c)),
     ),
     Route::new(
         Op::Write,

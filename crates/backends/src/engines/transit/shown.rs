@@ -8,6 +8,7 @@ use keyfold_core::reply::Reply;
 use keyfold_keys::transit::{Family, KeyType, ServiceKey};
 use serde::Serialize;
 
+use super::compromise::Compromises;
 use super::key::{Copied, Settings, version_key};
 use super::{Transit, chains, times};
 
@@ -38,10 +39,16 @@ struct Shown<'a> {
     min_decryption_version: u32,
     min_encryption_version: u32,
     auto_rotate_period: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    originator_usage_period: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    recipient_usage_period: Option<u64>,
     imported_key: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     imported_key_allow_rotation: Option<bool>,
     soft_deleted: bool,
+    #[serde(skip_serializing_if = "Compromises::is_empty")]
+    compromised: &'a Compromises,
     #[serde(skip_serializing_if = "Option::is_none")]
     backup_info: Option<&'a Copied>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -143,6 +150,7 @@ pub(super) async fn versions(
 /// The answer.
 pub(super) fn show(name: &str, settings: &Settings, versions: &Versions) -> Result<Reply, Error> {
     let kind = settings.kind;
+    let set = |secs: u64| (secs > 0).then_some(secs);
     let (encrypts, hmac) = (kind.encrypts(), kind.family() == Family::Hmac);
     Reply::data(&Shown {
         name,
@@ -161,11 +169,14 @@ pub(super) fn show(name: &str, settings: &Settings, versions: &Versions) -> Resu
         min_decryption_version: settings.min_decryption_version,
         min_encryption_version: settings.min_encryption_version,
         auto_rotate_period: settings.auto_rotate_period,
+        originator_usage_period: set(settings.periods.originator),
+        recipient_usage_period: set(settings.periods.recipient),
         imported_key: settings.imported,
         imported_key_allow_rotation: settings
             .imported
             .then_some(settings.allow_imported_rotation),
         soft_deleted: settings.soft_deleted,
+        compromised: &settings.compromised,
         backup_info: settings.backup.as_ref(),
         restore_info: settings.restore.as_ref(),
         supports_encryption: encrypts,

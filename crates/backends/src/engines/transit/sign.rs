@@ -8,6 +8,7 @@ use keyfold_keys::Error as KeyError;
 use keyfold_keys::transit::{Ciphertext, Kdf, Scheme, ServiceKey};
 use serde::Serialize;
 
+use super::census::Kind;
 use super::ciphers::{Ciphers, no_context};
 use super::decrypt::NO_PRIVATE_HALF;
 use super::key::Settings;
@@ -52,18 +53,20 @@ pub(super) async fn run(transit: &Transit, call: &Call<'_>) -> Result<Reply, Err
     }
     let scheme = options.scheme(call.param("algorithm"), settings)?;
     let version = settings.signing_version(options.key_version)?;
-    let ciphers = Ciphers::load(&transit.cache, &key, std::iter::once(version)).await?;
-    let signer = ciphers.key(version)?;
+    let versions = std::iter::once(version);
+    let mut ciphers = Ciphers::load(transit, call, &key, versions).await?;
     inputs
         .answer(|input| {
             let bytes = input.bytes("missing input")?;
             let context = input.context()?;
             let derived = derivation(settings, &context)?;
+            let signer = ciphers.key(version)?;
             let signature = pace::slow(settings.kind, || {
                 signer.sign(bytes.expose(), &scheme, derived)
             });
             let signature = signature.map_err(refused)?;
             let public = public(signer, derived)?;
+            ciphers.note(version, Kind::Sign, bytes.expose().len());
             let (public_key, publickey) = match inputs.batch {
                 true => (None, public),
                 false => (public, None),

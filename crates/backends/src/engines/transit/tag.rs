@@ -8,6 +8,7 @@ use keyfold_keys::digest::Digest;
 use keyfold_keys::transit::{Ciphertext, Family, ServiceKey};
 use serde::Serialize;
 
+use super::census::Kind;
 use super::ciphers::Ciphers;
 use super::decrypt::NO_PRIVATE_HALF;
 use super::key::Settings;
@@ -42,6 +43,14 @@ impl Tag {
         match self {
             Self::Hmac => "HMAC",
             Self::Cmac => "CMAC",
+        }
+    }
+
+    /// What the census calls one that was made.
+    pub fn kind(self) -> Kind {
+        match self {
+            Self::Hmac => Kind::Hmac,
+            Self::Cmac => Kind::Cmac,
         }
     }
 
@@ -119,12 +128,13 @@ async fn run(transit: &Transit, call: &Call<'_>, tag: Tag) -> Result<Reply, Erro
     };
     let maker = Maker::of(tag, settings, algorithm, options.mac_length)?;
     let version = version(tag, settings, options.key_version)?;
-    let ciphers = Ciphers::load(&transit.cache, &key, std::iter::once(version)).await?;
-    let maker_key = ciphers.key(version)?;
+    let versions = std::iter::once(version);
+    let mut ciphers = Ciphers::load(transit, call, &key, versions).await?;
     inputs
         .answer(|input| {
             let bytes = input.bytes(tag.missing())?;
-            let made = maker.make(maker_key, bytes.expose())?;
+            let made = maker.make(ciphers.key(version)?, bytes.expose())?;
+            ciphers.note(version, tag.kind(), bytes.expose().len());
             let text = Some(Ciphertext::format(version, &made));
             Ok(match tag {
                 Tag::Hmac => Made {
@@ -144,6 +154,7 @@ async fn run(transit: &Transit, call: &Call<'_>, tag: Tag) -> Result<Reply, Erro
 fn version(tag: Tag, settings: &Settings, asked: i64) -> Result<u32, Error> {
     let latest = settings.latest_version;
     if asked == 0 {
+        settings.uncompromised(latest)?;
         return Ok(latest);
     }
     if asked > i64::from(latest) {
@@ -152,13 +163,14 @@ fn version(tag: Tag, settings: &Settings, asked: i64) -> Result<u32, Error> {
         )));
     }
     let oldest = settings.min_encryption_version.max(settings.oldest());
-    u32::try_from(asked)
-        .ok()
-        .filter(|version| *version >= oldest)
-        .ok_or_else(|| {
-            Error::bad(format!(
-                "cannot generate {}: version is too old (disallowed by policy)",
-                tag.name()
-            ))
-        })
+    let version = u32::try_from(asked).ok();
+    let version = version.filter(|version| *version >= oldest);
+    let version = version.ok_or_else(|| {
+        Error::bad(format!(
+            "cannot generate {}: version is too old (disallowed by policy)",
+            tag.name()
+        ))
+    })?;
+    settings.uncompromised(version)?;
+    Ok(version)
 }

@@ -4,6 +4,9 @@
 //! They are kept apart from the versions so that showing a key decrypts no key material and reads
 //! one record for a thousand versions, and so that a rotation writes 8 kB at most.
 
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+
 use keyfold_core::barrier::View;
 use keyfold_core::clock::Time;
 use keyfold_core::error::Error;
@@ -63,6 +66,29 @@ pub(super) async fn usable(view: &View, settings: &Settings) -> Result<Vec<(u32,
         found.extend(versions.filter(|(version, _)| *version >= from));
     }
     Ok(found)
+}
+
+/// The seconds in which some versions were made, as far as that is known: those before the first of a
+/// key that was restored may have no page.
+pub(super) async fn known(
+    view: &View,
+    id: &str,
+    versions: RangeInclusive<u32>,
+) -> Result<BTreeMap<u32, u64>, Error> {
+    let mut known = BTreeMap::new();
+    if versions.is_empty() {
+        return Ok(known);
+    }
+    for page in place(*versions.start()).0..=place(*versions.end()).0 {
+        let Some(stored) = view.get(&page_key(id, page)).await? else {
+            continue;
+        };
+        let (times, _) = stored.value.expose().as_chunks::<TIME>();
+        let first = page * PAGE + 1;
+        let found = (first..).zip(times.iter().map(|time| u64::from_be_bytes(*time)));
+        known.extend(found.filter(|(version, _)| versions.contains(version)));
+    }
+    Ok(known)
 }
 
 /// The second that one version was made in.

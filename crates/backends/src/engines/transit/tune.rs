@@ -9,7 +9,7 @@ use keyfold_core::reply::Reply;
 use serde::Deserialize;
 
 use super::key::{Settings, policy_key};
-use super::{Transit, due, key_name, shown, times};
+use super::{Transit, due, key_name, periods, shown, times};
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
@@ -26,6 +26,10 @@ struct Tune {
     allow_plaintext_backup: Option<bool>,
     #[serde(deserialize_with = "weak::duration")]
     auto_rotate_period: Option<Seconds>,
+    #[serde(deserialize_with = "weak::duration")]
+    originator_usage_period: Option<Seconds>,
+    #[serde(deserialize_with = "weak::duration")]
+    recipient_usage_period: Option<Seconds>,
 }
 
 pub(super) async fn write(transit: &Transit, call: &Call<'_>) -> Result<Reply, Error> {
@@ -54,6 +58,9 @@ pub(super) async fn write(transit: &Transit, call: &Call<'_>) -> Result<Reply, E
         .await?;
     let mut reply = shown::show(name, &settings, &versions)?;
     reply.warnings.extend(warnings);
+    let remarks = periods::remarks(&transit.view, &settings, call.now).await;
+    // The change is made: that these are not known now is no reason to say otherwise.
+    reply.warnings.extend(remarks.unwrap_or_default());
     Ok(reply)
 }
 
@@ -63,6 +70,8 @@ fn apply(old: &Settings, asked: &Tune, warnings: &mut Vec<String>) -> Result<Set
     if let Some(period) = asked.auto_rotate_period {
         new.auto_rotate_period = due::period(period)?;
     }
+    let (originator, recipient) = (asked.originator_usage_period, asked.recipient_usage_period);
+    new.periods = old.periods.with(originator, recipient)?;
     if let Some(mut version) = asked.min_decryption_version {
         if version == 0 {
             version = 1;

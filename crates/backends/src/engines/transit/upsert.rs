@@ -12,7 +12,7 @@ use keyfold_core::reply::Reply;
 use serde::{Deserialize, Serialize};
 
 use super::Transit;
-use super::cache::LoadedKey;
+use super::cache::{LoadedKey, LoadedVersion};
 use super::ciphers::Ciphers;
 use super::key::Settings;
 use super::keys::key_type;
@@ -40,6 +40,7 @@ impl NewKey {
     /// The key that an encrypt call asks for: derived where it came with a context.
     pub async fn of(
         transit: &Transit,
+        name: &str,
         request: &Request<'_>,
         has_context: bool,
     ) -> Result<Self, Error> {
@@ -56,8 +57,8 @@ impl NewKey {
                 "convergent encryption requires derivation to be enabled, so context is required",
             ));
         }
-        let name = request.kind.text("type")?;
-        let kind = key_type(name.as_deref())?;
+        let kind = request.kind.text("type")?;
+        let kind = key_type(kind.as_deref())?;
         // Keys that have more uses than this call's are made by their own.
         if !kind.binds() {
             return Err(Error::bad(format!("unknown key type {}", kind.name())));
@@ -67,8 +68,13 @@ impl NewKey {
             convergent,
             ..Settings::new(kind)
         };
-        let latest = Arc::new(settings.generate()?);
-        Ok(Self(LoadedKey { settings, latest }))
+        let (key, of) = (settings.generate()?, (name, &settings));
+        let latest = LoadedVersion::new(key, of, settings.latest_version, &transit.census);
+        Ok(Self(LoadedKey {
+            name: name.into(),
+            latest: Arc::new(latest),
+            settings,
+        }))
     }
 
     /// The key.
@@ -77,8 +83,8 @@ impl NewKey {
     }
 
     /// Its ciphers.
-    pub fn ciphers(&self) -> Ciphers<'_> {
-        Ciphers::latest(&self.0)
+    pub fn ciphers(&self, transit: &Transit, call: &Call<'_>) -> Ciphers<'_> {
+        Ciphers::latest(&self.0, transit.census.user(call))
     }
 
     /// Stores it; `false` when another call has made a key of that name meanwhile.

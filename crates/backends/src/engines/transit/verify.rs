@@ -9,6 +9,7 @@ use keyfold_core::reply::Reply;
 use keyfold_keys::transit::{Ciphertext, CiphertextError};
 use serde::Serialize;
 
+use super::census::Kind;
 use super::ciphers::Ciphers;
 use super::inputs::{self, Input, Inputs};
 use super::key::Settings;
@@ -88,14 +89,17 @@ impl Proof {
         if parsed.version > i64::from(settings.latest_version) {
             return Err(Error::bad(format!("invalid {name}: version is too new")));
         }
-        settings
+        let version = settings
             .decryption_version(parsed.version)
             .map_err(|error| match self {
                 Self::Signature => error,
                 Self::Tag(_) => Error::bad(format!(
                     "cannot verify {name}: version is too old (disallowed by policy)"
                 )),
-            })
+            })?;
+        // Somebody else may have made it.
+        settings.uncompromised(version)?;
+        Ok(version)
     }
 }
 
@@ -112,11 +116,11 @@ pub(super) async fn run(transit: &Transit, call: &Call<'_>) -> Result<Reply, Err
         .list
         .iter()
         .filter_map(|input| proof.version(proof.text(input), settings).ok());
-    let ciphers = Ciphers::load(&transit.cache, &key, named).await?;
+    let mut ciphers = Ciphers::load(transit, call, &key, named).await?;
     let tag = match proof {
         Proof::Tag(tag) => tag,
         Proof::Signature => {
-            return signatures(&inputs, settings, &ciphers, &options, in_path).await;
+            return signatures(&inputs, settings, &mut ciphers, &options, in_path).await;
         }
     };
     let maker = tag::Maker::of(
@@ -137,6 +141,7 @@ pub(super) async fn run(transit: &Transit, call: &Call<'_>) -> Result<Reply, Err
                 ))
             })?;
             let made = maker.make(ciphers.key(version)?, bytes.expose())?;
+            ciphers.note(version, Kind::Verify, bytes.expose().len());
             let valid = keyfold_secret::Secret::new(made).ct_eq(&given);
             Ok(Verified { valid })
         })
@@ -146,7 +151,7 @@ pub(super) async fn run(transit: &Transit, call: &Call<'_>) -> Result<Reply, Err
 async fn signatures(
     inputs: &Inputs,
     settings: &Settings,
-    ciphers: &Ciphers<'_>,
+    ciphers: &mut Ciphers<'_>,
     options: &Options,
     in_path: &str,
 ) -> Result<Reply, Error> {
@@ -173,9 +178,9 @@ async fn signatures(
             let valid = pace::slow(settings.kind, || {
                 key.verify(bytes.expose(), &scheme, derived, &signature)
             });
-            Ok(Verified {
-                valid: valid.map_err(refused)?,
-            })
+            let valid = valid.map_err(refused)?;
+            ciphers.note(version, Kind::Verify, bytes.expose().len());
+            Ok(Verified { valid })
         })
         .await
 }

@@ -1,6 +1,7 @@
 //! Keys that an engine keeps for services, as a report names them.
 
 use crate::clock::Time;
+use crate::ports::period::CryptoPeriod;
 
 /// A key of a service, and its newest version. Nothing in here is secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +22,8 @@ pub struct ServiceKeyInfo {
     pub period: Option<u64>,
     /// When that is next.
     pub next_rotation: Option<Time>,
+    /// The crypto-periods that are set.
+    pub periods: Vec<CryptoPeriod>,
 }
 
 /// A page of them.

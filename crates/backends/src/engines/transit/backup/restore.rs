@@ -12,8 +12,9 @@ use keyfold_secret::Secret;
 use serde::Deserialize;
 
 use super::form::{self, Backup, Entry, Policy};
+use crate::engines::transit::compromise::Compromises;
 use crate::engines::transit::key::{Copied, Settings, policy_key};
-use crate::engines::transit::{Transit, chains, due, is_name, keys, pace, times};
+use crate::engines::transit::{Transit, catalogs, chains, due, is_name, keys, pace, times};
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
@@ -59,13 +60,17 @@ pub(in crate::engines::transit) async fn run(
                 }
                 Some((old, revision)) => {
                     let batch = Batch::new().unchanged(policy_key(&name), *revision);
+                    let batch = catalogs::delete(&transit.view, &old.id, batch).await?;
                     keys::delete_versions(old, batch)
                 }
                 None => Batch::new().absent(policy_key(&name)),
             };
             // The versions lie under an id of their own, so that the old ones are not meant.
+            let old = there.as_ref().map(|(old, _)| old);
             let settings = Settings {
                 id: id::uuid(),
+                // A backup does not tell, and a restore makes nobody forget what they know.
+                compromised: old.map_or_else(Compromises::new, |old| old.compromised.clone()),
                 ..restored.settings.clone()
             };
             let batch = put(&restored, &settings, batch)?;

@@ -1,10 +1,12 @@
 //! The engine through its table, over a real barrier on a store in memory.
 
 mod batches;
+mod census;
 mod data;
 mod imports;
 mod keys;
 mod life;
+mod retirement;
 mod signing;
 mod together;
 mod vectors;
@@ -21,7 +23,7 @@ use keyfold_core::request::{Body, Op};
 use keyfold_core::testing::FaultyStorage;
 use serde_json::{Value, json};
 
-use super::{Cache, Transit};
+use super::Transit;
 use crate::storage::Memory;
 
 /// 2030-01-01, in seconds.
@@ -46,10 +48,7 @@ impl Mount {
         let storage: Arc<dyn Storage> = store.clone();
         let view = FirstKeys::new("2030-01-01T00:00:00Z").view(&storage, "logical/transit/");
         Self {
-            transit: Transit {
-                cache: Cache::new(view.clone()),
-                view,
-            },
+            transit: Transit::new(view),
             store,
         }
     }
@@ -58,10 +57,7 @@ impl Mount {
     fn restarted(&self) -> Self {
         let view = self.transit.view.clone();
         Self {
-            transit: Transit {
-                cache: Cache::new(view.clone()),
-                view,
-            },
+            transit: Transit::new(view),
             store: self.store.clone(),
         }
     }
