@@ -145,7 +145,7 @@ pub(crate) enum Command {
     /// Key-value secrets
     #[command(subcommand)]
     Kv(kv::Kv),
-    /// Keys of the transit engine
+    /// Keys of the transit engine: bring one, see what its versions are used for, let old ones go
     #[command(subcommand)]
     Transit(transit::Transit),
     /// Read any path of the API
@@ -178,7 +178,7 @@ pub(crate) enum Command {
     Inspect(envelope::inspect::InspectArgs),
     /// Move envelopes to the newest version of their keys, without touching their payload
     Rewrap(envelope::rewrap::RewrapArgs),
-    /// Count which key versions hold what; needs no key and no server
+    /// Count which key versions hold what; needs no key and, unless it registers, no server
     Census(envelope::census::CensusArgs),
     /// The whole story on one file, with a server of its own; leaves nothing behind
     Demo(demo::DemoArgs),

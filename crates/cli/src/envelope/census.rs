@@ -6,6 +6,7 @@ use clap::Args;
 use keyfold_envelope::{Census, census};
 use serde_json::{Value, json};
 
+use super::register::register;
 use super::{exit_of, hex, state_name};
 use crate::error::CliError;
 use crate::exit::{self, Exit};
@@ -16,6 +17,9 @@ use crate::session::Session;
 /// Arguments of `census`.
 #[derive(Args)]
 pub(crate) struct CensusArgs {
+    /// Tell the servers' keys what was found: a catalog of each path, by this machine's name and the path
+    #[arg(long)]
+    register: bool,
     /// Envelopes, and folders with envelopes
     #[arg(required = true)]
     paths: Vec<PathBuf>,
@@ -30,6 +34,9 @@ pub(crate) fn run(session: &Session, args: &CensusArgs) -> Result<Exit, CliError
     session
         .output
         .result(&document(&counted), || text(&counted))?;
+    if args.register {
+        register(session, &args.paths)?;
+    }
     Ok(exit_of(&counted.unreadable))
 }
 

@@ -5,6 +5,7 @@ pub(crate) mod decrypt;
 pub(crate) mod encrypt;
 pub(crate) mod inspect;
 mod interrupt;
+mod register;
 pub(crate) mod rewrap;
 
 use std::fs::File;

@@ -7,6 +7,7 @@ use keyfold_envelope::{RewrapOptions, RewrapReport, Verify, rewrap};
 use serde_json::{Value, json};
 
 use super::exit_of;
+use super::register::try_to_register;
 use crate::error::{CliError, envelope_hint};
 use crate::exit::{self, Exit};
 use crate::output::{self, Table};
@@ -19,6 +20,10 @@ pub(crate) struct RewrapArgs {
     /// Only count what would be done
     #[arg(long)]
     dry_run: bool,
+    /// Do not tell the server what is left under which version; a server or a policy that takes no
+    /// catalogs is told nothing anyway
+    #[arg(long)]
+    no_register: bool,
     /// What to check of each envelope; commit and full need the right to decrypt
     #[arg(long, value_enum, default_value_t = Check::None, value_name = "HOW")]
     verify: Check,
@@ -78,6 +83,9 @@ pub(crate) fn run(session: &Session, args: RewrapArgs) -> Result<Exit, CliError>
         .result(&document(&report, args.dry_run), || {
             text(&report, args.dry_run)
         })?;
+    if !args.no_register && !args.dry_run && report.stopped.is_none() {
+        try_to_register(session, &args.paths);
+    }
     Ok(match &report.stopped {
         Some(error) => exit::of_service(error),
         None => exit_of(&report.failures),

@@ -1,0 +1,124 @@
+//! Tells the server what a scan of envelopes found, so that it knows what still needs a version.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use keyfold_client::Request;
+use keyfold_envelope::slot::SlotState;
+use keyfold_envelope::{Census, Locator, NoProgress, census};
+use keyfold_keys::digest::Digest;
+use serde_json::json;
+
+use super::hex;
+use crate::error::CliError;
+use crate::session::Session;
+
+/// Bytes of the hash that names a catalog.
+const NAME: usize = 12;
+
+/// Registers what is found below each path: a catalog for each key of each.
+pub(super) fn register(session: &Session, paths: &[PathBuf]) -> Result<(), CliError> {
+    for path in paths {
+        let root = fs::canonicalize(path).unwrap_or_else(|_| path.clone());
+        let found = census(std::slice::from_ref(path), &NoProgress);
+        for (key, items) in by_key(&found) {
+            let asked = request(&root, &key, &items, &found)?;
+            session.ask(&asked)?.success()?;
+        }
+    }
+    Ok(())
+}
+
+/// The same by the way, after something else was done: servers that have no catalogs, and policies
+/// that let the token write none, are no error then.
+pub(super) fn try_to_register(session: &Session, paths: &[PathBuf]) {
+    // What was to be done is done, and said.
+    let _ = register(session, paths);
+}
+
+fn request(
+    root: &Path,
+    key: &Locator,
+    items: &BTreeMap<u32, u64>,
+    found: &Census,
+) -> Result<Request, CliError> {
+    let root = format!("{}:{}", host(), root.display());
+    let name = Digest::Sha2_256.of(root.as_bytes());
+    let name = hex(name.get(..NAME).unwrap_or(&name));
+    let path = format!("{}/keys/{}/catalogs/{name}", key.mount(), key.key());
+    let body = json!({
+        "root": root.replace(char::is_control, "?"),
+        "items": items,
+        "unreadable": found.unreadable.len(),
+    });
+    Ok(Request::write(&path, &body)?)
+}
+
+/// Items by version for each key. A slot that is retired needs nothing more; one that is pending
+/// may be all there is.
+fn by_key(found: &Census) -> BTreeMap<Locator, BTreeMap<u32, u64>> {
+    let mut keys = BTreeMap::<Locator, BTreeMap<u32, u64>>::new();
+    for row in &found.rows {
+        let Some(locator) = &row.locator else {
+            continue;
+        };
+        let items = keys.entry(locator.clone()).or_default();
+        let count = items.entry(row.version).or_default();
+        if row.state != SlotState::Retired {
+            *count = count.saturating_add(row.files);
+        }
+    }
+    keys
+}
+
+/// This machine, as its kernel calls it.
+fn host() -> String {
+    let name = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    match name.trim() {
+        "" => "localhost".to_owned(),
+        name => name.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use keyfold_envelope::CensusRow;
+
+    use super::*;
+
+    #[test]
+    fn retired_slots_need_nothing() {
+        let row = |version, state, files| CensusRow {
+            locator: Some("transit/k".parse().unwrap()),
+            kek_id: [0; 16],
+            version,
+            state,
+            files,
+            bytes: 0,
+        };
+        let found = Census {
+            rows: vec![
+                row(1, SlotState::Retired, 4),
+                row(2, SlotState::Active, 3),
+                row(2, SlotState::Pending, 1),
+            ],
+            ..Census::default()
+        };
+        let keys = by_key(&found);
+        let items = keys.values().next().unwrap();
+        assert_eq!(items, &BTreeMap::from([(1, 0), (2, 4)]));
+    }
+
+    #[test]
+    fn a_root_has_one_catalog() {
+        let key = "transit/k".parse().unwrap();
+        let path = |root: &str| {
+            let made = request(Path::new(root), &key, &BTreeMap::new(), &Census::default());
+            made.unwrap().path().to_owned()
+        };
+        assert_eq!(path("/a"), path("/a"));
+        assert_ne!(path("/a"), path("/b"));
+        assert!(path("/a").starts_with("transit/keys/k/catalogs/"));
+    }
+}
