@@ -71,3 +71,20 @@ fn divergences_and_their_document_agree() {
         }
     }
 }
+
+/// The policies that the documents offer are those that their story tries.
+#[test]
+fn the_examples_of_policies_are_those_of_their_story() {
+    let story = Story::read(&file("transit-duties")).unwrap_or_else(|error| panic!("{error}"));
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/policies");
+    let mut examples = 0;
+    for entry in folder.read_dir().unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let told = story.setup.policies.get(&name);
+        assert_eq!(told.map(|told| told.trim()), Some(text.trim()), "{name}");
+        examples += 1;
+    }
+    assert_eq!(examples, story.setup.policies.len());
+}
