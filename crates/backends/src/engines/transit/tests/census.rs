@@ -127,7 +127,8 @@ async fn nodes_add_up() {
         node.encrypt("k", json!({})).await;
     }
     let (one, two) = tokio::join!(mount.transit.settle(), other.transit.settle());
-    (one.unwrap(), two.unwrap());
+    one.unwrap();
+    two.unwrap();
     assert_eq!(mount.operations("k", 1).await["encrypt"], 2);
 }
 
