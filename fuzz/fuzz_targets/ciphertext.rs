@@ -4,7 +4,7 @@
 use keyfold_keys::transit::{Ciphertext, KeyType, ServiceKey};
 use libfuzzer_sys::fuzz_target;
 
-const KINDS: [&str; 3] = ["aes256-gcm96", "aes128-gcm96", "chacha20-poly1305"];
+const KINDS: [&str; 4] = ["aes256-gcm96", "aes128-gcm96", "chacha20-poly1305", "x-wing"];
 
 fuzz_target!(|text: &str| {
     let Ok(ciphertext) = Ciphertext::parse(text) else {

@@ -17,6 +17,8 @@ pub mod tag {
     pub const OID: u8 = 0x06;
     /// SEQUENCE.
     pub const SEQUENCE: u8 = 0x30;
+    /// `[0]`, primitive.
+    pub const FIRST_BARE: u8 = 0x80;
     /// `[0]`, constructed.
     pub const FIRST: u8 = 0xa0;
     /// `[1]`, constructed.

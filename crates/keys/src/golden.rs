@@ -1,4 +1,4 @@
-//! For tests: reading the golden data.
+//! For tests: reading the golden data, and the vectors in `testdata`.
 
 use serde_json::Value;
 
@@ -10,6 +10,12 @@ pub(crate) fn load(name: &str) -> Value {
     );
     let text = std::fs::read(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
     serde_json::from_slice(&text).unwrap()
+}
+
+/// A file of the crate's own vectors as JSON.
+pub(crate) fn data(name: &str) -> Value {
+    let path = format!("{}/testdata/{name}", env!("CARGO_MANIFEST_DIR"));
+    serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
 }
 
 /// The bytes of a hex member.

@@ -11,6 +11,8 @@ pub mod label {
     /// Key, nonce and commitment of an envelope file's payload (C2SP chunked encryption); followed
     /// by the salt and the context.
     pub const COBBLESTONE_256: &[u8] = b"c2sp.org/chunked-encryption@v1+AEAD_AES_256_GCM\0";
+    /// What transit seals to the public key of a KEM; `info` of HPKE.
+    pub const TRANSIT_KEM: &[u8] = b"keyfold/transit/kem/1";
 }
 
 /// Bytes of an HMAC-SHA-256 tag.

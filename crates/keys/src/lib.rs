@@ -31,6 +31,7 @@ mod golden;
 mod hierarchy;
 pub mod kdf;
 mod kek;
+pub mod kem;
 mod keyring;
 mod message;
 mod part;

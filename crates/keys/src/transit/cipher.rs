@@ -7,7 +7,8 @@ use super::rsa;
 use crate::aead::{self, Algorithm, NONCE_LEN, TAG_LEN};
 use crate::digest::Digest;
 use crate::error::Error;
-use crate::kdf::MacKey;
+use crate::kdf::{MacKey, label};
+use crate::kem::{Kem, hpke};
 use crate::rng;
 
 /// Bytes of a long nonce.
@@ -31,6 +32,12 @@ pub(super) enum Cipher {
         len: usize,
         public: Box<[u8]>,
         private: Secret<Vec<u8>>,
+    },
+    /// HPKE; the seed is empty where it is not here.
+    Kem {
+        kem: Kem,
+        public: Box<[u8]>,
+        seed: Secret<Vec<u8>>,
     },
 }
 
@@ -57,8 +64,9 @@ impl Nonces {
 }
 
 impl ServiceCipher {
-    /// Encrypts: `nonce | ciphertext | tag 16`, and for RSA the ciphertext alone. The nonce is
-    /// random, or follows from the rest where the key is convergent.
+    /// Encrypts: `nonce | ciphertext | tag 16`, for RSA the ciphertext alone, for KEMs
+    /// `encapsulation | ciphertext | tag 16`. The nonce is random, or follows from the rest where
+    /// the key is convergent.
     ///
     /// # Errors
     ///
@@ -76,6 +84,9 @@ impl ServiceCipher {
                 seal(&key, &nonce, short, aad, plaintext)
             }
             Cipher::Rsa { len, public, .. } => rsa::seal(public, *len, Digest::Sha2_256, plaintext),
+            Cipher::Kem { kem, public, .. } => {
+                hpke::seal(*kem, public, label::TRANSIT_KEM, aad, plaintext)
+            }
         }
     }
 
@@ -83,7 +94,7 @@ impl ServiceCipher {
     pub fn longest(&self) -> Option<usize> {
         match &self.cipher {
             Cipher::Rsa { len, .. } => Some(rsa::longest(*len)),
-            Cipher::Short(_) | Cipher::Long(_) => None,
+            Cipher::Short(_) | Cipher::Long(_) | Cipher::Kem { .. } => None,
         }
     }
 
@@ -91,7 +102,7 @@ impl ServiceCipher {
     ///
     /// # Errors
     ///
-    /// [`Error::Malformed`] when it is shorter than a nonce; [`Error::WrongKey`] when it does not
+    /// [`Error::Malformed`] when it is shorter than a nonce, or an encapsulation; [`Error::WrongKey`] when it does not
     /// authenticate under this key and this `aad`; [`Error::UnknownVersion`] when only the public
     /// half of the key is here.
     pub fn decrypt(&self, aad: &[u8], sealed: Vec<u8>) -> Result<Secret<Vec<u8>>, Error> {
@@ -105,6 +116,10 @@ impl ServiceCipher {
             }),
             Cipher::Rsa { private, .. } if private.expose().is_empty() => {
                 Err(Error::UnknownVersion(0))
+            }
+            Cipher::Kem { seed, .. } if seed.expose().is_empty() => Err(Error::UnknownVersion(0)),
+            Cipher::Kem { kem, seed, .. } => {
+                hpke::open(*kem, seed.expose(), label::TRANSIT_KEM, aad, &sealed)
             }
             Cipher::Rsa { len, private, .. } => {
                 rsa::open(private.expose(), *len, Digest::Sha2_256, &sealed)

@@ -130,7 +130,7 @@ fn ciphertexts_of_the_peer_open() {
 
 /// A key that is a cipher's.
 fn restore(key: &Key) -> Option<Restored> {
-    let kind = KeyType::from_name(&key.kind).filter(|kind| kind.binds())?;
+    let kind = KeyType::from_name(&key.kind).filter(|kind| kind.is_symmetric())?;
     let backup: Backup = serde_json::from_slice(&STANDARD.decode(&key.backup).unwrap()).unwrap();
     let first = backup.policy.min_available_version;
     let versions = backup

@@ -1,59 +1,58 @@
 //! [`KeyType`]: what a service key is made for, and what can be done with it.
 
-use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::ecdsa::Curve;
+use super::hybrid::CurveHalf;
+use super::ml_dsa::{self, ParameterSet};
 use crate::aead::Algorithm;
+use crate::kem::Kem;
 
-/// The type of a service key. All its versions have the same.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+/// The type of a service key. All its versions have the same. In records it is its
+/// [full name](KeyType::full_name).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum KeyType {
     /// AES-128-GCM with 96-bit nonces.
-    #[serde(rename = "aes128-gcm96")]
     Aes128Gcm96,
     /// AES-256-GCM with 96-bit nonces: what a key is when nobody says.
     #[default]
-    #[serde(rename = "aes256-gcm96")]
     Aes256Gcm96,
     /// ChaCha20-Poly1305 (RFC 8439).
-    #[serde(rename = "chacha20-poly1305")]
     ChaCha20Poly1305,
     /// ChaCha20-Poly1305 with 192-bit nonces.
-    #[serde(rename = "xchacha20-poly1305")]
     XChaCha20Poly1305,
     /// Ed25519 (RFC 8032).
-    #[serde(rename = "ed25519")]
     Ed25519,
     /// ECDSA over P-256.
-    #[serde(rename = "ecdsa-p256")]
     EcdsaP256,
     /// ECDSA over P-384.
-    #[serde(rename = "ecdsa-p384")]
     EcdsaP384,
     /// ECDSA over P-521.
-    #[serde(rename = "ecdsa-p521")]
     EcdsaP521,
     /// RSA with a modulus of 2,048 bits.
-    #[serde(rename = "rsa-2048")]
     Rsa2048,
     /// RSA with a modulus of 3,072 bits.
-    #[serde(rename = "rsa-3072")]
     Rsa3072,
     /// RSA with a modulus of 4,096 bits.
-    #[serde(rename = "rsa-4096")]
     Rsa4096,
     /// HMAC alone, with a key of 32 to 512 bytes.
-    #[serde(rename = "hmac")]
     Hmac,
     /// AES-CMAC (RFC 4493) with a key of 128 bits.
-    #[serde(rename = "aes128-cmac")]
     Aes128Cmac,
     /// AES-CMAC with a key of 192 bits.
-    #[serde(rename = "aes192-cmac")]
     Aes192Cmac,
     /// AES-CMAC with a key of 256 bits.
-    #[serde(rename = "aes256-cmac")]
     Aes256Cmac,
+    /// ML-DSA (FIPS 204).
+    MlDsa(ParameterSet),
+    /// ML-DSA and a signature over a curve at once, which both have to verify.
+    Hybrid(ParameterSet, CurveHalf),
+    /// ML-KEM-768 (FIPS 203), and AES-256-GCM under what it shares.
+    MlKem768,
+    /// X-Wing, ML-KEM-768 with X25519, and AES-256-GCM under what it shares.
+    XWing,
 }
 
 /// What kind of mathematics a type is: what the parts of this module tell apart.
@@ -71,6 +70,12 @@ pub enum Family {
     Hmac,
     /// Tags by a block cipher; the bytes of the key.
     Cmac(usize),
+    /// Signatures over lattices.
+    MlDsa(ParameterSet),
+    /// Two signatures at once.
+    Hybrid(ParameterSet, CurveHalf),
+    /// Encryption to the holder of a private key, by a secret shared with him.
+    Kem(Kem),
 }
 
 /// An authenticated cipher by its nonces.
@@ -84,9 +89,19 @@ pub enum Nonces {
 
 impl KeyType {
     /// Every type.
-    pub const ALL: [Self; 15] = [
-        Self::Aes128Gcm96,
+    pub fn all() -> impl Iterator<Item = Self> {
+        let hybrids = |set| CurveHalf::ALL.map(|curve| Self::Hybrid(set, curve));
+        let sets = ParameterSet::ALL.into_iter();
+        Self::PLAIN
+            .into_iter()
+            .chain(sets.clone().map(Self::MlDsa))
+            .chain(sets.flat_map(hybrids))
+    }
+
+    /// Those whose name says all.
+    const PLAIN: [Self; 17] = [
         Self::Aes256Gcm96,
+        Self::Aes128Gcm96,
         Self::ChaCha20Poly1305,
         Self::XChaCha20Poly1305,
         Self::Ed25519,
@@ -100,9 +115,12 @@ impl KeyType {
         Self::Aes128Cmac,
         Self::Aes192Cmac,
         Self::Aes256Cmac,
+        Self::MlKem768,
+        Self::XWing,
     ];
 
-    /// Its name on the wire and in records.
+    /// Its name on the wire. Of ML-DSA and of hybrids it does not say all: see
+    /// [`KeyType::parameter_set`] and [`KeyType::curve_half`].
     pub const fn name(self) -> &'static str {
         match self {
             Self::Aes128Gcm96 => "aes128-gcm96",
@@ -120,12 +138,41 @@ impl KeyType {
             Self::Aes128Cmac => "aes128-cmac",
             Self::Aes192Cmac => "aes192-cmac",
             Self::Aes256Cmac => "aes256-cmac",
+            Self::MlDsa(_) => "ml-dsa",
+            Self::Hybrid(..) => "hybrid",
+            Self::MlKem768 => "ml-kem-768",
+            Self::XWing => "x-wing",
         }
     }
 
-    /// The type of that name; upper case is another name.
+    /// The type of that name, where a name says all; upper case is another name.
     pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.name() == name)
+        Self::PLAIN.into_iter().find(|kind| kind.name() == name)
+    }
+
+    /// The name that says all: `ml-dsa-65`, `hybrid-65-ecdsa-p256`, and else the one on the wire.
+    pub fn full_name(self) -> Cow<'static, str> {
+        match self {
+            Self::MlDsa(set) => format!("ml-dsa-{}", set.name()).into(),
+            Self::Hybrid(set, curve) => format!("hybrid-{}-{}", set.name(), curve.name()).into(),
+            _ => self.name().into(),
+        }
+    }
+
+    /// The parameter set of ML-DSA, where it is in it.
+    pub const fn parameter_set(self) -> Option<ParameterSet> {
+        match self {
+            Self::MlDsa(set) | Self::Hybrid(set, _) => Some(set),
+            _ => None,
+        }
+    }
+
+    /// The half over a curve of a hybrid.
+    pub const fn curve_half(self) -> Option<CurveHalf> {
+        match self {
+            Self::Hybrid(_, curve) => Some(curve),
+            _ => None,
+        }
     }
 
     /// Its mathematics.
@@ -146,29 +193,41 @@ impl KeyType {
             Self::Aes128Cmac => Family::Cmac(16),
             Self::Aes192Cmac => Family::Cmac(24),
             Self::Aes256Cmac => Family::Cmac(32),
+            Self::MlDsa(set) => Family::MlDsa(set),
+            Self::Hybrid(set, curve) => Family::Hybrid(set, curve),
+            Self::MlKem768 => Family::Kem(Kem::MlKem768),
+            Self::XWing => Family::Kem(Kem::XWing),
         }
+    }
+
+    /// A cipher whose key is bytes that both sides have.
+    pub const fn is_symmetric(self) -> bool {
+        matches!(self.family(), Family::Aead(_))
     }
 
     /// Encrypts, decrypts, and wraps DEKs.
     pub const fn encrypts(self) -> bool {
-        matches!(self.family(), Family::Aead(_) | Family::Rsa(_))
+        matches!(
+            self.family(),
+            Family::Aead(_) | Family::Rsa(_) | Family::Kem(_)
+        )
     }
 
     /// Authenticates associated data with what it encrypts.
     pub const fn binds(self) -> bool {
-        matches!(self.family(), Family::Aead(_))
+        matches!(self.family(), Family::Aead(_) | Family::Kem(_))
     }
 
     /// Signs and verifies.
     pub const fn signs(self) -> bool {
-        self.has_public()
+        self.has_public() && !matches!(self.family(), Family::Kem(_))
     }
 
     /// Has a public half, which anybody may know.
     pub const fn has_public(self) -> bool {
-        matches!(
+        !matches!(
             self.family(),
-            Family::Ed25519 | Family::Ecdsa(_) | Family::Rsa(_)
+            Family::Aead(_) | Family::Hmac | Family::Cmac(_)
         )
     }
 
@@ -179,7 +238,7 @@ impl KeyType {
 
     /// Can give equal ciphertexts for equal plaintexts.
     pub const fn converges(self) -> bool {
-        self.binds()
+        self.is_symmetric()
     }
 
     /// Bytes of key material of a version, where the type alone says.
@@ -190,8 +249,29 @@ impl KeyType {
             Family::Cmac(len) => Some(len),
             Family::Ed25519 => Some(64),
             Family::Ecdsa(curve) => Some(curve.scalar_len()),
+            Family::MlDsa(_) => Some(ml_dsa::SEED_LEN),
+            Family::Hybrid(_, CurveHalf::Ed25519) => Some(ml_dsa::SEED_LEN + 64),
+            Family::Hybrid(_, CurveHalf::EcdsaP256) => Some(ml_dsa::SEED_LEN + 32),
+            Family::Hybrid(_, CurveHalf::EcdsaP384) => Some(ml_dsa::SEED_LEN + 48),
+            Family::Hybrid(_, CurveHalf::EcdsaP521) => Some(ml_dsa::SEED_LEN + 66),
+            Family::Kem(kem) => Some(kem.seed_len()),
             Family::Rsa(_) | Family::Hmac => None,
         }
+    }
+}
+
+impl Serialize for KeyType {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&self.full_name())
+    }
+}
+
+impl<'de> Deserialize<'de> for KeyType {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let name = Cow::<'de, str>::deserialize(from)?;
+        Self::from_name(&name)
+            .or_else(|| Self::all().find(|kind| kind.full_name() == name))
+            .ok_or_else(|| de::Error::custom("unknown key type"))
     }
 }
 
@@ -201,13 +281,33 @@ mod tests {
 
     #[test]
     fn names_lead_back() {
-        for kind in KeyType::ALL {
-            assert_eq!(KeyType::from_name(kind.name()), Some(kind));
+        assert_eq!(KeyType::all().count(), 17 + 3 + 12);
+        for kind in KeyType::all() {
+            let full = kind.full_name();
+            let plain = full == kind.name();
+            assert_eq!(KeyType::from_name(kind.name()), plain.then_some(kind));
             assert_eq!(KeyType::from_name(&kind.name().to_uppercase()), None);
             let in_records = serde_json::to_string(&kind).unwrap();
-            assert_eq!(in_records, format!("\"{}\"", kind.name()));
+            assert_eq!(in_records, format!("\"{full}\""));
+            assert_eq!(serde_json::from_str::<KeyType>(&in_records).unwrap(), kind);
+            assert_eq!(plain, kind.parameter_set().is_none());
         }
-        assert_eq!(KeyType::from_name("managed_key"), None);
-        assert_eq!(KeyType::from_name(""), None);
+        for none in ["managed_key", "", "ml-dsa", "ml-dsa-44", "hybrid"] {
+            assert_eq!(KeyType::from_name(none), None);
+        }
+        for none in ["\"ml-dsa\"", "\"hybrid-44\"", "\"\"", "5"] {
+            assert!(serde_json::from_str::<KeyType>(none).is_err());
+        }
+    }
+
+    #[test]
+    fn the_half_of_a_hybrid_is_as_long_as_alone() {
+        for kind in KeyType::all() {
+            if let KeyType::Hybrid(set, curve) = kind {
+                let halves = [KeyType::MlDsa(set), curve.kind()];
+                let both = halves.iter().filter_map(|half| half.key_len()).sum();
+                assert_eq!(kind.key_len(), Some(both));
+            }
+        }
     }
 }

@@ -68,7 +68,13 @@ impl ServiceKey {
                     }),
                 })
             }
-            Family::Aead(_) | Family::Ed25519 | Family::Hmac | Family::Cmac(_) => None,
+            Family::Aead(_)
+            | Family::Ed25519
+            | Family::Hmac
+            | Family::Cmac(_)
+            | Family::MlDsa(_)
+            | Family::Hybrid(..)
+            | Family::Kem(_) => None,
         }
     }
 

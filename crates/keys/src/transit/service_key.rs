@@ -5,7 +5,7 @@ use keyfold_secret::Secret;
 use super::cipher::{Cipher, Nonces};
 use super::key_bytes::KeyBytes;
 use super::key_type::{Family, Nonces as NonceKind};
-use super::{Kdf, KeyType, ServiceCipher, ecdsa, ed25519, rsa};
+use super::{Kdf, KeyType, ServiceCipher, ecdsa, ed25519, hybrid, ml_dsa, rsa};
 use crate::aead;
 use crate::error::Error;
 use crate::kdf::MacKey;
@@ -58,12 +58,23 @@ impl ServiceKey {
                 Self::new(kind, private.expose(), None)
             }
             Family::Rsa(len) => Self::new(kind, rsa::generate(len)?.expose(), None),
+            Family::MlDsa(_) | Family::Kem(_) => {
+                let mut seed = Secret::new(vec![0; kind.key_len().unwrap_or_default()]);
+                rng::fill(seed.expose_mut());
+                Self::new(kind, seed.expose(), None)
+            }
+            Family::Hybrid(set, curve) => {
+                let lattice = Self::generate(KeyType::MlDsa(set), 0)?;
+                let curve = Self::generate(curve.kind(), 0)?;
+                let both = Secret::new([lattice.expose(), curve.expose()].concat());
+                Self::new(kind, both.expose(), None)
+            }
         }
     }
 
     /// The key with this material, and with this key for HMAC or a new one. The material is: of
     /// ciphers and tags the key itself; of Ed25519 seed and public key, of ECDSA the number, of RSA
-    /// an `RSAPrivateKey` in DER.
+    /// an `RSAPrivateKey` in DER, of ML-DSA and KEMs the seed, of a hybrid the material of both.
     ///
     /// # Errors
     ///
@@ -93,16 +104,10 @@ impl ServiceKey {
     ///
     /// [`Error::Malformed`] when it is no public key of the type.
     pub fn public_only(kind: KeyType, public: &[u8]) -> Result<Self, Error> {
-        let fits = match kind.family() {
-            Family::Ed25519 => public.len() == ed25519::LEN,
-            Family::Ecdsa(curve) => ecdsa::is_point(curve, public),
-            Family::Rsa(len) => rsa::split(public, len).is_ok(),
-            Family::Aead(_) | Family::Hmac | Family::Cmac(_) => false,
-        };
-        if !fits {
-            return Err(Error::Malformed("public key"));
+        match is_public(kind, public) {
+            true => Self::of(kind, &[], &[], public.into()),
+            false => Err(Error::Malformed("public key")),
         }
-        Self::of(kind, &[], &[], public.into())
     }
 
     /// The key that a record holds.
@@ -172,7 +177,8 @@ impl ServiceKey {
     }
 
     /// The public half: of Ed25519 its 32 bytes, of ECDSA the point, uncompressed, of RSA an
-    /// `RSAPublicKey` in DER. Empty for types without one.
+    /// `RSAPublicKey` in DER, of ML-DSA and KEMs the bytes of their standard, of a hybrid those of
+    /// both. Empty for types without one.
     pub fn public(&self) -> &[u8] {
         &self.public
     }
@@ -193,6 +199,11 @@ impl ServiceKey {
                 len,
                 public: self.public.clone(),
                 private: Secret::new(self.expose().to_vec()),
+            },
+            Family::Kem(kem) => Cipher::Kem {
+                kem,
+                public: self.public.clone(),
+                seed: Secret::new(self.expose().to_vec()),
             },
             _ => self.ready(self.expose())?,
         };
@@ -299,7 +310,30 @@ fn public_half(kind: KeyType, material: &[u8]) -> Result<Box<[u8]>, Error> {
         }
         Family::Ecdsa(curve) => ecdsa::public(curve, material)?.into(),
         Family::Rsa(len) => rsa::public(material, len)?.into(),
+        Family::MlDsa(set) => ml_dsa::public(set, material)?.into(),
+        Family::Hybrid(set, curve) => {
+            let (seed, private) = hybrid::private(material)?;
+            let mut both = ml_dsa::public(set, seed)?;
+            both.extend(public_half(curve.kind(), private)?);
+            both.into()
+        }
+        Family::Kem(kem) => kem.public(material)?.into(),
     })
+}
+
+/// Whether these bytes are a public key of the type.
+fn is_public(kind: KeyType, public: &[u8]) -> bool {
+    match kind.family() {
+        Family::Aead(_) | Family::Hmac | Family::Cmac(_) => false,
+        Family::Ed25519 => public.len() == ed25519::LEN,
+        Family::Ecdsa(curve) => ecdsa::is_point(curve, public),
+        Family::Rsa(len) => rsa::split(public, len).is_ok(),
+        Family::MlDsa(set) => ml_dsa::is_public(set, public),
+        Family::Hybrid(set, curve) => hybrid::public(set, public).is_ok_and(|(lattice, point)| {
+            ml_dsa::is_public(set, lattice) && is_public(curve.kind(), point)
+        }),
+        Family::Kem(kem) => kem.is_public(public),
+    }
 }
 
 #[cfg(test)]

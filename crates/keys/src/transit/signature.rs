@@ -3,7 +3,7 @@
 use keyfold_secret::Secret;
 
 use super::key_type::Family;
-use super::{Kdf, KeyType, ServiceKey, ecdsa, ed25519, mac, rsa};
+use super::{Kdf, KeyType, ServiceKey, ecdsa, ed25519, hybrid, mac, ml_dsa, rsa};
 use crate::digest::Digest;
 use crate::error::Error;
 use crate::kdf::hkdf_sha256;
@@ -67,28 +67,13 @@ impl ServiceKey {
         if self.is_public_only() {
             return Err(Error::Malformed("private key"));
         }
-        match self.kind().family() {
-            Family::Ed25519 => match context {
-                Some((context, kdf)) => {
-                    let derived = self.derived_signer(context, kdf)?;
-                    ed25519::sign(derived.expose(), input)
-                }
-                None => ed25519::sign(self.expose(), input),
-            },
-            Family::Ecdsa(curve) => {
-                let hashed = scheme.hashed(input);
-                let signature = ecdsa::sign(curve, self.expose(), self.public(), &hashed)?;
-                match scheme.side_by_side {
-                    true => ecdsa::to_fixed(curve, &signature),
-                    false => Ok(signature),
-                }
-            }
-            Family::Rsa(len) => {
-                let hashed = scheme.hashed(input);
-                rsa::sign(self.expose(), len, scheme.padding, scheme.hash, &hashed)
-            }
-            Family::Aead(_) | Family::Hmac | Family::Cmac(_) => Err(Error::Malformed("key type")),
+        if let Some((context, kdf)) = context
+            && self.kind().family() == Family::Ed25519
+        {
+            let derived = self.derived_signer(context, kdf)?;
+            return ed25519::sign(derived.expose(), input);
         }
+        sign(self.kind(), self.expose(), self.public(), input, scheme)
     }
 
     /// Whether a signature is one of the input.
@@ -103,36 +88,13 @@ impl ServiceKey {
         context: Option<(&[u8], Kdf)>,
         signature: &[u8],
     ) -> Result<bool, Error> {
-        match self.kind().family() {
-            Family::Ed25519 => match context {
-                Some((context, kdf)) => {
-                    let public = self.derived_public(context, kdf)?;
-                    Ok(ed25519::verify(&public, input, signature))
-                }
-                None => Ok(ed25519::verify(self.public(), input, signature)),
-            },
-            Family::Ecdsa(curve) => {
-                let hashed = scheme.hashed(input);
-                let whole;
-                let signature = match scheme.side_by_side {
-                    true => {
-                        whole = ecdsa::from_fixed(curve, signature)?;
-                        &whole
-                    }
-                    false => {
-                        ecdsa::halves(signature).map_err(|_| Error::Malformed("signature"))?;
-                        signature
-                    }
-                };
-                ecdsa::verify(curve, self.public(), &hashed, signature)
-            }
-            Family::Rsa(len) => {
-                let hashed = scheme.hashed(input);
-                let (padding, hash) = (scheme.padding, scheme.hash);
-                rsa::verify(self.public(), len, padding, hash, &hashed, signature)
-            }
-            Family::Aead(_) | Family::Hmac | Family::Cmac(_) => Err(Error::Malformed("key type")),
+        if let Some((context, kdf)) = context
+            && self.kind().family() == Family::Ed25519
+        {
+            let public = self.derived_public(context, kdf)?;
+            return Ok(ed25519::verify(&public, input, signature));
         }
+        verify(self.kind(), self.public(), input, scheme, signature)
     }
 
     /// The public key of the key derived for a context.
@@ -184,7 +146,7 @@ impl ServiceKey {
             return Err(Error::Malformed("key type"));
         }
         let shared = ecdsa::agree(curve, self.expose(), peer.public())?;
-        let len = kind.key_len().filter(|_| kind.binds());
+        let len = kind.key_len().filter(|_| kind.is_symmetric());
         let mut key = Secret::new(vec![0; len.ok_or(Error::Malformed("key type"))?]);
         hkdf_sha256(shared.expose(), &[], key.expose_mut())?;
         Self::new(kind, key.expose(), None)
@@ -197,5 +159,75 @@ impl ServiceKey {
         let mut seed = Secret::new([0; ed25519::LEN]);
         kdf.derive(self.expose(), context, seed.expose_mut())?;
         ed25519::from_seed(seed.expose())
+    }
+}
+
+/// Signs with key material of a type.
+pub(super) fn sign(
+    kind: KeyType,
+    material: &[u8],
+    public: &[u8],
+    input: &[u8],
+    scheme: &Scheme,
+) -> Result<Vec<u8>, Error> {
+    match kind.family() {
+        Family::Ed25519 => ed25519::sign(material, input),
+        Family::Ecdsa(curve) => {
+            let hashed = scheme.hashed(input);
+            let signature = ecdsa::sign(curve, material, public, &hashed)?;
+            match scheme.side_by_side {
+                true => ecdsa::to_fixed(curve, &signature),
+                false => Ok(signature),
+            }
+        }
+        Family::Rsa(len) => {
+            let hashed = scheme.hashed(input);
+            rsa::sign(material, len, scheme.padding, scheme.hash, &hashed)
+        }
+        Family::MlDsa(set) => ml_dsa::sign(set, material, input),
+        Family::Hybrid(set, curve) => hybrid::sign((set, curve), material, public, input, scheme),
+        Family::Aead(_) | Family::Hmac | Family::Cmac(_) | Family::Kem(_) => {
+            Err(Error::Malformed("key type"))
+        }
+    }
+}
+
+/// Whether a signature is one of the input under a public key of a type.
+pub(super) fn verify(
+    kind: KeyType,
+    public: &[u8],
+    input: &[u8],
+    scheme: &Scheme,
+    signature: &[u8],
+) -> Result<bool, Error> {
+    match kind.family() {
+        Family::Ed25519 => Ok(ed25519::verify(public, input, signature)),
+        Family::Ecdsa(curve) => {
+            let hashed = scheme.hashed(input);
+            let whole;
+            let signature = match scheme.side_by_side {
+                true => {
+                    whole = ecdsa::from_fixed(curve, signature)?;
+                    &whole
+                }
+                false => {
+                    ecdsa::halves(signature).map_err(|_| Error::Malformed("signature"))?;
+                    signature
+                }
+            };
+            ecdsa::verify(curve, public, &hashed, signature)
+        }
+        Family::Rsa(len) => {
+            let hashed = scheme.hashed(input);
+            let (padding, hash) = (scheme.padding, scheme.hash);
+            rsa::verify(public, len, padding, hash, &hashed, signature)
+        }
+        Family::MlDsa(set) => Ok(ml_dsa::verify(set, public, input, signature)),
+        Family::Hybrid(set, curve) => {
+            hybrid::verify((set, curve), public, input, scheme, signature)
+        }
+        Family::Aead(_) | Family::Hmac | Family::Cmac(_) | Family::Kem(_) => {
+            Err(Error::Malformed("key type"))
+        }
     }
 }

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use super::census::{Kind, Uses};
 use super::decrypt::NO_PRIVATE_HALF;
 use super::key::Settings;
-use super::{Transit, key_name, keys};
+use super::{Transit, key_name, kind};
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
@@ -35,8 +35,8 @@ pub(super) async fn run(transit: &Transit, call: &Call<'_>) -> Result<Reply, Err
     let asked = call.decode::<Ask>()?;
     let peer = asked.peer_public_key.filter(|pem| !pem.is_empty());
     let peer = peer.ok_or_else(|| Error::bad("peer public key not provided"))?;
-    let kind = keys::key_type(asked.derived_key_type.as_deref())?;
-    if !kind.binds() {
+    let kind = kind::named(asked.derived_key_type.as_deref())?;
+    if !kind.is_symmetric() {
         return Err(Error::bad(format!("unknown key type {}", kind.name())));
     }
     let base = match asked.base_key_name.as_deref().unwrap_or_default() {

@@ -23,6 +23,8 @@ pub(super) const IDLE_CONTEXT: &str = "the key is not derived, so context has no
     neither separates nor protects anything";
 /// So many bytes of input are worked on before other requests get their turn.
 const SLICE: usize = 1 << 20;
+/// So many bytes of input cost what one item under a public key does.
+const ASYMMETRIC: usize = SLICE / 16;
 
 /// What was asked, checked as far as it can be without the key.
 pub(super) struct Work<'r> {
@@ -133,6 +135,10 @@ impl<'r> Work<'r> {
             failed: 0,
         };
         let mut worked = 0;
+        let cost = match ciphers.settings().kind.is_symmetric() {
+            true => 0,
+            false => ASYMMETRIC,
+        };
         for task in self.tasks() {
             let (done, error) = match each(&task, ciphers) {
                 Ok(done) => (Some(done), None),
@@ -145,7 +151,7 @@ impl<'r> Work<'r> {
                 error,
                 reference: task.reference(),
             });
-            worked += task.size();
+            worked += cost + task.size();
             if worked >= SLICE {
                 worked = 0;
                 yield_now().await;

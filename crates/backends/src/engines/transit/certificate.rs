@@ -138,6 +138,9 @@ fn signs(settings: &Settings) -> Result<(), Error> {
         true if settings.derived => Err(Error::bad(
             "a derived key has a public half for each context, and no certificate",
         )),
+        true if settings.kind.curve_half().is_some() => Err(Error::bad(
+            "keys of type hybrid have two public halves, and no certificate",
+        )),
         true => Ok(()),
         false => Err(Error::bad(format!(
             "key type '{}' does not support signing",
@@ -187,6 +190,10 @@ fn sign(key: &ServiceKey, info: &[u8]) -> Result<Vec<u8>, Error> {
         Family::Ecdsa(Curve::P384) => (Digest::Sha2_384, ecdsa_with(3)),
         Family::Ecdsa(Curve::P521) => (Digest::Sha2_512, ecdsa_with(4)),
         Family::Rsa(_) => (Digest::Sha2_256, sha256_with_rsa()),
+        Family::MlDsa(set) => (
+            Digest::Sha2_512,
+            der::sequence(&[&der::element(tag::OID, set.oid())]),
+        ),
         _ => (
             Digest::Sha2_512,
             der::sequence(&[&der::element(tag::OID, &[0x2b, 0x65, 0x70])]),

@@ -15,6 +15,8 @@ use super::{Transit, key_name};
 const MOST: i64 = 10_000;
 /// So many are made before other requests get their turn.
 const SLICE: i64 = 1_000;
+/// The same under a public key.
+const ASYMMETRIC_SLICE: i64 = 16;
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
@@ -41,9 +43,13 @@ pub(super) async fn run(transit: &Transit, call: &Call<'_>) -> Result<Reply, Err
     let versions = std::iter::once(wanted.version);
     let mut ciphers = Ciphers::load(transit, call, &key, versions).await?;
     let mut keys = Vec::with_capacity(usize::try_from(count).unwrap_or_default());
+    let slice = match key.settings.kind.is_symmetric() {
+        true => SLICE,
+        false => ASYMMETRIC_SLICE,
+    };
     for made in 0..count {
         keys.push(wanted.make(&mut ciphers, in_clear)?);
-        if made % SLICE == SLICE - 1 {
+        if made % slice == slice - 1 {
             yield_now().await;
         }
     }

@@ -11,14 +11,13 @@ use serde::Deserialize;
 
 use super::due::{self, Rotate};
 use super::key::{POLICIES, Settings, policy_key, version_key};
+use super::kind::Kind;
 use super::shown::{Version, Versions};
 use super::{Transit, catalogs, census, chains, key_name, periods, shown, times};
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
 struct Create {
-    #[serde(rename = "type", deserialize_with = "weak::string")]
-    kind: Option<String>,
     #[serde(deserialize_with = "weak::boolean")]
     derived: Option<bool>,
     #[serde(deserialize_with = "weak::boolean")]
@@ -74,8 +73,8 @@ pub(super) async fn read(transit: &Transit, call: &Call<'_>) -> Result<Reply, Er
 /// A key that is there already is left as it is and shown.
 pub(super) async fn create(transit: &Transit, call: &Call<'_>) -> Result<Reply, Error> {
     let name = key_name(call)?;
-    let asked = call.decode::<Create>()?;
-    let wanted = new_settings(&asked)?.scheduled(call.now.secs());
+    let (asked, kind) = call.decode_both::<Create, Kind>()?;
+    let wanted = new_settings(&asked, &kind)?.scheduled(call.now.secs());
     let mut warnings = Vec::new();
     let (settings, versions) = transit
         .view
@@ -95,7 +94,7 @@ pub(super) async fn create(transit: &Transit, call: &Call<'_>) -> Result<Reply, 
             }
         })
         .await?;
-    if differs(&settings, &wanted, &asked) {
+    if differs(&settings, &wanted, &asked, &kind) {
         warnings.push(format!(
             "key {name} is there already, with other settings; it was not changed"
         ));
@@ -217,16 +216,8 @@ impl Transit {
     }
 }
 
-/// The type of that name, by default the usual one.
-pub(super) fn key_type(name: Option<&str>) -> Result<KeyType, Error> {
-    let Some(name) = name.filter(|name| !name.is_empty()) else {
-        return Ok(KeyType::default());
-    };
-    KeyType::from_name(name).ok_or_else(|| Error::bad(format!("unknown key type {name}")))
-}
-
-fn new_settings(asked: &Create) -> Result<Settings, Error> {
-    let kind = key_type(asked.kind.as_deref())?;
+fn new_settings(asked: &Create, kind: &Kind) -> Result<Settings, Error> {
+    let kind = kind.key_type()?;
     let derived = asked.derived.unwrap_or_default();
     let convergent = asked.convergent_encryption.unwrap_or_default();
     if convergent && !derived {
@@ -286,8 +277,8 @@ fn key_size(kind: KeyType, asked: i64) -> Result<u32, Error> {
 }
 
 /// The key that is there is not what was asked for; what was left out counts for nothing.
-fn differs(there: &Settings, wanted: &Settings, asked: &Create) -> bool {
-    (asked.kind.is_some() && there.kind != wanted.kind)
+fn differs(there: &Settings, wanted: &Settings, asked: &Create, kind: &Kind) -> bool {
+    (kind.name().is_some() && there.kind != wanted.kind)
         || asked
             .derived
             .is_some_and(|derived| derived != there.derived)

@@ -50,6 +50,7 @@ mod import;
 mod inputs;
 mod key;
 mod keys;
+mod kind;
 mod member;
 mod needs;
 mod pace;

@@ -8,7 +8,11 @@ use tokio::task::block_in_place;
 /// go on meanwhile.
 pub(super) fn slow<T>(kind: KeyType, work: impl FnOnce() -> T) -> T {
     // Asked first: the others are many, and have no time for the rest.
-    if !matches!(kind.family(), Family::Rsa(_)) {
+    let slow = matches!(
+        kind.family(),
+        Family::Rsa(_) | Family::MlDsa(_) | Family::Hybrid(..)
+    );
+    if !slow {
         return work();
     }
     let several = Handle::try_current()

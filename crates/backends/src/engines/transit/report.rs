@@ -36,7 +36,7 @@ pub(super) async fn page(
             next_rotation: settings.next_rotation(),
             periods: periods::of(view, &settings).await?,
             name,
-            kind: settings.kind.name().to_owned(),
+            kind: settings.kind.full_name().into_owned(),
             version,
             oldest,
         });

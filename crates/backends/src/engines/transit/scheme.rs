@@ -46,7 +46,18 @@ impl Options {
         let name = self.hash_name(in_path);
         let prehashed = self.prehashed;
         let algorithm = &*self.signature_algorithm;
+        let family = settings.kind.family();
+        if prehashed && matches!(family, Family::MlDsa(_) | Family::Hybrid(..)) {
+            return Err(Error::field(
+                "prehashed",
+                format!(
+                    "keys of type {} sign the input itself, never a hash of it",
+                    settings.kind.name()
+                ),
+            ));
+        }
         let hash = match name {
+            "none" if matches!(family, Family::MlDsa(_)) => None,
             "none" if prehashed && algorithm == PKCS1 => None,
             "none" => {
                 return Err(Error::bad(
@@ -62,7 +73,7 @@ impl Options {
         let padding = match algorithm {
             PKCS1 => Padding::Pkcs1,
             "" | "pss" => Padding::Pss(salt),
-            other if matches!(settings.kind.family(), Family::Rsa(_)) => {
+            other if matches!(family, Family::Rsa(_)) => {
                 return Err(Error::bad(format!(
                     "unsupported rsa signature algorithm {other}"
                 )));

@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use keyfold_api::time;
 use keyfold_core::error::Error;
 use keyfold_core::reply::Reply;
-use keyfold_keys::transit::{Family, KeyType, ServiceKey};
+use keyfold_keys::transit::{CurveHalf, Family, KeyType, ParameterSet, ServiceKey};
 use serde::Serialize;
 
 use super::compromise::Compromises;
 use super::key::{Copied, Settings, version_key};
+use super::kind::PQC;
 use super::{Transit, chains, times};
 
 /// The members of the answer.
@@ -18,6 +19,13 @@ struct Shown<'a> {
     name: &'a str,
     #[serde(rename = "type")]
     kind: &'a str,
+    /// Of ML-DSA, alone or in a hybrid.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parameter_set: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hybrid_key_type_pqc: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hybrid_key_type_ec: Option<&'static str>,
     derived: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     kdf: Option<&'a str>,
@@ -155,6 +163,9 @@ pub(super) fn show(name: &str, settings: &Settings, versions: &Versions) -> Resu
     Reply::data(&Shown {
         name,
         kind: kind.name(),
+        parameter_set: kind.parameter_set().map(ParameterSet::name),
+        hybrid_key_type_pqc: kind.curve_half().map(|_| PQC),
+        hybrid_key_type_ec: kind.curve_half().map(CurveHalf::name),
         derived: settings.derived,
         kdf: settings.derived.then_some(settings.kdf.name()),
         convergent_encryption: settings.derived.then_some(settings.convergent),

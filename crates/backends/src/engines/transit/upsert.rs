@@ -15,7 +15,7 @@ use super::Transit;
 use super::cache::{LoadedKey, LoadedVersion};
 use super::ciphers::Ciphers;
 use super::key::Settings;
-use super::keys::key_type;
+use super::kind;
 use super::request::Request;
 
 const SWITCH: &str = "config/keys";
@@ -57,10 +57,10 @@ impl NewKey {
                 "convergent encryption requires derivation to be enabled, so context is required",
             ));
         }
-        let kind = request.kind.text("type")?;
-        let kind = key_type(kind.as_deref())?;
+        let asked = request.kind.text("type")?;
+        let kind = kind::named(asked.as_deref())?;
         // Keys that have more uses than this call's are made by their own.
-        if !kind.binds() {
+        if !kind.is_symmetric() {
             return Err(Error::bad(format!("unknown key type {}", kind.name())));
         }
         let settings = Settings {

@@ -6,12 +6,15 @@ use std::collections::BTreeMap;
 use keyfold_api::base64;
 use keyfold_core::clock::Time;
 use keyfold_core::error::Error;
-use keyfold_keys::transit::{Family, KeyType, Numbers, RsaPrivate, ServiceKey, from_pem};
+use keyfold_keys::transit::{
+    CurveHalf, Family, KeyType, Numbers, ParameterSet, RsaPrivate, ServiceKey,
+};
 use keyfold_secret::Secret;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::engines::transit::key::Copied;
+use crate::engines::transit::kind::PQC;
 
 /// All of a backup.
 #[derive(Serialize, Deserialize)]
@@ -72,9 +75,23 @@ pub(super) struct Policy {
     pub allow_imported_rotation: bool,
     #[serde(default)]
     pub soft_deleted: bool,
+    /// Of ML-DSA, alone or in a hybrid.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parameter_set: Option<String>,
+    /// Of hybrids.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hybrid_config: Option<Hybrid>,
     /// Of keys that another server keeps elsewhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub managed_key_name: Option<String>,
+}
+
+/// The two types of a hybrid, by their names.
+#[derive(Serialize, Deserialize, Default)]
+#[serde(default)]
+pub(super) struct Hybrid {
+    pub pqc_key_type: String,
+    pub ec_key_type: String,
 }
 
 /// Versions in their order, the first that is available first; where all are, an empty entry stands
@@ -217,14 +234,19 @@ impl Entry {
             Family::Aead(_) | Family::Cmac(_) | Family::Ed25519 => {
                 ServiceKey::new(kind, key.expose(), hmac_or_new).ok()
             }
+            Family::MlDsa(_) | Family::Hybrid(..) | Family::Kem(_) if key.expose().is_empty() => {
+                ServiceKey::from_public_pem(kind, &self.public_key).ok()
+            }
+            Family::MlDsa(_) | Family::Hybrid(..) | Family::Kem(_) => {
+                ServiceKey::new(kind, key.expose(), hmac_or_new).ok()
+            }
             Family::Hmac if key.expose().is_empty() => {
                 ServiceKey::new(kind, hmac.expose(), None).ok()
             }
             Family::Hmac => ServiceKey::new(kind, key.expose(), None).ok(),
             Family::Ecdsa(_) | Family::Rsa(_) => {
                 let Some(numbers) = self.numbers() else {
-                    let public = from_pem("PUBLIC KEY", &self.public_key)?;
-                    return ServiceKey::from_spki(kind, public.first()?).ok();
+                    return ServiceKey::from_public_pem(kind, &self.public_key).ok();
                 };
                 ServiceKey::from_numbers(kind, &numbers, hmac.expose()).ok()
             }
@@ -267,8 +289,12 @@ impl Entry {
     }
 }
 
+const ML_DSA: i64 = 14;
+const HYBRID: i64 = 15;
+
 /// The number of a type in backups. Those of the first ten are the same everywhere; beyond, they are
-/// OpenBao's, and Vault's for the types that OpenBao has not.
+/// OpenBao's, Vault's for the types that OpenBao has not, and far from both for those that neither
+/// has.
 pub(super) const fn number(kind: KeyType) -> i64 {
     match kind {
         KeyType::Aes256Gcm96 => 0,
@@ -286,6 +312,10 @@ pub(super) const fn number(kind: KeyType) -> i64 {
         KeyType::Aes128Cmac => 12,
         KeyType::Aes256Cmac => 13,
         KeyType::Aes192Cmac => 16,
+        KeyType::MlDsa(_) => ML_DSA,
+        KeyType::Hybrid(..) => HYBRID,
+        KeyType::MlKem768 => 20_001,
+        KeyType::XWing => 20_002,
     }
 }
 
@@ -313,11 +343,26 @@ pub(super) fn kind(policy: &Policy, newest: &Entry) -> Result<KeyType, Error> {
         (11, false, false) => Ok(KeyType::XChaCha20Poly1305),
         (11, true, false) => Ok(KeyType::Hmac),
         (10 | 11, ..) => Err(ambiguous()),
-        (other, ..) => KeyType::ALL
-            .into_iter()
+        (ML_DSA, ..) => Ok(KeyType::MlDsa(parameter_set(policy)?)),
+        (HYBRID, ..) => Ok(KeyType::Hybrid(parameter_set(policy)?, curve(policy)?)),
+        (other, ..) => KeyType::all()
             .find(|kind| number(*kind) == other)
             .ok_or_else(|| Error::field("backup", format!("unknown key type {other}"))),
     }
+}
+
+fn parameter_set(policy: &Policy) -> Result<ParameterSet, Error> {
+    let set = policy.parameter_set.as_deref();
+    set.and_then(ParameterSet::from_name)
+        .ok_or_else(|| Error::field("backup", "no parameter_set of ML-DSA"))
+}
+
+fn curve(policy: &Policy) -> Result<CurveHalf, Error> {
+    let types = policy.hybrid_config.as_ref();
+    types
+        .filter(|types| types.pqc_key_type == PQC)
+        .and_then(|types| CurveHalf::from_name(&types.ec_key_type))
+        .ok_or_else(|| Error::field("backup", "no hybrid_config with types that are served"))
 }
 
 fn raw(digits: String) -> Result<Box<RawValue>, Error> {

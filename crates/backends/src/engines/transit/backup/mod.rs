@@ -13,9 +13,10 @@ use keyfold_keys::transit::{Family, Kdf};
 use keyfold_secret::Secret;
 use serde::Serialize;
 
-use self::form::{Archive, Backup, Entry, Policy};
+use self::form::{Archive, Backup, Entry, Hybrid, Policy};
 pub(super) use self::restore::run as restore;
 use super::key::{Copied, Settings, policy_key, version_key};
+use super::kind::PQC;
 use super::{Transit, chains, key_name, times};
 
 #[derive(Serialize)]
@@ -87,10 +88,11 @@ async fn write(
         let entry = entry(transit, settings, version, secs).await?;
         current.insert(version.to_string(), entry);
     }
+    let kind = settings.kind;
     let backup = Backup {
         policy: Policy {
             name: name.to_owned(),
-            key_size: if settings.kind.family() == Family::Hmac {
+            key_size: if kind.family() == Family::Hmac {
                 settings.key_size
             } else {
                 0
@@ -108,7 +110,7 @@ async fn write(
             min_available_version: settings.min_available_version,
             deletion_allowed: settings.deletion_allowed,
             convergent_version: if settings.convergent { -1 } else { 0 },
-            kind: form::number(settings.kind),
+            kind: form::number(kind),
             backup_info: settings.backup.clone(),
             restore_info: settings.restore.clone(),
             allow_plaintext_backup: settings.allow_plaintext_backup,
@@ -118,6 +120,11 @@ async fn write(
             imported: settings.imported,
             allow_imported_rotation: settings.allow_imported_rotation,
             soft_deleted: settings.soft_deleted,
+            parameter_set: kind.parameter_set().map(|set| set.name().to_owned()),
+            hybrid_config: kind.curve_half().map(|curve| Hybrid {
+                pqc_key_type: PQC.to_owned(),
+                ec_key_type: curve.name().to_owned(),
+            }),
             managed_key_name: None,
         },
         archived_keys: Archive { keys },

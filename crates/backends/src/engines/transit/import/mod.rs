@@ -16,13 +16,12 @@ use self::target::Material;
 pub(super) use self::target::hash;
 pub(super) use self::wrapping::read as wrapping_key;
 use super::key::{Settings, policy_key};
+use super::kind::Kind;
 use super::{Transit, due, key_name, keys};
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
 struct Import {
-    #[serde(rename = "type", deserialize_with = "weak::string")]
-    kind: Option<String>,
     #[serde(deserialize_with = "weak::secret_string")]
     ciphertext: Option<Secret<String>>,
     #[serde(deserialize_with = "weak::string")]
@@ -59,13 +58,11 @@ struct Version {
 /// Brings a new key.
 pub(super) async fn run(transit: &Transit, call: &Call<'_>) -> Result<Reply, Error> {
     let name = key_name(call)?;
-    let asked = call.decode::<Import>()?;
-    let kind = asked.kind.as_deref().filter(|kind| !kind.is_empty());
-    let kind = match kind {
-        Some(kind) => keys::key_type(Some(kind))
-            .map_err(|_| Error::bad(format!("unknown key type: {kind}")))?,
-        None => keys::key_type(None)?,
-    };
+    let (asked, kind) = call.decode_both::<Import, Kind>()?;
+    if let Some(name) = kind.unknown() {
+        return Err(Error::bad(format!("unknown key type: {name}")));
+    }
+    let kind = kind.key_type()?;
     if asked.convergent_encryption.unwrap_or_default() {
         return Err(Error::bad(
             "import cannot be used on keys with convergent encryption enabled",

@@ -4,7 +4,7 @@ use keyfold_api::base64;
 use keyfold_core::error::Error;
 use keyfold_keys::Error as KeyError;
 use keyfold_keys::digest::Digest;
-use keyfold_keys::transit::{KeyType, ServiceKey, from_pem, unwrap};
+use keyfold_keys::transit::{KeyType, ServiceKey, unwrap};
 use keyfold_secret::Secret;
 
 use super::wrapping;
@@ -63,12 +63,10 @@ impl Material {
                 ));
             }
             Self::Public(pem) => {
-                let blocks = from_pem("PUBLIC KEY", pem);
-                let first = blocks.as_deref().and_then(|blocks| blocks.first());
-                let public =
-                    first.ok_or_else(|| Error::field("public_key", "not in PEM format"))?;
-                return ServiceKey::from_spki(kind, public)
-                    .map_err(|_| Error::field("public_key", format!("no {} key", kind.name())));
+                return ServiceKey::from_public_pem(kind, pem).map_err(|error| match error {
+                    KeyError::Malformed("PEM") => Error::field("public_key", "not in PEM format"),
+                    _ => Error::field("public_key", format!("no {} key", kind.full_name())),
+                });
             }
             Self::Wrapped { blob, hash } => (blob, *hash),
         };
@@ -80,10 +78,15 @@ impl Material {
                 true => ServiceKey::from_pkcs8(kind, target),
                 false => ServiceKey::new(kind, target, None),
             };
-            key.map_err(|_| match kind.has_public() {
+            key.map_err(|error| match kind.has_public() {
+                true if error == KeyError::Malformed("seed") => Error::field(
+                    "ciphertext",
+                    "holds an expanded key without the seed that it was made from, which is what is \
+                     kept here",
+                ),
                 true => Error::field(
                     "ciphertext",
-                    format!("holds no {} key in PKCS#8", kind.name()),
+                    format!("holds no {} key in PKCS#8", kind.full_name()),
                 ),
                 false => Error::bad(format!(
                     "error importing key: invalid key size {} bytes for key type {}",

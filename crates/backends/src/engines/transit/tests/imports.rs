@@ -29,15 +29,21 @@ async fn every_type_comes_here() {
     let mount = Mount::new().await;
     let holder = wrapping(&mount).await;
     assert_eq!(wrapping(&mount.restarted()).await.public(), holder.public());
-    for kind in KeyType::ALL {
+    for kind in KeyType::all() {
         if matches!(kind, KeyType::Rsa3072 | KeyType::Rsa4096) {
             continue;
         }
         let key = ServiceKey::generate(kind, 40).unwrap();
         let blob = base64(&wrap(&holder, Digest::Sha2_256, &target(&key)).unwrap());
-        let name = kind.name();
-        let body = json!({"type": name, "ciphertext": blob, "exportable": true});
-        mount.write(&format!("keys/{name}/import"), body).await;
+        let name = &*kind.full_name();
+        let body = |members: Value| {
+            let mut body = of_type(kind);
+            let members = members.as_object().unwrap().clone();
+            body.as_object_mut().unwrap().extend(members);
+            body
+        };
+        let brought = body(json!({"ciphertext": blob, "exportable": true}));
+        mount.write(&format!("keys/{name}/import"), brought).await;
         let shown = mount.show(name).await;
         assert_eq!(shown["imported_key"], true);
         let loaded = mount.transit.cache.key(name).await.unwrap().unwrap();
@@ -50,39 +56,54 @@ async fn every_type_comes_here() {
         mount.write(&path, json!({"ciphertext": blob})).await;
         assert_eq!(mount.show(name).await["latest_version"], 2);
         if kind.has_public() {
-            let pem = key.public_shown();
             let pem = match kind {
                 KeyType::Ed25519 => {
                     keyfold_keys::transit::to_pem("PUBLIC KEY", &key.spki().unwrap())
                 }
-                _ => pem,
+                _ => key.public_shown(),
             };
-            let path = format!("keys/{name}-public/import");
+            let public = format!("{name}-public");
             mount
-                .write(&path, json!({"type": name, "public_key": pem}))
+                .write(
+                    &format!("keys/{public}/import"),
+                    body(json!({"public_key": pem})),
+                )
                 .await;
-            let shown = mount.show(&format!("{name}-public")).await;
+            let shown = mount.show(&public).await;
             assert_eq!(shown["keys"]["1"]["public_key"], key.public_shown());
-            let path = format!("sign/{name}-public");
-            assert!(
-                !mount
-                    .refused(&path, json!({"input": HELLO}))
-                    .await
-                    .is_empty()
-            );
-            let path = format!("keys/{name}-public/import_version");
+            // What takes the private half.
+            let (path, asked) = match kind.signs() {
+                true => (format!("sign/{public}"), json!({"input": HELLO})),
+                false => {
+                    let sealed = mount.encrypt(&public, json!({})).await;
+                    (format!("decrypt/{public}"), json!({"ciphertext": sealed}))
+                }
+            };
+            let error = mount.refused(&path, asked.clone()).await;
+            assert!(error.contains("no private half"), "{error}");
             mount
-                .write(&path, json!({"version": 1, "ciphertext": blob}))
+                .write(
+                    &format!("keys/{public}/import_version"),
+                    json!({"version": 1, "ciphertext": blob}),
+                )
                 .await;
-            mount
-                .write(&format!("sign/{name}-public"), json!({"input": HELLO}))
-                .await;
-            assert_eq!(
-                mount.show(&format!("{name}-public")).await["latest_version"],
-                1
-            );
+            mount.write(&path, asked).await;
+            assert_eq!(mount.show(&public).await["latest_version"], 1);
         }
     }
+}
+
+/// The members that name a type.
+fn of_type(kind: KeyType) -> Value {
+    let mut body = json!({"type": kind.name()});
+    if let Some(set) = kind.parameter_set() {
+        body["parameter_set"] = set.name().into();
+    }
+    if let Some(curve) = kind.curve_half() {
+        body["hybrid_key_type_pqc"] = "ml-dsa".into();
+        body["hybrid_key_type_ec"] = curve.name().into();
+    }
+    body
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ mod data;
 mod imports;
 mod keys;
 mod life;
+mod post_quantum;
 mod retirement;
 mod signing;
 mod together;
