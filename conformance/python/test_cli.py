@@ -158,6 +158,7 @@ ENDS = [
     "namespace lookup none",
     "namespace delete none",
     "namespace patch none",
+    "secrets enable plugin",
     "transit import t-{who}/a AAAA",
     "transit import t-{who}/keys/a nonsense!",
     "transit import t-{who}/keys/a",

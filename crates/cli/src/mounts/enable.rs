@@ -78,7 +78,7 @@ pub(crate) fn run(session: &Session, class: Class, args: EnableArgs) -> Result<(
     let named = match (args.kind.as_str(), &args.plugin_name) {
         ("plugin", Some(name)) => name,
         ("plugin", None) => {
-            return Err(CliError::Usage(
+            return Err(CliError::Refused(
                 "the type plugin needs -plugin-name".to_owned(),
             ));
         }
