@@ -32,6 +32,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             auths: &[],
         },
         audit: AuditConfig::default(),
+        managed: Vec::new(),
         initialize: Vec::new(),
         seals: SealConfig::default(),
         settings: Settings {

@@ -4,5 +4,7 @@
 pub mod audit;
 pub mod auth;
 pub mod engines;
+pub mod managed;
+mod pkcs11;
 pub mod seals;
 pub mod storage;

@@ -53,6 +53,9 @@ pub enum Error {
     /// The root key is needed, and no seal gives it now.
     #[error("no seal gives the root key now: {0}")]
     NoSeal(String),
+    /// A device that keeps keys is not there; the text names the key.
+    #[error("{0}")]
+    Away(String),
     /// Another request changed the same thing again and again.
     #[error("the record was changed by another request, try again")]
     Contended,

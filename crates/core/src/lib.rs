@@ -16,6 +16,7 @@ pub mod initialize;
 mod kept;
 pub mod lifecycle;
 pub mod lockout;
+pub mod managed;
 pub mod metrics;
 pub mod mounts;
 mod openpgp;

@@ -58,6 +58,7 @@ pub(crate) async fn open(
             },
         },
         initialize: Vec::new(),
+        managed: Vec::new(),
         seals,
         settings: Settings {
             default_lease_ttl: config.default_lease_ttl,

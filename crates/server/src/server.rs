@@ -185,6 +185,7 @@ async fn open(config: &mut Config, bound: &[Bound]) -> Result<Arc<Core>, StartEr
         kinds: wiring::KINDS,
         audit,
         seals: wiring::seals(config)?,
+        managed: wiring::managed(config),
         initialize: std::mem::take(&mut config.initialize),
         settings: Settings {
             default_lease_ttl: config.default_lease_ttl,

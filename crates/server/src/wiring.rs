@@ -10,10 +10,12 @@ use std::sync::Arc;
 use keyfold_backends::audit;
 use keyfold_backends::auth::{approle, jwt, userpass};
 use keyfold_backends::engines::{kv, transit};
+use keyfold_backends::managed::pkcs11::Pkcs11Keys;
 use keyfold_backends::storage::{Memory, Options, Redb};
 use keyfold_core::audit::{AuditSetup, DeviceSpec};
 use keyfold_core::mounts::Kinds;
 use keyfold_core::ports::audit::{AuditKind, Origin};
+use keyfold_core::ports::managed::ManagedKind;
 use keyfold_core::ports::storage::Storage;
 
 use crate::config::{self, Config, ConfigError, Placed};
@@ -40,6 +42,13 @@ pub const LOGGERS: [(&str, &str); 4] = [
 
 /// What can keep audit lines.
 pub static AUDIT: &[AuditKind] = &audit::KINDS;
+
+/// Devices whose keys may be used: those that the configured libraries lead to.
+pub fn managed(config: &Config) -> Vec<Arc<dyn ManagedKind>> {
+    let libraries = config.kms_libraries.iter();
+    let libraries = libraries.map(|library| (&*library.name, &*library.path));
+    vec![Arc::new(Pkcs11Keys::new(libraries))]
+}
 
 type Settings = BTreeMap<String, Placed<String>>;
 

@@ -339,6 +339,7 @@ async fn open(
             ..Default::default()
         },
         initialize,
+        managed: Vec::new(),
         seals: seals.config(),
         settings,
     };

@@ -38,6 +38,9 @@ pub(crate) struct TuningArgs {
     /// A header that the mount may set; may be given several times
     #[arg(long, value_name = "NAME")]
     allowed_response_headers: Option<Vec<String>>,
+    /// A managed key that the mount may use; may be given several times
+    #[arg(long, value_name = "NAME")]
+    allowed_managed_keys: Option<Vec<String>>,
     /// Auth methods: default-service, default-batch, service or batch
     #[arg(long, value_name = "TYPE")]
     token_type: Option<String>,
@@ -61,6 +64,8 @@ pub(super) struct Tuning<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     allowed_response_headers: Option<&'a [String]>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    allowed_managed_keys: Option<&'a [String]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     token_type: Option<&'a str>,
 }
 
@@ -74,6 +79,7 @@ impl TuningArgs {
             audit_non_hmac_response_keys: self.audit_non_hmac_response_keys.as_deref(),
             passthrough_request_headers: self.passthrough_request_headers.as_deref(),
             allowed_response_headers: self.allowed_response_headers.as_deref(),
+            allowed_managed_keys: self.allowed_managed_keys.as_deref(),
             token_type: self.token_type.as_deref(),
         }
     }

@@ -50,6 +50,7 @@ use crate::lockout::LockoutRules;
 use crate::metrics::{Metered, Metrics};
 use crate::mounts::Kinds;
 use crate::ports::host::Host;
+use crate::ports::managed::ManagedKind;
 use crate::ports::storage::Storage;
 
 /// The layout of the store that this version writes, at [`FORMAT_KEY`].
@@ -73,6 +74,8 @@ pub struct CoreConfig {
     pub kinds: Kinds,
     /// The audit devices, and what may be made.
     pub audit: AuditConfig,
+    /// Devices whose keys may be used.
+    pub managed: Vec<Arc<dyn ManagedKind>>,
     /// What a new vault is told before it serves.
     pub initialize: Vec<Stanza>,
     /// What opens the store without people.
@@ -105,6 +108,7 @@ pub struct Core {
     storage: Arc<dyn Storage>,
     clock: Arc<dyn Clock>,
     kinds: Kinds,
+    managed: Vec<Arc<dyn ManagedKind>>,
     audit: AuditConfig,
     initialize: Vec<Stanza>,
     settings: Arc<Settings>,
@@ -157,6 +161,7 @@ impl Core {
             seals: Arc::new(seals),
             clock: config.clock,
             kinds: config.kinds,
+            managed: config.managed,
             audit: config.audit,
             initialize: config.initialize,
             settings: Arc::new(config.settings),

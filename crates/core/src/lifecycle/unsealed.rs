@@ -22,6 +22,7 @@ use crate::identity::{Identity, Standing};
 use crate::initialize;
 use crate::kept::Kept;
 use crate::lockout::Locks;
+use crate::managed::ManagedKeys;
 use crate::mounts::{self, Mounts};
 use crate::passwords::PasswordPolicies;
 use crate::policies::Policies;
@@ -50,6 +51,8 @@ pub struct Unsealed {
     pub barrier: Arc<Barrier>,
     /// Core's own records.
     pub system: View,
+    /// Keys that lie in devices.
+    pub managed: Arc<ManagedKeys>,
     /// What is mounted where.
     pub mounts: Arc<Mounts>,
     /// Service tokens.
@@ -127,8 +130,15 @@ impl Unsealed {
         let (cluster, _) = system.read::<Cluster>(CLUSTER).await?.ok_or_else(damaged)?;
         snapshot::settle(&*core.storage, &system).await?;
         versions::note(&system, core.settings.version, clock.now()).await?;
-        let mounts =
-            Mounts::open(system.clone(), barrier.clone(), core.kinds, clock.clone()).await?;
+        let managed = Arc::new(ManagedKeys::new(system.clone(), core.managed.clone()));
+        let mounts = Mounts::open(
+            system.clone(),
+            barrier.clone(),
+            core.kinds,
+            managed.clone(),
+            clock.clone(),
+        )
+        .await?;
         let tokens = Tokens::open(system.clone(), clock.clone(), mounts.shared()).await?;
         initialize::settle(&system, &tokens).await?;
         let vault = Arc::new(Self {
@@ -144,6 +154,7 @@ impl Unsealed {
             settings: core.settings.clone(),
             barrier,
             system,
+            managed,
             mounts,
             tokens,
             clock,

@@ -77,7 +77,14 @@ impl Mounts {
         let deks = Arc::new(deks);
         let view = self.barrier.view_of(deks.clone(), &prefix(&uuid));
         // Before the commit: an engine that does not take its options leaves no trace.
-        let target = engine(&record.kind, view, self.kinds, &self.clock, &record)?;
+        let target = engine(
+            &record.kind,
+            view,
+            self.kinds,
+            &self.managed,
+            &self.clock,
+            &record,
+        )?;
         let storage = self.barrier.storage();
         storage.commit(batch).await.map_err(overtaken)?;
         self.barrier.adopt(deks);
@@ -122,7 +129,14 @@ impl Mounts {
                 let retune = running.retune(&record.options.clone().unwrap_or_default())?;
                 batch = batch.and(view.sealed(retune.batch)?);
                 warnings = retune.warnings;
-                engine(&record.kind, view.clone(), self.kinds, &self.clock, &record)?
+                engine(
+                    &record.kind,
+                    view.clone(),
+                    self.kinds,
+                    &self.managed,
+                    &self.clock,
+                    &record,
+                )?
             }
             same => same.clone(),
         };

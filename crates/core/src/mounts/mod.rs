@@ -26,6 +26,7 @@ use crate::barrier::{Barrier, View};
 use crate::clock::{Clock, Time};
 use crate::error::Error;
 use crate::lifecycle::Settings;
+use crate::managed::ManagedKeys;
 use crate::ports::engine::{EngineKind, MountContext};
 use crate::ports::fetch::Fetch;
 use crate::ports::storage::Batch;
@@ -61,6 +62,7 @@ pub struct Mounts {
     view: View,
     barrier: Arc<Barrier>,
     kinds: Kinds,
+    managed: Arc<ManagedKeys>,
     clock: Arc<dyn Clock>,
     table: Arc<ArcSwap<Table>>,
     /// Held by whoever changes the table or rotates the kek.
@@ -85,11 +87,12 @@ impl Mounts {
         view: View,
         barrier: Arc<Barrier>,
         kinds: Kinds,
+        managed: Arc<ManagedKeys>,
         clock: Arc<dyn Clock>,
     ) -> Result<Arc<Self>, Error> {
         let mut mounts = Vec::new();
         for record in records(&view, clock.now()).await? {
-            let target = target(&record, &barrier, kinds, &clock)?;
+            let target = target(&record, &barrier, kinds, &managed, &clock)?;
             mounts.push(Mount { record, target });
         }
         let table = Arc::new(ArcSwap::from_pointee(Table::new(mounts)));
@@ -97,6 +100,7 @@ impl Mounts {
             view,
             barrier,
             kinds,
+            managed,
             clock,
             table,
             changing: tokio::sync::Mutex::new(()),
@@ -206,6 +210,7 @@ fn target(
     record: &MountRecord,
     barrier: &Barrier,
     kinds: Kinds,
+    managed: &Arc<ManagedKeys>,
     clock: &Arc<dyn Clock>,
 ) -> Result<Target, Error> {
     match record.kind.as_str() {
@@ -215,7 +220,7 @@ fn target(
         "cubbyhole" => Ok(Target::Cubbyhole),
         kind => {
             let view = barrier.view(&record.uuid, &prefix(&record.uuid))?;
-            engine(kind, view, kinds, clock, record)
+            engine(kind, view, kinds, managed, clock, record)
         }
     }
 }
@@ -224,6 +229,7 @@ fn engine(
     kind: &str,
     view: View,
     kinds: Kinds,
+    managed: &Arc<ManagedKeys>,
     clock: &Arc<dyn Clock>,
     record: &MountRecord,
 ) -> Result<Target, Error> {
@@ -237,6 +243,7 @@ fn engine(
         view: view.clone(),
         clock: clock.clone(),
         fetch: kinds.fetch,
+        managed: managed.clone(),
         options,
     };
     Ok(Target::Engine {

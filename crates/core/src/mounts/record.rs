@@ -67,6 +67,8 @@ pub struct MountConfig {
     pub passthrough_request_headers: Vec<String>,
     /// Taken and shown.
     pub allowed_response_headers: Vec<String>,
+    /// Managed keys that it may use, by name.
+    pub allowed_managed_keys: Vec<String>,
     /// For auth methods: which kind of token a login makes.
     pub token_type: TokenType,
     /// For auth methods with names and passwords: after how many failures a name is locked. Absent:
@@ -120,6 +122,8 @@ pub struct Tune {
     pub passthrough_request_headers: Option<Vec<String>>,
     /// See [`MountConfig`].
     pub allowed_response_headers: Option<Vec<String>>,
+    /// See [`MountConfig`].
+    pub allowed_managed_keys: Option<Vec<String>>,
     /// See [`MountConfig`].
     pub token_type: Option<TokenType>,
     /// See [`MountConfig`].
@@ -196,6 +200,7 @@ impl MountRecord {
             &mut config.allowed_response_headers,
             tune.allowed_response_headers,
         );
+        set(&mut config.allowed_managed_keys, tune.allowed_managed_keys);
         set(&mut config.token_type, tune.token_type);
         if let Some(tune) = tune.user_lockout {
             let lockout = config.user_lockout.get_or_insert_default();

@@ -11,6 +11,7 @@
 
 mod chore;
 mod keys;
+mod kind;
 mod meant;
 mod unknown;
 
@@ -18,13 +19,13 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::net::IpAddr;
 use std::pin::Pin;
-use std::sync::Arc;
 
 use keyfold_api::{Seconds, body::Decoded};
 use serde::de::DeserializeOwned;
 
 pub use self::chore::Chore;
 pub use self::keys::{ServiceKeyInfo, ServiceKeys};
+pub use self::kind::{EngineKind, MountContext};
 pub use self::meant::Meant;
 pub use self::unknown::Unknown;
 
@@ -32,11 +33,9 @@ use super::auth::Grants;
 pub use super::pattern::Params;
 use super::pattern::matches;
 use crate::audit::Admitted;
-use crate::barrier::View;
-use crate::clock::{Clock, Time};
+use crate::clock::Time;
 use crate::error::Error;
 use crate::mounts::MountRecord;
-use crate::ports::fetch::Fetch;
 use crate::ports::storage::Batch;
 use crate::reply::{Form, Reply};
 use crate::request::{Body, Op};
@@ -476,24 +475,4 @@ impl<E: Engine> Dispatch for E {
     fn settle(&self) -> Future_<'_, Result<(), Error>> {
         Engine::settle(self)
     }
-}
-
-/// What a fresh mount is given.
-pub struct MountContext {
-    /// Its storage.
-    pub view: View,
-    /// Time.
-    pub clock: Arc<dyn Clock>,
-    /// What reads documents of other servers.
-    pub fetch: &'static dyn Fetch,
-    /// `options` of the mount, such as kv's `version`.
-    pub options: BTreeMap<String, String>,
-}
-
-/// A kind of engine or auth method: how `sys/mounts` or `sys/auth` calls it and how one is made.
-pub struct EngineKind {
-    /// `transit`, `kv`, …
-    pub name: &'static str,
-    /// Checks the options and makes one. It must not write: mounting is one commit of core's.
-    pub open: fn(MountContext) -> Result<Arc<dyn Dispatch>, Error>,
 }

@@ -5,6 +5,7 @@ pub mod auth;
 pub mod engine;
 pub mod fetch;
 pub mod host;
+pub mod managed;
 mod pattern;
 pub mod period;
 pub mod seal;

@@ -16,6 +16,7 @@ mod keys;
 mod leases;
 mod locked_users;
 mod machine;
+mod managed_keys;
 mod meant;
 mod metrics;
 mod mounts;
@@ -101,6 +102,7 @@ impl Engine for System {
                 snapshot::rows(),
                 counters::rows(),
                 machine::rows(),
+                managed_keys::rows(),
                 plugins::rows(),
                 process::rows(),
                 ui_headers::rows(),

@@ -23,6 +23,8 @@ const MATERIAL: u8 = 1;
 /// First byte of a record of every type: `2 | u16 | u16 | material | HMAC key | public key`, the
 /// two numbers the lengths of the first two, big-endian.
 const PARTS: u8 = 2;
+/// All of a record of a key without public half that lies in a device.
+const ELSEWHERE: u8 = 3;
 
 /// One version of a service's key: its material, in protected pages.
 pub struct ServiceKey {
@@ -110,6 +112,19 @@ impl ServiceKey {
         }
     }
 
+    /// A secret key that lies in a device: nothing of it is here, and it does nothing here.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Malformed`] for a type that has a public half: that is here, see
+    /// [`ServiceKey::public_only`].
+    pub fn elsewhere(kind: KeyType) -> Result<Self, Error> {
+        match kind.has_public() {
+            true => Err(Error::Malformed("key type")),
+            false => Self::of(kind, &[], &[], Box::default()),
+        }
+    }
+
     /// The key that a record holds.
     ///
     /// # Errors
@@ -140,6 +155,7 @@ impl ServiceKey {
                 }
                 Self::of(kind, material, hmac, public.into())
             }
+            Some((&ELSEWHERE, [])) => Self::elsewhere(kind),
             _ => Err(MALFORMED),
         }
     }
@@ -147,6 +163,9 @@ impl ServiceKey {
     /// The record of the key, to be stored under a DEK.
     pub fn to_record(&self) -> Secret<Vec<u8>> {
         let bytes = self.bytes.expose();
+        if bytes.is_empty() && self.public.is_empty() {
+            return Secret::new(vec![ELSEWHERE]);
+        }
         let length = |len: usize| u16::try_from(len).unwrap_or(u16::MAX).to_be_bytes();
         let mut record = Vec::with_capacity(5 + bytes.len() + self.public.len());
         record.push(PARTS);

@@ -43,7 +43,7 @@ pub enum Salt {
 
 impl Scheme {
     /// What is signed: the hash, or the input itself.
-    fn hashed<'i>(&self, input: &'i [u8]) -> std::borrow::Cow<'i, [u8]> {
+    pub(super) fn hashed<'i>(&self, input: &'i [u8]) -> std::borrow::Cow<'i, [u8]> {
         match self.hash.filter(|_| !self.prehashed) {
             Some(hash) => hash.of(input).into(),
             None => input.into(),

@@ -55,7 +55,6 @@ pub const REFUSED: &[(&str, &str)] = &[
         "entropy",
         "this version takes randomness from the operating system only",
     ),
-    ("kms_library", "a seal \"pkcs11\" names its library itself"),
     ("plugin", "this version runs no plugins"),
     ("replication", "this version does not replicate"),
 ];

@@ -7,6 +7,7 @@
 mod faults;
 mod forwarded;
 mod initialize;
+mod kms;
 mod known;
 pub mod listener;
 mod lockout;
@@ -21,6 +22,7 @@ mod suites;
 use std::path::{Path, PathBuf};
 
 pub use forwarded::Forwarded;
+pub use kms::KmsLibrary;
 pub use listener::{Limits, Listener, Tcp, Tls, Unix};
 pub use place::{ConfigError, Place, Placed};
 pub use resolved::{Audit, Config, Format, Level, Log, Storage};

@@ -13,7 +13,7 @@ use super::lockout::{self, RawLockout};
 use super::place::{ConfigError, Place, Placed};
 use super::section::Section;
 use super::snapshots::{self, Snapshots};
-use super::{initialize, known, seal};
+use super::{initialize, kms, known, seal};
 
 /// One file, or several merged.
 #[derive(Default)]
@@ -48,6 +48,8 @@ pub struct Raw {
     pub initialize: Vec<Stanza>,
     /// `audit "kind" "name" {…}`, in order.
     pub audits: Vec<Placed<RawAudit>>,
+    /// `kms_library "pkcs11" {…}`.
+    pub kms_libraries: Vec<Placed<kms::KmsLibrary>>,
     /// `seal "kind" "name" {…}` and `seals {…}`.
     pub seals: seal::RawSeals,
     /// `user_lockout "kind" {…}`, in order.
@@ -205,6 +207,14 @@ impl Raw {
                 place: Some(place),
             });
         }
+        for block in section.blocks("kms_library", 1)? {
+            let library = kms::read(&file, &block, &mut raw.warnings)?;
+            let place = Some(section.place(block.line));
+            raw.kms_libraries.push(Placed {
+                value: library,
+                place,
+            });
+        }
         raw.seals = seal::read(&file, &mut section, &mut raw.warnings)?;
         for block in section.blocks("user_lockout", 1)? {
             let lockout = lockout::raw(&file, &block, &mut raw.warnings)?;
@@ -283,6 +293,7 @@ impl Raw {
         );
         self.listeners.extend(later.listeners);
         self.audits.extend(later.audits);
+        self.kms_libraries.extend(later.kms_libraries);
         self.seals.stanzas.extend(later.seals.stanzas);
         replace(
             "shares_unseal",

@@ -8,6 +8,7 @@ use keyfold_core::initialize::Stanza;
 use keyfold_core::lockout::LockoutRules;
 use keyfold_core::ports::audit::ApiRules;
 
+use super::kms::{self, KmsLibrary};
 use super::listener::{self, Listener, Tcp};
 use super::lockout;
 use super::place::{ConfigError, Placed};
@@ -28,6 +29,8 @@ pub struct Config {
     pub audits: Vec<Placed<Audit>>,
     /// What audit devices may be that are made over the API.
     pub audit_rules: ApiRules,
+    /// Libraries of devices that keep keys.
+    pub kms_libraries: Vec<KmsLibrary>,
     /// What opens the store without people, in order.
     pub seals: Vec<Placed<Seal>>,
     /// Whether the shares that are handed out beside them open it too.
@@ -129,6 +132,7 @@ impl Config {
             }),
             audits: Vec::new(),
             audit_rules: ApiRules::default(),
+            kms_libraries: Vec::new(),
             seals: Vec::new(),
             shares_unseal: true,
             require: None,
@@ -191,6 +195,7 @@ impl Config {
                 lax: raw.audit_lax.is_some_and(|flag| flag.value),
                 prefix: raw.audit_prefix.is_some_and(|flag| flag.value),
             },
+            kms_libraries: kms::resolve(raw.kms_libraries)?,
             seals: seal::resolve(raw.seals.stanzas)?,
             shares_unseal: raw.seals.shares_unseal.is_none_or(|flag| flag.value),
             require: seal::require(raw.seals.require)?,

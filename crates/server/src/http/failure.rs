@@ -78,7 +78,9 @@ impl Failure {
                 Self::text(StatusCode::METHOD_NOT_ALLOWED, text)
             }
             Error::MediaType(_) => Self::text(StatusCode::UNSUPPORTED_MEDIA_TYPE, text),
-            Error::Sealed | Error::NoSeal(_) => Self::text(StatusCode::SERVICE_UNAVAILABLE, text),
+            Error::Sealed | Error::NoSeal(_) | Error::Away(_) => {
+                Self::text(StatusCode::SERVICE_UNAVAILABLE, text)
+            }
             Error::BadSilently => Self::silent(StatusCode::BAD_REQUEST),
             Error::RateLimited(_) => Self::text(StatusCode::TOO_MANY_REQUESTS, text),
             // Clients repeat a request that got 412, which is what should happen.
@@ -114,6 +116,7 @@ fn is_callers(error: &Error) -> bool {
         | Error::MediaType(_)
         | Error::Sealed
         | Error::NoSeal(_)
+        | Error::Away(_)
         | Error::BadSilently
         | Error::RateLimited(_)
         | Error::Contended

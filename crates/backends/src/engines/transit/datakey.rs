@@ -4,6 +4,7 @@
 use keyfold_api::weak;
 use keyfold_core::error::Error;
 use keyfold_core::ports::engine::Call;
+use keyfold_core::ports::managed::Job;
 use keyfold_core::reply::Reply;
 use keyfold_keys::rng;
 use keyfold_keys::transit::Ciphertext;
@@ -16,7 +17,7 @@ use super::ciphers::Ciphers;
 use super::decrypt::Plaintext;
 use super::encrypt::{able, seal};
 use super::key::Settings;
-use super::{Transit, key_name};
+use super::{Transit, key_name, managed};
 
 /// What is asked of a DEK.
 #[derive(Deserialize, Default)]
@@ -55,6 +56,12 @@ pub(super) async fn run(transit: &Transit, call: &Call<'_>) -> Result<Reply, Err
     let common = call.decode::<Common>()?;
     let key = transit.key(name).await?;
     let wanted = common.check(&key.settings)?;
+    if key.settings.is_managed() {
+        let settings = &key.settings;
+        let made = managed::datakeys(transit, call, &key, &wanted, 1, in_clear).await?;
+        let only = made.first().ok_or(Error::Bug("no DEK was made"))?;
+        return Ok(wanted.warned(settings, Reply::data(only)?));
+    }
     let versions = std::iter::once(wanted.version);
     let mut ciphers = Ciphers::load(transit, call, &key, versions).await?;
     let reply = Reply::data(&wanted.make(&mut ciphers, in_clear)?)?;
@@ -99,8 +106,7 @@ impl Common {
 impl Wanted {
     /// Makes one.
     pub fn make(&self, ciphers: &mut Ciphers<'_>, in_clear: bool) -> Result<DataKey, Error> {
-        let mut dek = Secret::new(vec![0; self.length]);
-        rng::fill(dek.expose_mut());
+        let dek = self.dek();
         let sealed = seal(
             ciphers,
             self.version,
@@ -109,11 +115,31 @@ impl Wanted {
             dek.expose(),
         )?;
         ciphers.note(self.version, Kind::DataKey, self.length);
-        Ok(DataKey {
-            ciphertext: Ciphertext::format(self.version, &sealed),
+        Ok(self.told(dek, &sealed, in_clear))
+    }
+
+    /// A DEK that nothing wraps yet.
+    pub fn dek(&self) -> Secret<Vec<u8>> {
+        let mut dek = Secret::new(vec![0; self.length]);
+        rng::fill(dek.expose_mut());
+        dek
+    }
+
+    /// What a device has to do to wrap it.
+    pub fn wrapping(&self, dek: &Secret<Vec<u8>>) -> Job {
+        Job::Encrypt {
+            plaintext: Secret::new(dek.expose().clone()),
+            aad: self.aad.clone(),
+        }
+    }
+
+    /// A DEK with its wrap.
+    pub fn told(&self, dek: Secret<Vec<u8>>, sealed: &[u8], in_clear: bool) -> DataKey {
+        DataKey {
+            ciphertext: Ciphertext::format(self.version, sealed),
             key_version: self.version,
             plaintext: in_clear.then_some(Plaintext(dek)),
-        })
+        }
     }
 
     /// The answer, with its warning where the context has no effect.

@@ -9,7 +9,7 @@ use tokio::task::yield_now;
 
 use super::ciphers::Ciphers;
 use super::datakey::{self, Common, DataKey};
-use super::{Transit, key_name};
+use super::{Transit, key_name, managed};
 
 /// DEKs that one call gives at most.
 const MOST: i64 = 10_000;
@@ -40,6 +40,12 @@ pub(super) async fn run(transit: &Transit, call: &Call<'_>) -> Result<Reply, Err
     }
     let key = transit.key(name).await?;
     let wanted = common.check(&key.settings)?;
+    if key.settings.is_managed() {
+        let count = usize::try_from(count).unwrap_or_default();
+        let settings = &key.settings;
+        let keys = managed::datakeys(transit, call, &key, &wanted, count, in_clear).await?;
+        return Ok(wanted.warned(settings, Reply::data(&Answer { keys })?));
+    }
     let versions = std::iter::once(wanted.version);
     let mut ciphers = Ciphers::load(transit, call, &key, versions).await?;
     let mut keys = Vec::with_capacity(usize::try_from(count).unwrap_or_default());

@@ -16,7 +16,7 @@ use super::census::Kind;
 use super::ciphers::Ciphers;
 use super::key::Settings;
 use super::request::{Form, Request};
-use super::{Transit, key_name, pace};
+use super::{Transit, key_name, managed, pace};
 
 const FORM: Form = Form {
     input: "ciphertext",
@@ -26,8 +26,17 @@ const FORM: Form = Form {
 };
 
 #[derive(Serialize)]
-struct Decrypted {
+pub(super) struct Decrypted {
     plaintext: Plaintext,
+}
+
+impl Decrypted {
+    /// What a ciphertext held.
+    pub fn of(plaintext: Secret<Vec<u8>>) -> Self {
+        Self {
+            plaintext: Plaintext(plaintext),
+        }
+    }
 }
 
 /// A plaintext, written as base64. The text is made on the heap, which wipes what is freed: an encoder that hands out
@@ -48,6 +57,9 @@ pub(super) async fn run(transit: &Transit, call: &Call<'_>) -> Result<Reply, Err
     let work = Work::of(&request, &FORM, 400)?;
     let key = transit.key(name).await?;
     able(&key.settings)?;
+    if key.settings.is_managed() {
+        return managed::decrypt(transit, call, work, &key).await;
+    }
     let named = work.named_versions(&key.settings);
     let mut ciphers = Ciphers::load(transit, call, &key, named).await?;
     let results = work
@@ -59,9 +71,7 @@ pub(super) async fn run(transit: &Transit, call: &Call<'_>) -> Result<Reply, Err
                 open(ciphers, allowed, &task.ciphertext()?, &context, &aad)?
             };
             ciphers.note(version, Kind::Decrypt, plaintext.expose().len());
-            Ok(Decrypted {
-                plaintext: Plaintext(plaintext),
-            })
+            Ok(Decrypted::of(plaintext))
         })
         .await?;
     work.reply(&key.settings, results)
@@ -72,13 +82,25 @@ pub const NO_PRIVATE_HALF: &str = "the key version has no private half here";
 
 /// Refuses types that do not decrypt.
 pub(super) fn able(settings: &Settings) -> Result<(), Error> {
-    match settings.kind.encrypts() {
+    match settings.encrypts() {
         true => Ok(()),
         false => Err(Error::bad(format!(
             "message decryption not supported for key type {}",
-            settings.kind.name()
+            settings.type_name()
         ))),
     }
+}
+
+/// The version that a ciphertext names, if it is `allowed`, and its bytes.
+pub(super) fn parts(
+    settings: &Settings,
+    allowed: impl Fn(&Settings, i64) -> Result<u32, Error>,
+    text: &str,
+) -> Result<(u32, Vec<u8>), Error> {
+    let malformed = |error: CiphertextError| Error::bad(error.to_string());
+    let ciphertext = Ciphertext::parse(text).map_err(malformed)?;
+    let version = allowed(settings, ciphertext.version)?;
+    Ok((version, ciphertext.decode().map_err(malformed)?))
 }
 
 /// Opens a ciphertext of a version that is `allowed`: the version, and the plaintext. Whatever is
@@ -90,10 +112,7 @@ pub(super) fn open(
     context: &[u8],
     aad: &[u8],
 ) -> Result<(u32, Secret<Vec<u8>>), Error> {
-    let malformed = |error: CiphertextError| Error::bad(error.to_string());
-    let ciphertext = Ciphertext::parse(text).map_err(malformed)?;
-    let version = allowed(ciphers.settings(), ciphertext.version)?;
-    let sealed = ciphertext.decode().map_err(malformed)?;
+    let (version, sealed) = parts(ciphers.settings(), allowed, text)?;
     let kind = ciphers.settings().kind;
     let cipher = ciphers.get(version, context)?;
     let opened = pace::slow(kind, || cipher.decrypt(aad, sealed));

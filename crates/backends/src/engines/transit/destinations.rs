@@ -87,6 +87,12 @@ impl Destinations {
         Ok(Others(others))
     }
 
+    /// One of them lies in a device.
+    pub fn managed(&self) -> bool {
+        let mut keys = self.keys.values().flatten();
+        keys.any(|key| key.settings.is_managed())
+    }
+
     /// One of them makes use of a context.
     pub fn derived(&self) -> bool {
         let mut keys = self.keys.values().flatten();

@@ -64,7 +64,8 @@ impl Settings {
 
     /// A new version can be made here.
     pub fn rotates(&self) -> bool {
-        !self.soft_deleted && (!self.imported || self.allow_imported_rotation)
+        // A managed key is rotated to another that somebody names.
+        !self.soft_deleted && !self.is_managed() && (!self.imported || self.allow_imported_rotation)
     }
 }
 

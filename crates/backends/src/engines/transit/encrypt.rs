@@ -14,7 +14,7 @@ use super::ciphers::Ciphers;
 use super::key::Settings;
 use super::request::{Form, Request};
 use super::upsert::NewKey;
-use super::{Transit, key_name};
+use super::{Transit, key_name, managed};
 
 const FORM: Form = Form {
     input: "plaintext",
@@ -24,9 +24,19 @@ const FORM: Form = Form {
 };
 
 #[derive(Serialize)]
-struct Encrypted {
+pub(super) struct Encrypted {
     ciphertext: String,
     key_version: u32,
+}
+
+impl Encrypted {
+    /// Bytes that a version sealed.
+    pub fn of(key_version: u32, sealed: &[u8]) -> Self {
+        Self {
+            ciphertext: Ciphertext::format(key_version, sealed),
+            key_version,
+        }
+    }
 }
 
 /// Whether the key is there, for the policy check: encrypting under a new name creates.
@@ -55,6 +65,9 @@ pub(super) async fn run(transit: &Transit, call: &Call<'_>) -> Result<Reply, Err
     };
     key.settings.usable()?;
     able(&key.settings)?;
+    if key.settings.is_managed() {
+        return managed::encrypt(transit, call, work, &key).await;
+    }
     let asked = work.asked_versions(&key.settings);
     let mut ciphers = Ciphers::load(transit, call, &key, asked).await?;
     let results = encrypt(&work, &mut ciphers).await?;
@@ -72,21 +85,18 @@ async fn encrypt<'r>(
         task.bindable(ciphers.settings(), &aad)?;
         let sealed = seal(ciphers, key_version, &context, &aad, plaintext.expose())?;
         ciphers.note(key_version, Kind::Encrypt, plaintext.expose().len());
-        Ok(Encrypted {
-            ciphertext: Ciphertext::format(key_version, &sealed),
-            key_version,
-        })
+        Ok(Encrypted::of(key_version, &sealed))
     })
     .await
 }
 
 /// Refuses types that do not encrypt.
 pub(super) fn able(settings: &Settings) -> Result<(), Error> {
-    match settings.kind.encrypts() {
+    match settings.encrypts() {
         true => Ok(()),
         false => Err(Error::bad(format!(
             "message encryption not supported for key type {}",
-            settings.kind.name()
+            settings.type_name()
         ))),
     }
 }

@@ -63,6 +63,9 @@ impl Part {
     fn allowed(self, settings: &Settings) -> Result<(), Error> {
         let kind = settings.kind;
         let secret = matches!(self, Self::Encryption | Self::Signing | Self::Hmac);
+        if secret {
+            settings.here("export")?;
+        }
         if secret && !settings.exportable {
             return Err(Error::bad("private key material is not exportable"));
         }
@@ -146,7 +149,7 @@ pub(super) async fn run(transit: &Transit, call: &Call<'_>) -> Result<Reply, Err
     Reply::data(&Exported {
         keys,
         name,
-        kind: settings.kind.name(),
+        kind: settings.type_name(),
     })
 }
 

@@ -13,6 +13,7 @@ use keyfold_keys::transit::{Kdf, KeyType, ServiceKey};
 use serde::{Deserialize, Serialize};
 
 use super::compromise::Compromises;
+use super::managed::Held;
 use super::periods::Periods;
 use super::{due, pace};
 
@@ -78,6 +79,12 @@ pub(super) struct Settings {
     /// Versions that somebody else may have.
     #[serde(default, skip_serializing_if = "Compromises::is_empty")]
     pub compromised: Compromises,
+    /// The managed keys of its versions, where their secret parts lie in devices.
+    #[serde(default, skip_serializing_if = "Held::is_empty")]
+    pub managed: Held,
+    /// These are for signing: an RSA key in a device is for that, or encrypts.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub managed_signs: bool,
     /// The last backup.
     #[serde(default)]
     pub backup: Option<Copied>,
@@ -119,6 +126,8 @@ impl Settings {
             rotate_at: 0,
             periods: Periods::default(),
             compromised: Compromises::new(),
+            managed: Held::new(),
+            managed_signs: false,
             backup: None,
             restore: None,
         }

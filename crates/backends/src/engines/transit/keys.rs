@@ -13,7 +13,7 @@ use super::due::{self, Rotate};
 use super::key::{POLICIES, Settings, policy_key, version_key};
 use super::kind::Kind;
 use super::shown::{Version, Versions};
-use super::{Transit, catalogs, census, chains, key_name, periods, shown, times};
+use super::{Transit, catalogs, census, chains, key_name, managed, periods, shown, times};
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
@@ -30,6 +30,42 @@ struct Create {
     auto_rotate_period: Option<Seconds>,
     #[serde(deserialize_with = "weak::int")]
     key_size: Option<i64>,
+    #[serde(deserialize_with = "weak::string")]
+    managed_key_name: Option<String>,
+    #[serde(deserialize_with = "weak::string")]
+    managed_key_id: Option<String>,
+}
+
+impl Create {
+    /// The managed key that is asked for.
+    fn device(&self) -> managed::Asked {
+        managed::Asked {
+            managed_key_name: self.managed_key_name.clone(),
+            managed_key_id: self.managed_key_id.clone(),
+        }
+    }
+
+    /// Refuses what a key in a device can't be.
+    fn plain(&self) -> Result<(), Error> {
+        let set = |flag: Option<bool>| flag.unwrap_or_default();
+        for (name, wanted) in [
+            ("derived", set(self.derived)),
+            ("convergent_encryption", set(self.convergent_encryption)),
+            ("exportable", set(self.exportable)),
+            ("allow_plaintext_backup", set(self.allow_plaintext_backup)),
+            (
+                "auto_rotate_period",
+                self.auto_rotate_period.is_some_and(|period| period.0 != 0),
+            ),
+            ("key_size", self.key_size.unwrap_or_default() != 0),
+        ] {
+            if wanted {
+                let what = format!("is not possible for a key of type {}", managed::TYPE);
+                return Err(Error::field(name, what));
+            }
+        }
+        Ok(())
+    }
 }
 
 #[derive(Deserialize, Default)]
@@ -74,6 +110,12 @@ pub(super) async fn read(transit: &Transit, call: &Call<'_>) -> Result<Reply, Er
 pub(super) async fn create(transit: &Transit, call: &Call<'_>) -> Result<Reply, Error> {
     let name = key_name(call)?;
     let (asked, kind) = call.decode_both::<Create, Kind>()?;
+    let device = asked.device();
+    if kind.name() == Some(managed::TYPE) {
+        asked.plain()?;
+        return managed::create(transit, call, name, &device).await;
+    }
+    device.none()?;
     let wanted = new_settings(&asked, &kind)?.scheduled(call.now.secs());
     let mut warnings = Vec::new();
     let (settings, versions) = transit
@@ -106,7 +148,12 @@ pub(super) async fn create(transit: &Transit, call: &Call<'_>) -> Result<Reply, 
 
 pub(super) async fn rotate(transit: &Transit, call: &Call<'_>) -> Result<Reply, Error> {
     let name = key_name(call)?;
-    let asked = call.decode::<Rotate>()?;
+    let (asked, device) = call.decode_both::<Rotate, managed::Asked>()?;
+    let stored = transit.stored(name).await?;
+    if stored.is_some_and(|(settings, _)| settings.is_managed()) {
+        return managed::rotate(transit, call, name, &device).await;
+    }
+    device.none()?;
     let (settings, versions) = transit
         .view
         .change(name, || async {

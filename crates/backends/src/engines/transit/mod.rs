@@ -51,6 +51,7 @@ mod inputs;
 mod key;
 mod keys;
 mod kind;
+mod managed;
 mod member;
 mod needs;
 mod pace;
@@ -79,6 +80,7 @@ use std::sync::Arc;
 use keyfold_core::barrier::View;
 use keyfold_core::clock::Time;
 use keyfold_core::error::{Error, UnsupportedReason};
+use keyfold_core::managed::ManagedKeys;
 use keyfold_core::ports::engine::{
     Call, Chore, Dispatch, Engine, EngineKind, Future_, MountContext, Route, ServiceKeys,
 };
@@ -96,12 +98,13 @@ pub const KIND: EngineKind = EngineKind {
 
 /// Opens a mount.
 pub fn open(context: MountContext) -> Result<Arc<dyn Dispatch>, Error> {
-    Ok(Arc::new(Transit::new(context.view)))
+    Ok(Arc::new(Transit::new(context.view, context.managed)))
 }
 
 /// A mount of the engine.
 pub(super) struct Transit {
     view: View,
+    managed: Arc<ManagedKeys>,
     cache: Cache,
     census: Arc<Census>,
 }
@@ -138,11 +141,12 @@ impl Engine for Transit {
 
 impl Transit {
     /// One with nothing in memory.
-    fn new(view: View) -> Self {
+    fn new(view: View, managed: Arc<ManagedKeys>) -> Self {
         let census = Arc::new(Census::default());
         Self {
             cache: Cache::new(view.clone(), census.clone()),
             view,
+            managed,
             census,
         }
     }

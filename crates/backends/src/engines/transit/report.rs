@@ -36,7 +36,10 @@ pub(super) async fn page(
             next_rotation: settings.next_rotation(),
             periods: periods::of(view, &settings).await?,
             name,
-            kind: settings.kind.full_name().into_owned(),
+            kind: match settings.is_managed() {
+                true => settings.type_name().to_owned(),
+                false => settings.kind.full_name().into_owned(),
+            },
             version,
             oldest,
         });

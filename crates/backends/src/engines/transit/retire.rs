@@ -104,6 +104,7 @@ fn retired(old: &Settings, below: u32, destroy: bool) -> Settings {
     }
     if destroy {
         new.min_available_version = old.min_available_version.max(below);
+        new.managed = new.managed.split_off(&new.min_available_version);
     }
     new
 }

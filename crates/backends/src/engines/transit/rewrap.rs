@@ -26,7 +26,7 @@ use super::destinations::{Destinations, Others};
 use super::encrypt::seal;
 use super::key::Settings;
 use super::request::{Form, Request};
-use super::{Transit, key_name};
+use super::{Transit, key_name, managed};
 
 const FORM: Form = Form {
     input: "ciphertext",
@@ -36,10 +36,30 @@ const FORM: Form = Form {
 };
 
 #[derive(Serialize)]
-struct Rewrapped<'r> {
+pub(super) struct Rewrapped<'r> {
     ciphertext: Cow<'r, str>,
     key_version: u32,
     rewrapped: bool,
+}
+
+impl<'r> Rewrapped<'r> {
+    /// A ciphertext that is as it should be.
+    pub fn same(ciphertext: Cow<'r, str>, key_version: u32) -> Self {
+        Self {
+            ciphertext,
+            key_version,
+            rewrapped: false,
+        }
+    }
+
+    /// Bytes that a version sealed.
+    pub fn new(key_version: u32, sealed: &[u8]) -> Self {
+        Self {
+            ciphertext: Ciphertext::format(key_version, sealed).into(),
+            key_version,
+            rewrapped: true,
+        }
+    }
 }
 
 pub(super) async fn run(transit: &Transit, call: &Call<'_>) -> Result<Reply, Error> {
@@ -50,11 +70,14 @@ pub(super) async fn run(transit: &Transit, call: &Call<'_>) -> Result<Reply, Err
     let work = Work::of(&request, &FORM, 200)?;
     let key = transit.key(name).await?;
     decrypt::able(&key.settings)?;
+    let destinations = Destinations::of(transit, call, &work, name).await?;
+    if key.settings.is_managed() || destinations.managed() {
+        return managed::rewrap(transit, call, work, &key, &destinations).await;
+    }
     let versions = work
         .named_versions(&key.settings)
         .chain(work.asked_versions(&key.settings));
     let mut ciphers = Ciphers::load(transit, call, &key, versions).await?;
-    let destinations = Destinations::of(transit, call, &work, name).await?;
     let mut others = destinations.ciphers(transit, call, &work).await?;
     let results = work
         .run(&mut ciphers, |task, own| rewrap(task, own, &mut others))
@@ -79,11 +102,7 @@ fn rewrap<'r>(
     let Some(target) = other else {
         let key_version = own.settings().encryption_version(task.key_version()?)?;
         if version == key_version {
-            return Ok(Rewrapped {
-                ciphertext,
-                key_version,
-                rewrapped: false,
-            });
+            return Ok(Rewrapped::same(ciphertext, key_version));
         }
         return sealed(own, key_version, &context, &aad, plaintext.expose());
     };
@@ -101,9 +120,5 @@ fn sealed<'r>(
 ) -> Result<Rewrapped<'r>, Error> {
     let sealed = seal(target, key_version, context, aad, plaintext)?;
     target.note(key_version, Kind::RewrapInto, plaintext.len());
-    Ok(Rewrapped {
-        ciphertext: Ciphertext::format(key_version, &sealed).into(),
-        key_version,
-        rewrapped: true,
-    })
+    Ok(Rewrapped::new(key_version, &sealed))
 }

@@ -11,6 +11,7 @@ use serde::Serialize;
 use super::compromise::Compromises;
 use super::key::{Copied, Settings, version_key};
 use super::kind::PQC;
+use super::managed::Held;
 use super::{Transit, chains, times};
 
 /// The members of the answer.
@@ -42,6 +43,9 @@ struct Shown<'a> {
     /// Versions that decrypt.
     #[serde(skip_serializing_if = "Option::is_none")]
     keys: Option<&'a Versions>,
+    /// The managed keys of its versions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    managed_keys: Option<&'a Held>,
     latest_version: u32,
     min_available_version: u32,
     min_decryption_version: u32,
@@ -159,10 +163,10 @@ pub(super) async fn versions(
 pub(super) fn show(name: &str, settings: &Settings, versions: &Versions) -> Result<Reply, Error> {
     let kind = settings.kind;
     let set = |secs: u64| (secs > 0).then_some(secs);
-    let (encrypts, hmac) = (kind.encrypts(), kind.family() == Family::Hmac);
+    let (encrypts, hmac) = (settings.encrypts(), kind.family() == Family::Hmac);
     Reply::data(&Shown {
         name,
-        kind: kind.name(),
+        kind: settings.type_name(),
         parameter_set: kind.parameter_set().map(ParameterSet::name),
         hybrid_key_type_pqc: kind.curve_half().map(|_| PQC),
         hybrid_key_type_ec: kind.curve_half().map(CurveHalf::name),
@@ -175,6 +179,7 @@ pub(super) fn show(name: &str, settings: &Settings, versions: &Versions) -> Resu
         allow_plaintext_backup: settings.allow_plaintext_backup,
         deletion_allowed: settings.deletion_allowed,
         keys: (!hmac).then_some(versions),
+        managed_keys: settings.is_managed().then_some(&settings.managed),
         latest_version: settings.latest_version,
         min_available_version: settings.min_available_version,
         min_decryption_version: settings.min_decryption_version,
@@ -192,7 +197,7 @@ pub(super) fn show(name: &str, settings: &Settings, versions: &Versions) -> Resu
         restore_info: settings.restore.as_ref(),
         supports_encryption: encrypts,
         supports_decryption: encrypts,
-        supports_derivation: kind.derives(),
-        supports_signing: kind.signs(),
+        supports_derivation: kind.derives() && !settings.is_managed(),
+        supports_signing: settings.signs(),
     })
 }

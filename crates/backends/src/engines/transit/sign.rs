@@ -12,7 +12,7 @@ use super::census::Kind;
 use super::ciphers::{Ciphers, no_context};
 use super::decrypt::NO_PRIVATE_HALF;
 use super::key::Settings;
-use super::{Transit, inputs, key_name, pace};
+use super::{Transit, inputs, key_name, managed, pace};
 
 /// Members beside the inputs.
 pub(super) const USED: [&str; 7] = [
@@ -26,7 +26,7 @@ pub(super) const USED: [&str; 7] = [
 ];
 
 #[derive(Serialize, Default)]
-struct Signed {
+pub(super) struct Signed {
     #[serde(skip_serializing_if = "Option::is_none")]
     signature: Option<String>,
     key_version: u32,
@@ -38,6 +38,17 @@ struct Signed {
     publickey: Option<String>,
 }
 
+impl Signed {
+    /// A signature of the key itself.
+    pub fn of(key_version: u32, signature: &[u8], scheme: &Scheme) -> Self {
+        Self {
+            signature: Some(written(key_version, signature, scheme)),
+            key_version,
+            ..Self::default()
+        }
+    }
+}
+
 pub(super) async fn run(transit: &Transit, call: &Call<'_>) -> Result<Reply, Error> {
     let name = key_name(call)?;
     let (inputs, options) = inputs::decode(call, &USED)?;
@@ -45,16 +56,19 @@ pub(super) async fn run(transit: &Transit, call: &Call<'_>) -> Result<Reply, Err
     let key = key.ok_or_else(|| Error::bad("signing key not found"))?;
     let settings = &key.settings;
     settings.usable()?;
-    if !settings.kind.signs() {
+    if !settings.signs() {
         return Err(Error::bad(format!(
             "key type {} does not support signing",
-            settings.kind.name()
+            settings.type_name()
         )));
     }
     let scheme = options.scheme(call.param("algorithm"), settings)?;
     let version = settings.signing_version(options.key_version)?;
     let versions = std::iter::once(version);
     let mut ciphers = Ciphers::load(transit, call, &key, versions).await?;
+    if settings.is_managed() {
+        return managed::sign(transit, call, &inputs, &mut ciphers, version, &scheme).await;
+    }
     inputs
         .answer(|input| {
             let bytes = input.bytes("missing input")?;

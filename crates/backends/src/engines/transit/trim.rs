@@ -29,6 +29,7 @@ pub(super) async fn run(transit: &Transit, call: &Call<'_>) -> Result<Reply, Err
             let first = first(&old, asked)?;
             let new = Settings {
                 min_available_version: first,
+                managed: old.managed.clone().split_off(&first),
                 ..old.clone()
             };
             let versions = shown::versions(transit, &new, &[]).await?;

@@ -67,6 +67,19 @@ pub(super) async fn write(transit: &Transit, call: &Call<'_>) -> Result<Reply, E
 /// The settings as asked for; all of it or nothing.
 fn apply(old: &Settings, asked: &Tune, warnings: &mut Vec<String>) -> Result<Settings, Error> {
     let mut new = old.clone();
+    let period = asked.auto_rotate_period.is_some_and(|period| period.0 != 0);
+    for (name, wanted) in [
+        ("exportable", asked.exportable.unwrap_or_default()),
+        (
+            "allow_plaintext_backup",
+            asked.allow_plaintext_backup.unwrap_or_default(),
+        ),
+        ("auto_rotate_period", period),
+    ] {
+        if wanted {
+            old.here(name)?;
+        }
+    }
     if let Some(period) = asked.auto_rotate_period {
         new.auto_rotate_period = due::period(period)?;
     }

@@ -11,7 +11,6 @@
 mod cipher;
 mod fault;
 mod terms;
-mod token;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,7 +20,7 @@ use keyfold_core::ports::seal::{Blob, Seal, SealError, SealKind, Setting, Settin
 use keyfold_keys::Share;
 
 use self::terms::Terms;
-use self::token::Open;
+use crate::pkcs11::{Fault, Open};
 
 /// The kind, for the wiring.
 pub const KIND: SealKind = SealKind {
@@ -82,12 +81,12 @@ impl Pkcs11 {
             if barred.load(Ordering::Acquire) {
                 return Err(fault::barred());
             }
-            let open = Open::new(&terms).inspect_err(|error| {
-                if matches!(error, fault::Fault::Pin) {
+            let open = Open::new(&terms.place).inspect_err(|fault| {
+                if *fault == Fault::Pin {
                     barred.store(true, Ordering::Release);
                 }
             });
-            act(&open?, &terms)
+            act(&open.map_err(fault::told)?, &terms)
         });
         let broken = |_| SealError::Down("the HSM's library broke off".into());
         done.await.map_err(broken)?

@@ -1,22 +1,15 @@
 //! The settings of an HSM's key.
 
-use cryptoki::mechanism::MechanismType;
-use cryptoki::mechanism::rsa::PkcsMgfType;
 use keyfold_core::ports::seal::{SettingError, Settings};
 use keyfold_secret::Secret;
 
 use super::super::settings::{needed, secret, text};
+use crate::pkcs11::{Hash, Library, Named, Place, number};
 
 /// Which key of which token, and how it is used.
 pub(super) struct Terms {
-    pub library: String,
-    /// One of the two at least.
-    pub slot: Option<u64>,
-    pub token: Option<String>,
-    pub pin: Secret<Vec<u8>>,
-    /// One of the two at least.
-    pub label: Option<String>,
-    pub id: Option<Vec<u8>>,
+    pub place: Place,
+    pub named: Named,
     /// As the key is, where nothing is said.
     pub mechanism: Option<Mechanism>,
     pub hash: Hash,
@@ -27,51 +20,6 @@ pub(super) struct Terms {
 pub(super) enum Mechanism {
     AesGcm,
     RsaOaep,
-}
-
-/// The hash of OAEP and of its mask.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Hash {
-    Sha1,
-    Sha224,
-    Sha256,
-    Sha384,
-    Sha512,
-}
-
-impl Hash {
-    const ALL: [(Self, &str, u8); 5] = [
-        (Self::Sha1, "sha1", 2),
-        (Self::Sha224, "sha224", 3),
-        (Self::Sha256, "sha256", 4),
-        (Self::Sha384, "sha384", 5),
-        (Self::Sha512, "sha512", 6),
-    ];
-
-    fn named(name: &str) -> Option<Self> {
-        let name = name.to_ascii_lowercase().replace('-', "");
-        Self::ALL.iter().find(|row| row.1 == name).map(|row| row.0)
-    }
-
-    /// The first byte of what is wrapped with it.
-    pub(super) fn byte(self) -> u8 {
-        let row = Self::ALL.iter().find(|row| row.0 == self);
-        row.map_or(0, |row| row.2)
-    }
-
-    pub(super) fn of_byte(byte: u8) -> Option<Self> {
-        Self::ALL.iter().find(|row| row.2 == byte).map(|row| row.0)
-    }
-
-    pub(super) fn parts(self) -> (MechanismType, PkcsMgfType) {
-        match self {
-            Self::Sha1 => (MechanismType::SHA1, PkcsMgfType::MGF1_SHA1),
-            Self::Sha224 => (MechanismType::SHA224, PkcsMgfType::MGF1_SHA224),
-            Self::Sha256 => (MechanismType::SHA256, PkcsMgfType::MGF1_SHA256),
-            Self::Sha384 => (MechanismType::SHA384, PkcsMgfType::MGF1_SHA384),
-            Self::Sha512 => (MechanismType::SHA512, PkcsMgfType::MGF1_SHA512),
-        }
-    }
 }
 
 impl Terms {
@@ -103,12 +51,13 @@ impl Terms {
         let hash = Hash::named(text(settings, "rsa_oaep_hash").unwrap_or("sha256"));
         let pin = secret("pin", needed(settings, "pin")?)?;
         Ok(Self {
-            library: needed(settings, "lib")?.to_owned(),
-            slot,
-            token,
-            pin: Secret::new(pin.bytes.expose().trim_ascii_end().to_vec()),
-            label,
-            id,
+            place: Place {
+                library: Library::at(needed(settings, "lib")?),
+                slot,
+                token,
+                pin: Secret::new(pin.bytes.expose().trim_ascii_end().to_vec()),
+            },
+            named: Named { label, id },
             mechanism: mechanism.transpose()?,
             hash: hash.ok_or_else(|| {
                 wrong(
@@ -117,14 +66,6 @@ impl Terms {
                 )
             })?,
         })
-    }
-}
-
-/// Decimal, or hex behind `0x`.
-fn number(text: &str) -> Option<u64> {
-    match text.strip_prefix("0x") {
-        Some(hex) => u64::from_str_radix(hex, 16).ok(),
-        None => text.parse().ok(),
     }
 }
 
@@ -178,7 +119,7 @@ mod tests {
         ];
         let some = terms(&some).ok().unwrap();
         assert_eq!(
-            (some.slot, some.id, some.hash),
+            (some.place.slot, some.named.id, some.hash),
             (Some(16), Some(vec![0xab, 1]), Hash::Sha384)
         );
         assert_eq!(Hash::of_byte(Hash::Sha512.byte()), Some(Hash::Sha512));

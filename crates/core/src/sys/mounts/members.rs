@@ -53,6 +53,8 @@ pub(in crate::sys) struct Tuning {
     passthrough_request_headers: Option<Vec<String>>,
     #[serde(deserialize_with = "weak::list")]
     allowed_response_headers: Option<Vec<String>>,
+    #[serde(deserialize_with = "weak::list")]
+    allowed_managed_keys: Option<Vec<String>>,
     #[serde(deserialize_with = "weak::string")]
     token_type: Option<String>,
     #[serde(deserialize_with = "weak::object")]
@@ -106,6 +108,7 @@ impl Mount {
             audit_non_hmac_response_keys: given.audit_non_hmac_response_keys.unwrap_or_default(),
             passthrough_request_headers: given.passthrough_request_headers.unwrap_or_default(),
             allowed_response_headers: given.allowed_response_headers.unwrap_or_default(),
+            allowed_managed_keys: given.allowed_managed_keys.unwrap_or_default(),
             token_type: token_type(given.token_type)?.unwrap_or_default(),
             user_lockout: None,
         };
@@ -136,6 +139,7 @@ impl Tuning {
             audit_non_hmac_response_keys: self.audit_non_hmac_response_keys,
             passthrough_request_headers: self.passthrough_request_headers,
             allowed_response_headers: self.allowed_response_headers,
+            allowed_managed_keys: self.allowed_managed_keys,
             token_type: token_type(self.token_type)?,
             user_lockout: self.user_lockout_config.map(lockout).transpose()?,
             options: self.options,

@@ -59,6 +59,8 @@ struct Visible<'a> {
     passthrough_request_headers: &'a [String],
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     allowed_response_headers: &'a [String],
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    allowed_managed_keys: &'a [String],
     #[serde(skip_serializing_if = "Option::is_none")]
     token_type: Option<&'static str>,
 }
@@ -122,6 +124,7 @@ fn visible(record: &MountRecord) -> Visible<'_> {
         audit_non_hmac_response_keys: &config.audit_non_hmac_response_keys,
         passthrough_request_headers: &config.passthrough_request_headers,
         allowed_response_headers: &config.allowed_response_headers,
+        allowed_managed_keys: &config.allowed_managed_keys,
         token_type: record.is_auth().then(|| match config.token_type {
             TokenType::Default => TokenType::DefaultService.as_str(),
             kind => kind.as_str(),

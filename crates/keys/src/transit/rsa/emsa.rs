@@ -58,21 +58,24 @@ pub(super) fn is_pss(hash: Digest, hashed: &[u8], salt_len: Option<usize>, block
 /// EMSA-PKCS1-v1_5 of a hash, `len` bytes; without a hash function, of bytes as they are. `None`
 /// where they have no room.
 pub(super) fn pkcs1(hash: Option<Digest>, hashed: &[u8], len: usize) -> Option<Vec<u8>> {
-    let info = match hash {
-        Some(hash) => {
-            let name = der::sequence(&[
-                &der::element(tag::OID, oid(hash)),
-                &der::element(tag::NULL, &[]),
-            ]);
-            der::sequence(&[&name, &der::element(tag::OCTETS, hashed)])
-        }
-        None => hashed.to_vec(),
-    };
+    let info = digest_info(hash, hashed);
     // Eight bytes of padding at least.
     let padding = len
         .checked_sub(info.len() + 3)
         .filter(|count| *count >= 8)?;
     Some([&[0, 1][..], &vec![0xff; padding], &[0], &info].concat())
+}
+
+/// What EMSA-PKCS1-v1_5 pads: a `DigestInfo`; without a hash function, bytes as they are.
+pub(in crate::transit) fn digest_info(hash: Option<Digest>, hashed: &[u8]) -> Vec<u8> {
+    let Some(hash) = hash else {
+        return hashed.to_vec();
+    };
+    let name = der::sequence(&[
+        &der::element(tag::OID, oid(hash)),
+        &der::element(tag::NULL, &[]),
+    ]);
+    der::sequence(&[&name, &der::element(tag::OCTETS, hashed)])
 }
 
 /// The same, looked at.

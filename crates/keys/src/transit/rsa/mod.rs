@@ -26,6 +26,7 @@ use aws_lc_rs::signature::{
 };
 use keyfold_secret::Secret;
 
+pub(super) use self::emsa::digest_info;
 pub(super) use self::raw::{decimal_bytes, to_decimal};
 use super::signature::{Padding, Salt};
 use crate::der::{self, Reader, tag};
@@ -81,6 +82,11 @@ pub(super) fn split(public: &[u8], len: usize) -> Result<(&[u8], &[u8]), Error> 
     } else {
         Err(MALFORMED)
     }
+}
+
+/// A public key from its numbers, big-endian.
+pub(super) fn public_of(modulus: &[u8], exponent: &[u8]) -> Vec<u8> {
+    der::sequence(&[&der::integer(modulus), &der::integer(exponent)])
 }
 
 /// The numbers of a private key, big-endian.
@@ -274,7 +280,7 @@ fn oaep(hash: Digest) -> Result<Option<&'static OaepAlgorithm>, Error> {
 }
 
 /// The length of a salt that is made.
-fn salt_len(salt: Salt, hash: Digest, len: usize) -> Option<usize> {
+pub(super) fn salt_len(salt: Salt, hash: Digest, len: usize) -> Option<usize> {
     match salt {
         Salt::Auto => emsa::pss_room(hash, len),
         Salt::Hash => Some(hash.size()),

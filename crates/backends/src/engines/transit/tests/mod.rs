@@ -15,9 +15,10 @@ mod vectors;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use keyfold_core::barrier::FirstKeys;
+use keyfold_core::barrier::{FirstKeys, View};
 use keyfold_core::clock::{ManualClock, Time};
 use keyfold_core::error::Error;
+use keyfold_core::managed::ManagedKeys;
 use keyfold_core::ports::engine::{Call, Dispatch, Engine, MountContext};
 use keyfold_core::ports::storage::{Batch, Storage};
 use keyfold_core::request::{Body, Op};
@@ -43,13 +44,18 @@ struct Answer {
     warnings: Vec<String>,
 }
 
+/// No managed keys.
+fn none(view: &View) -> Arc<ManagedKeys> {
+    Arc::new(ManagedKeys::new(view.clone(), Vec::new()))
+}
+
 impl Mount {
     async fn new() -> Self {
         let store = Arc::new(FaultyStorage::new(Arc::new(Memory::new())));
         let storage: Arc<dyn Storage> = store.clone();
         let view = FirstKeys::new("2030-01-01T00:00:00Z").view(&storage, "logical/transit/");
         Self {
-            transit: Transit::new(view),
+            transit: Transit::new(view.clone(), none(&view)),
             store,
         }
     }
@@ -58,7 +64,7 @@ impl Mount {
     fn restarted(&self) -> Self {
         let view = self.transit.view.clone();
         Self {
-            transit: Transit::new(view),
+            transit: Transit::new(view.clone(), none(&view)),
             store: self.store.clone(),
         }
     }
@@ -134,6 +140,7 @@ async fn opens_as_a_mount() {
     let mount = Mount::new().await;
     let context = MountContext {
         fetch: &keyfold_core::ports::fetch::Offline,
+        managed: none(&mount.transit.view),
         view: mount.transit.view.clone(),
         clock: Arc::new(ManualClock::default()),
         options: BTreeMap::new(),

@@ -208,6 +208,10 @@ fn opens_without_touching_the_store() {
         (KIND.open)(MountContext {
             view: mount.view.clone(),
             fetch: &keyfold_core::ports::fetch::Offline,
+            managed: Arc::new(keyfold_core::managed::ManagedKeys::new(
+                mount.view.clone(),
+                Vec::new(),
+            )),
             clock: mount.clock.clone(),
             options: version.into_iter().collect::<BTreeMap<_, _>>(),
         })

@@ -1,0 +1,80 @@
+//! Transit keys in a token of SoftHSM2, through a whole vault. The library reads its configuration
+//! from the environment, so the test is a child of itself.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stderr,
+    missing_docs
+)]
+
+mod data;
+mod failures;
+mod signing;
+mod softhsm;
+mod world;
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::Arc;
+
+use self::softhsm::{library, prepare};
+use self::world::World;
+
+const CHILD: &str = "KEYFOLD_TEST_MANAGED";
+
+#[test]
+fn keys_of_a_token() {
+    if library().is_none() {
+        eprintln!("skipped: SoftHSM2 is not installed (apt-get install softhsm2)");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let here = folder.path();
+    prepare(here);
+    let child = Command::new(std::env::current_exe().unwrap())
+        .args(["inside", "--exact", "--nocapture", "--test-threads=1"])
+        .env(CHILD, here)
+        .env("SOFTHSM2_CONF", here.join("softhsm2.conf"))
+        .output()
+        .unwrap();
+    assert!(
+        child.status.success(),
+        "{}{}",
+        String::from_utf8_lossy(&child.stdout),
+        String::from_utf8_lossy(&child.stderr)
+    );
+}
+
+/// Does nothing unless it is the child of the other test.
+#[tokio::test(flavor = "multi_thread")]
+async fn inside() {
+    let Some(folder) = std::env::var_os(CHILD).map(PathBuf::from) else {
+        return;
+    };
+    let world = Arc::new(World::new().await);
+    let mut failed = Vec::new();
+    // Each in a task of its own, so that one that fails hides no other.
+    macro_rules! tell {
+        ($($part:path),* $(,)?) => { $({
+            let (world, folder) = (world.clone(), folder.clone());
+            let told = tokio::spawn(async move { $part(&world, &folder).await });
+            if told.await.is_err() {
+                failed.push(stringify!($part));
+            }
+        })* };
+    }
+    tell!(
+        data::aes,
+        data::rsa,
+        data::between,
+        data::versions,
+        signing::every_mechanism,
+        signing::another_key_under_the_name,
+        failures::refusals,
+        failures::mounts,
+        failures::pins,
+        failures::a_token_that_is_gone,
+    );
+    assert!(failed.is_empty(), "{failed:?}");
+}
