@@ -178,7 +178,7 @@ fn mounts_of_plugins() {
     assert_eq!(list["p/"]["type"], "kv");
     assert_eq!(list["p/"]["config"]["force_no_cache"], true);
     let ran = enable(&["plugin"]);
-    assert_eq!(ran.code, 1);
+    assert_eq!(ran.code, 2);
     assert!(ran.stderr.contains("-plugin-name"), "{}", ran.stderr);
 }
 

@@ -142,8 +142,8 @@ async fn after_an_unknown_outcome_memory_shows_what_is_stored() {
         let mount = Mount::new().await;
         mount.key("k", 1).await;
         mount.encrypt("k", json!({})).await;
-        // Settings, times twice, commit.
-        mount.store.crash_at(mount.store.operations() + 3, moment);
+        // Settings, to see whether an HSM holds the key; settings, times twice, commit.
+        mount.store.crash_at(mount.store.operations() + 4, moment);
         assert!(mount.ask(Op::Write, "keys/k/rotate", "{}").await.is_err());
         mount.store.fail_at(usize::MAX);
         let latest = mount.show("k").await["latest_version"].clone();
