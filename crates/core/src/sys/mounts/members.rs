@@ -29,8 +29,10 @@ pub(in crate::sys) struct Mount {
     /// Old clients name the engine here.
     #[serde(default, deserialize_with = "weak::string")]
     plugin_name: Option<String>,
-    #[serde(default, deserialize_with = "weak::string")]
-    plugin_version: Option<String>,
+    /// Taken, as existing servers do: every engine is built in, in one version. That of `config` is
+    /// refused.
+    #[serde(default, rename = "plugin_version", deserialize_with = "weak::string")]
+    _plugin_version: Option<String>,
 }
 
 /// Tuning in a request. Durations are read by hand: their errors have words that clients know.
@@ -94,7 +96,6 @@ impl Mount {
             .filter(|kind| !kind.is_empty())
             .ok_or_else(|| Error::bad("backend type must be specified as a string"))?;
         let given = self.config.unwrap_or_default();
-        one_version(self.plugin_version.as_deref())?;
         one_version(given.plugin_version.as_deref())?;
         let ttl = |text: Option<String>, what: &str| {
             seconds(text).map_err(|e| Error::bad(format!("unable to parse {what} TTL of {e}")))
