@@ -1,5 +1,4 @@
-//! The pkcs11 seal on a token of SoftHSM2. The library reads its configuration from the environment,
-//! so the test is a child of itself.
+//! The pkcs11 seal on a token of SoftHSM2.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -8,67 +7,25 @@
     missing_docs
 )]
 
+mod softhsm;
+
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::Arc;
 
 use keyfold_backends::seals::KINDS;
 use keyfold_core::ports::seal::{Blob, Seal, SealError};
 use keyfold_keys::Share;
+use softhsm::{LABEL, PIN, in_a_child, library, util};
 
 const CHILD: &str = "KEYFOLD_TEST_HSM";
-const PIN: &str = "123456";
-
-fn library() -> Option<PathBuf> {
-    let places = [
-        "/usr/lib/softhsm/libsofthsm2.so",
-        "/usr/lib64/softhsm/libsofthsm2.so",
-        "/usr/local/lib/softhsm/libsofthsm2.so",
-        "/usr/lib64/pkcs11/libsofthsm2.so",
-    ];
-    places
-        .map(PathBuf::from)
-        .into_iter()
-        .find(|path| path.exists())
-}
-
-fn util(folder: &Path, arguments: &[&str]) {
-    let ran = Command::new("softhsm2-util")
-        .args(arguments)
-        .env("SOFTHSM2_CONF", folder.join("softhsm2.conf"))
-        .output()
-        .unwrap();
-    assert!(
-        ran.status.success(),
-        "{}",
-        String::from_utf8_lossy(&ran.stderr)
-    );
-}
 
 #[test]
 fn a_token_wraps_and_opens() {
-    if library().is_none() {
-        eprintln!("skipped: SoftHSM2 is not installed (apt-get install softhsm2)");
-        return;
-    }
-    let folder = tempfile::tempdir().unwrap();
-    let here = folder.path();
-    let tokens = here.join("tokens");
-    std::fs::create_dir(&tokens).unwrap();
-    let config = format!(
-        "directories.tokendir = {}\nobjectstore.backend = file\nlog.level = ERROR\n",
-        tokens.display()
-    );
-    std::fs::write(here.join("softhsm2.conf"), config).unwrap();
-    let label = ["--label", "keyfold"];
-    util(
-        here,
-        &[
-            &["--init-token", "--free", "--pin", PIN, "--so-pin", "654321"],
-            &label[..],
-        ]
-        .concat(),
-    );
+    in_a_child(CHILD, &[LABEL], import);
+}
+
+/// Brings a key of each kind.
+fn import(here: &Path) {
     let aes = here.join("aes");
     // The import ends a key at a zero byte and after a line break: neither has its highest bit set.
     let key = keyfold_keys::rng::bytes::<32>().map(|byte| byte | 0x80);
@@ -84,23 +41,12 @@ fn a_token_wraps_and_opens() {
             "--import",
             file.to_str().unwrap(),
             "--token",
-            "keyfold",
+            LABEL,
             "--pin",
             PIN,
         ];
         util(here, &[&import[..], more].concat());
     }
-    let child = Command::new(std::env::current_exe().unwrap())
-        .args(["inside", "--exact", "--nocapture", "--test-threads=1"])
-        .env(CHILD, here)
-        .env("SOFTHSM2_CONF", here.join("softhsm2.conf"))
-        .output()
-        .unwrap();
-    assert!(
-        child.status.success(),
-        "{}",
-        String::from_utf8_lossy(&child.stderr)
-    );
 }
 
 /// Does nothing unless it is the child of the other test.
@@ -120,7 +66,7 @@ fn seal(more: &[(&str, &str)]) -> Arc<dyn Seal> {
     let base = [
         ("lib", library.to_str().unwrap()),
         ("pin", PIN),
-        ("token_label", "keyfold"),
+        ("token_label", LABEL),
         // The only hash that SoftHSM2 knows for OAEP.
         ("rsa_oaep_hash", "sha1"),
     ];

@@ -1,5 +1,4 @@
-//! Transit keys in a token of SoftHSM2, through a whole vault. The library reads its configuration
-//! from the environment, so the test is a child of itself.
+//! Transit keys in a token of SoftHSM2, through a whole vault.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -11,39 +10,21 @@
 mod data;
 mod failures;
 mod signing;
+#[path = "../softhsm/mod.rs"]
 mod softhsm;
 mod world;
 
 use std::path::PathBuf;
-use std::process::Command;
 use std::sync::Arc;
 
-use self::softhsm::{library, prepare};
+use self::softhsm::{LABEL, in_a_child};
 use self::world::World;
 
 const CHILD: &str = "KEYFOLD_TEST_MANAGED";
 
 #[test]
 fn keys_of_a_token() {
-    if library().is_none() {
-        eprintln!("skipped: SoftHSM2 is not installed (apt-get install softhsm2)");
-        return;
-    }
-    let folder = tempfile::tempdir().unwrap();
-    let here = folder.path();
-    prepare(here);
-    let child = Command::new(std::env::current_exe().unwrap())
-        .args(["inside", "--exact", "--nocapture", "--test-threads=1"])
-        .env(CHILD, here)
-        .env("SOFTHSM2_CONF", here.join("softhsm2.conf"))
-        .output()
-        .unwrap();
-    assert!(
-        child.status.success(),
-        "{}{}",
-        String::from_utf8_lossy(&child.stdout),
-        String::from_utf8_lossy(&child.stderr)
-    );
+    in_a_child(CHILD, &[LABEL, "other"], |_| {});
 }
 
 /// Does nothing unless it is the child of the other test.
