@@ -57,12 +57,11 @@ use crate::ports::storage::Storage;
 pub const FORMAT: u32 = 1;
 /// Where the layout's number is stored, in clear.
 pub const FORMAT_KEY: &str = "core/format";
-/// How long sealing waits for a store to take what mounts have noted of their use.
+/// How long sealing waits for a store to take what is noted and not stored: by mounts of their use,
+/// and of new shares that were told.
 const SETTLE: Duration = Duration::from_secs(3);
 /// How long sealing waits for requests that are under way.
 const DRAIN: Duration = Duration::from_secs(30);
-/// How long a seal waits for what was told of new shares to be stored.
-const SETTLING: Duration = Duration::from_secs(2);
 
 /// What the server gives to core.
 pub struct CoreConfig {
@@ -240,7 +239,7 @@ impl Core {
         // New shares that were told a moment ago are the shares, for whoever asks next. It is done in
         // any case before anybody is let in.
         let settled = self.seals.settle_told(&*self.storage);
-        if !matches!(tokio::time::timeout(SETTLING, settled).await, Ok(Ok(()))) {
+        if !matches!(tokio::time::timeout(SETTLE, settled).await, Ok(Ok(()))) {
             tracing::warn!("two sets of shares open the store still");
         }
         Ok(())
