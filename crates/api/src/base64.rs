@@ -5,6 +5,7 @@ use std::borrow::Cow;
 
 use ::base64::engine::general_purpose::{GeneralPurpose, PAD};
 use ::base64::{DecodeError, Engine as _, alphabet};
+use memchr::memchr2;
 
 const STANDARD: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
@@ -39,7 +40,7 @@ pub fn encode(bytes: &[u8]) -> String {
 }
 
 fn without_line_breaks(text: &str) -> Cow<'_, str> {
-    if text.bytes().any(|byte| matches!(byte, b'\r' | b'\n')) {
+    if memchr2(b'\r', b'\n', text.as_bytes()).is_some() {
         Cow::Owned(text.chars().filter(|c| !matches!(c, '\r' | '\n')).collect())
     } else {
         Cow::Borrowed(text)

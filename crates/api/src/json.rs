@@ -2,6 +2,7 @@
 
 use std::{borrow::Cow, collections::HashMap};
 
+use memchr::{memchr, memchr2};
 use serde_json::value::RawValue;
 
 /// How much structure a body may have. Both are checked before anything is decoded.
@@ -69,7 +70,7 @@ pub fn sanitize(json: &[u8]) -> Cow<'_, [u8]> {
         Ok(_) => Cow::Borrowed(json),
         Err(_) => Cow::Owned(String::from_utf8_lossy(json).into_owned().into_bytes()),
     };
-    if !utf8.contains(&b'\\') {
+    if memchr(b'\\', &utf8).is_none() {
         return utf8;
     }
     match replace_lone_surrogates(&utf8) {
@@ -90,7 +91,7 @@ pub(crate) fn deduplicate(json: &[u8]) -> Option<Vec<u8>> {
 /// What follows the closing quote of a string whose opening quote was just read.
 fn after_string(mut rest: &[u8]) -> &[u8] {
     loop {
-        let Some(at) = rest.iter().position(|byte| matches!(byte, b'"' | b'\\')) else {
+        let Some(at) = memchr2(b'"', b'\\', rest) else {
             return &[];
         };
         let escaped = rest.get(at) == Some(&b'\\');
@@ -110,10 +111,7 @@ fn replace_lone_surrogates(json: &[u8]) -> Option<Vec<u8>> {
     // Start of what `out` has not got yet.
     let mut copied = 0;
     let mut at = 0;
-    while let Some(offset) = json
-        .get(at..)
-        .and_then(|rest| rest.iter().position(|&b| b == b'\\'))
-    {
+    while let Some(offset) = json.get(at..).and_then(|rest| memchr(b'\\', rest)) {
         at += offset;
         match unicode_escape(json, at) {
             None => at += 2,

@@ -17,6 +17,8 @@ use crate::config::Limits;
 
 /// Memory that is set aside for a body before any of it has come in, at most.
 const RESERVE: usize = 64 * 1024;
+/// A body that says it is longer gets room for so many times what has come in of it.
+const GROWTH: usize = 8;
 
 /// Reads the body to its end. It is read for every method: a client that sends one where it means
 /// nothing still wants its connection back.
@@ -76,6 +78,11 @@ async fn collect(mut incoming: Incoming, limit: usize) -> Result<Vec<u8>, Failur
         if let Ok(data) = frame.into_data() {
             if bytes.len().saturating_add(data.len()) > limit {
                 return Err(too_large());
+            }
+            let needed = bytes.len().saturating_add(data.len());
+            if needed > bytes.capacity() && needed < declared {
+                let room = declared.min(needed.saturating_mul(GROWTH));
+                bytes.reserve_exact(room.saturating_sub(bytes.len()));
             }
             bytes.extend_from_slice(&data);
         }

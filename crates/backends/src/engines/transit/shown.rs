@@ -80,13 +80,17 @@ pub(super) type Versions = BTreeMap<u32, Version>;
 pub(super) enum Version {
     /// The second it was made in.
     Made(u64),
-    /// The public half as well.
-    Public {
-        certificate_chain: String,
-        creation_time: String,
-        name: &'static str,
-        public_key: String,
-    },
+    /// The public half as well. Boxed: a key may have ten thousand versions that have none.
+    Public(Box<Public>),
+}
+
+/// A version with a public half.
+#[derive(Serialize, Clone)]
+pub(super) struct Public {
+    certificate_chain: String,
+    creation_time: String,
+    name: &'static str,
+    public_key: String,
 }
 
 impl Version {
@@ -100,12 +104,12 @@ impl Version {
             }
             (false, _) => key.public_shown(),
         };
-        Ok(Self::Public {
+        Ok(Self::Public(Box::new(Public {
             certificate_chain: String::new(),
             creation_time: time::format_nanos(i128::from(secs) * 1_000_000_000),
             name: type_name(settings.kind),
             public_key,
-        })
+        })))
     }
 
     /// A new version.
@@ -147,12 +151,10 @@ pub(super) async fn versions(
         let key = record.and_then(|record| settings.read_version(record.value.expose()));
         let key = key.ok_or_else(|| Error::corrupt(at))?;
         let mut told = Version::of(&key, settings, secs, context)?;
-        if let Version::Public {
-            certificate_chain, ..
-        } = &mut told
+        if let Version::Public(public) = &mut told
             && settings.certified
         {
-            *certificate_chain = chains::pem(view, settings, version).await?;
+            public.certificate_chain = chains::pem(view, settings, version).await?;
         }
         versions.insert(version, told);
     }
