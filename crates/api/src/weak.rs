@@ -95,6 +95,14 @@ pub fn object<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     Ok(Option::<Object<T>>::deserialize(from)?.map(|object| object.0))
 }
 
+/// A list of such objects.
+pub fn objects<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    from: D,
+) -> Result<Option<Vec<T>>, D::Error> {
+    let list = Option::<Vec<Object<T>>>::deserialize(from)?;
+    Ok(list.map(|list| list.into_iter().map(|object| object.0).collect()))
+}
+
 /// Bytes in base64, see [`base64::decode`].
 pub fn bytes<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Vec<u8>>, D::Error> {
     let Some(scalar) = Option::<Scalar<'de>>::deserialize(from)? else {

@@ -25,7 +25,7 @@ use crate::ports::storage::{Batch, Revision};
 
 /// Folder of the records.
 const FOLDER: &str = "managed-keys/";
-/// Names that are read at once where an id is looked for.
+/// Names that are read at once.
 const PAGE: usize = 256;
 
 /// The managed keys of an open vault.
@@ -38,11 +38,16 @@ pub struct ManagedKeys {
 pub struct Usable {
     /// What it is called.
     pub named: Named,
+    /// Of its record: another one may lead to another key.
+    pub revision: Revision,
     /// It is made in the device where it is not there yet.
     pub may_make: bool,
     /// The key.
     pub key: Arc<dyn ManagedKey>,
 }
+
+/// A name and its record.
+type Found = (String, (Record, Revision));
 
 impl ManagedKeys {
     /// Those whose records lie in a view. Without `kinds` there are none.
@@ -50,20 +55,29 @@ impl ManagedKeys {
         Self { view, kinds }
     }
 
-    /// The names of a kind's keys.
+    /// The names of a kind's keys that come after one, `limit` at most; zero for no bound.
     ///
     /// # Errors
     ///
     /// [`Error::BadRequest`] for a kind that is not offered.
-    pub async fn list(&self, kind: &str) -> Result<Vec<String>, Error> {
+    pub async fn list(&self, kind: &str, after: &str, limit: usize) -> Result<Vec<String>, Error> {
         self.kind(kind)?;
-        let mut names = Vec::new();
-        for name in self.view.list(FOLDER, "", 0).await?.names {
-            if self.of_kind(kind, &name).await?.is_some() {
-                names.push(name);
+        let (mut names, mut after) = (Vec::new(), after.to_owned());
+        loop {
+            let page = self.view.list(FOLDER, &after, PAGE).await?;
+            for name in &page.names {
+                if self.of_kind(kind, name).await?.is_some() {
+                    names.push(name.clone());
+                }
+                if limit > 0 && names.len() == limit {
+                    return Ok(names);
+                }
+            }
+            match page.names.into_iter().next_back() {
+                Some(last) if page.more => after = last,
+                _ => return Ok(names),
             }
         }
-        Ok(names)
     }
 
     /// A key as it is shown.
@@ -158,8 +172,8 @@ impl ManagedKeys {
     /// [`Error::NotFound`] where none of the kind has the name.
     pub async fn open(&self, kind: &str, name: &str) -> Result<Usable, Error> {
         self.kind(kind)?;
-        let (record, _) = self.of_kind(kind, name).await?.ok_or(Error::NotFound)?;
-        self.opened(name, &record)
+        let found = self.of_kind(kind, name).await?;
+        self.opened(name, &found.ok_or(Error::NotFound)?)
     }
 
     /// The key that a mount asks for by name or by id.
@@ -179,20 +193,20 @@ impl ManagedKeys {
             (name, id) => self
                 .by_name(name)
                 .await?
-                .filter(|(_, record)| record.id == id),
+                .filter(|(_, (record, _))| record.id == id),
         };
         let (field, asked) = match name {
             "" => ("managed_key_id", id),
             name => ("managed_key_name", name),
         };
-        let found = found.filter(|(name, record)| record.is_for(mount, name));
-        let (name, record) = found.ok_or_else(|| {
+        let found = found.filter(|(name, (record, _))| record.is_for(mount, name));
+        let (name, stored) = found.ok_or_else(|| {
             Error::field(
                 field,
                 format_args!("{asked} is no managed key that this mount may use"),
             )
         })?;
-        self.opened(&name, &record)
+        self.opened(&name, &stored)
     }
 
     /// The key that an engine noted.
@@ -203,17 +217,17 @@ impl ManagedKeys {
     pub async fn again(&self, mount: Option<&MountRecord>, named: &Named) -> Result<Usable, Error> {
         let found = self.by_name(&named.name).await?;
         let found =
-            found.filter(|(name, record)| record.id == named.id && record.is_for(mount, name));
-        let (name, record) = found.ok_or_else(|| {
+            found.filter(|(name, (record, _))| record.id == named.id && record.is_for(mount, name));
+        let (name, stored) = found.ok_or_else(|| {
             Error::bad(format!(
                 "managed key {} is there no more, or this mount may use it no more",
                 named.name
             ))
         })?;
-        self.opened(&name, &record)
+        self.opened(&name, &stored)
     }
 
-    fn opened(&self, name: &str, record: &Record) -> Result<Usable, Error> {
+    fn opened(&self, name: &str, (record, revision): &(Record, Revision)) -> Result<Usable, Error> {
         let own = self.kind(&record.kind)?;
         let named = Named {
             name: name.to_owned(),
@@ -223,6 +237,7 @@ impl ManagedKeys {
         Ok(Usable {
             key: key.map_err(|error| named.error(error))?,
             named,
+            revision: *revision,
             may_make: record.common.allow_generate_key.unwrap_or_default(),
         })
     }
@@ -243,19 +258,19 @@ impl ManagedKeys {
         Ok(stored.filter(|(record, _)| record.kind == kind))
     }
 
-    async fn by_name(&self, name: &str) -> Result<Option<(String, Record)>, Error> {
+    async fn by_name(&self, name: &str) -> Result<Option<Found>, Error> {
         let stored = self.view.read::<Record>(&key(name)).await?;
-        Ok(stored.map(|(record, _)| (name.to_owned(), record)))
+        Ok(stored.map(|stored| (name.to_owned(), stored)))
     }
 
     /// Keys are few, and an id is asked for when an engine makes a key.
-    async fn by_id(&self, id: &str) -> Result<Option<(String, Record)>, Error> {
+    async fn by_id(&self, id: &str) -> Result<Option<Found>, Error> {
         let mut after = String::new();
         loop {
             let page = self.view.list(FOLDER, &after, PAGE).await?;
             for name in &page.names {
                 let found = self.by_name(name).await?;
-                if let Some(found) = found.filter(|(_, record)| record.id == id) {
+                if let Some(found) = found.filter(|(_, (record, _))| record.id == id) {
                     return Ok(Some(found));
                 }
             }

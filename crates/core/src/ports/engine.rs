@@ -14,6 +14,7 @@ mod keys;
 mod kind;
 mod meant;
 mod unknown;
+mod window;
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -28,6 +29,7 @@ pub use self::keys::{ServiceKeyInfo, ServiceKeys};
 pub use self::kind::{EngineKind, MountContext};
 pub use self::meant::Meant;
 pub use self::unknown::Unknown;
+pub use self::window::Window;
 
 use super::auth::Grants;
 pub use super::pattern::Params;

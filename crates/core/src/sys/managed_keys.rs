@@ -8,7 +8,7 @@ use keyfold_secret::Secret;
 use super::{Row, System};
 use crate::error::{Error, UnsupportedReason};
 use crate::managed::Usable;
-use crate::ports::engine::Call;
+use crate::ports::engine::{Call, Window};
 use crate::ports::managed::{Job, ManagedError, Use};
 use crate::reply::{self, Reply};
 use crate::request::Op;
@@ -52,7 +52,10 @@ pub(super) fn rows() -> Vec<Row> {
 
 impl System {
     async fn managed_keys(&self, call: &Call<'_>) -> Result<Reply, Error> {
-        reply::keys(self.vault.managed.list(call.param("type")).await?)
+        let window = call.decode::<Window>()?;
+        let (after, limit) = (window.after(), window.limit(call));
+        let names = self.vault.managed.list(call.param("type"), after, limit);
+        reply::keys(names.await?)
     }
 
     async fn managed_key_read(&self, call: &Call<'_>) -> Result<Reply, Error> {

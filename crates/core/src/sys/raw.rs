@@ -20,7 +20,7 @@ use super::{Row, System};
 use crate::barrier::View;
 use crate::error::{Error, UnsupportedReason};
 use crate::mounts::{self, Target};
-use crate::ports::engine::Call;
+use crate::ports::engine::{Call, Window};
 use crate::ports::storage::Batch;
 use crate::reply::{self, Reply};
 use crate::request::Op;
@@ -96,14 +96,6 @@ struct Written {
     compression_type: Option<String>,
 }
 
-#[derive(Deserialize)]
-struct Window {
-    #[serde(default, deserialize_with = "weak::string")]
-    after: Option<String>,
-    #[serde(default, deserialize_with = "weak::int")]
-    limit: Option<i64>,
-}
-
 #[derive(Serialize)]
 struct Shown<'a> {
     value: &'a str,
@@ -141,18 +133,13 @@ impl System {
     async fn raw_list(&self, call: &Call<'_>) -> Result<Reply, Error> {
         let path = self.raw_path(call)?;
         let window = call.decode::<Window>()?;
-        let asked = usize::try_from(window.limit.unwrap_or(0)).unwrap_or(0);
-        let limit = match (asked, call.caller.page_limit) {
-            (0, bound) => bound.unwrap_or(0),
-            (asked, bound) => bound.map_or(asked, |bound| asked.min(bound)),
-        };
         let folder = match path.trim_end_matches('/') {
             "" => String::new(),
             path => format!("{path}/"),
         };
-        let after = window.after.unwrap_or_default();
         let storage = self.vault.barrier.storage();
-        reply::keys(storage.list(&folder, &after, limit).await?.names)
+        let page = storage.list(&folder, window.after(), window.limit(call));
+        reply::keys(page.await?.names)
     }
 
     async fn raw_write(&self, call: &Call<'_>) -> Result<Reply, Error> {

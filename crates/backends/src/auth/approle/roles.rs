@@ -14,7 +14,6 @@ use super::members::Members;
 use super::role::Role;
 use super::store::{GONE, ID, ROLES};
 use super::{AppRole, role_name};
-use crate::auth::page;
 
 #[derive(Serialize)]
 struct Shown<'a> {
@@ -44,7 +43,7 @@ pub(super) fn some(networks: &[IpNet]) -> Option<&[IpNet]> {
 
 impl AppRole {
     pub(super) async fn roles_list(&self, call: &Call<'_>) -> Result<Reply, Error> {
-        page::list(&self.store.view, ROLES, call).await
+        call.list(&self.store.view, ROLES).await
     }
 
     pub(super) async fn role_exists(&self, call: &Call<'_>) -> Result<bool, Error> {

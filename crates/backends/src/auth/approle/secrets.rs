@@ -10,7 +10,7 @@ use keyfold_api::weak;
 use keyfold_core::barrier::json;
 use keyfold_core::error::Error;
 use keyfold_core::id;
-use keyfold_core::ports::engine::Call;
+use keyfold_core::ports::engine::{Call, Window};
 use keyfold_core::ports::storage::{Batch, Revision};
 use keyfold_core::reply::{Reply, keys};
 use keyfold_secret::Secret;
@@ -21,7 +21,6 @@ use super::secret::SecretId;
 use super::store::{ID, Place, ROLES, secrets_of};
 use super::{AppRole, no_role, role_name};
 use crate::auth::former::whole;
-use crate::auth::page;
 
 /// Metadata of a secret id at most, bytes: it is in each token of a login.
 const METADATA: usize = 8 * 1024;
@@ -138,19 +137,19 @@ impl AppRole {
     }
 
     pub(super) async fn secret_ids_list(&self, call: &Call<'_>) -> Result<Reply, Error> {
-        let asked = call.decode::<page::Wish>()?;
+        let asked = call.decode::<Window>()?;
         let (role, _) = self.role_of(call).await?;
         let folder = secrets_of(&role.uid);
         // In the order of their names in the store, which the accessor of one leads to.
-        let after = match asked.after.as_deref().filter(|after| !after.is_empty()) {
-            Some(accessor) => {
+        let after = match asked.after() {
+            "" => String::new(),
+            accessor => {
                 let names = self.store.names().await?;
                 let place = self.store.place(&names, accessor).await?;
                 place.map(|place| place.secret).ok_or_else(|| {
                     Error::field("after", "is no accessor of a secret id of the role")
                 })?
             }
-            None => String::new(),
         };
         let page = self
             .store

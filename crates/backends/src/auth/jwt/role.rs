@@ -18,7 +18,6 @@ use super::claims::Leeway;
 use super::template;
 use crate::auth::former::{FormerView, GrantMembers, Shown};
 use crate::auth::name;
-use crate::auth::page;
 
 pub(super) const FOLDER: &str = "role/";
 /// The metadata of a token that says by which role it was made.
@@ -160,7 +159,7 @@ pub(super) async fn exists(view: &View, call: &Call<'_>) -> Result<bool, Error> 
 
 /// `LIST role`.
 pub(super) async fn list(view: &View, call: &Call<'_>) -> Result<Reply, Error> {
-    page::list(view, FOLDER, call).await
+    call.list(view, FOLDER).await
 }
 
 /// `GET role/{name}`.

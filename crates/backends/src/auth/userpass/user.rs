@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::costs;
 use super::password::{Hash, Password};
 use crate::auth::former::{FormerView, GrantMembers, Shown};
-use crate::auth::{name, page};
+use crate::auth::name;
 
 pub(super) const FOLDER: &str = "user/";
 
@@ -163,7 +163,7 @@ pub(super) async fn exists(view: &View, call: &Call<'_>) -> Result<bool, Error> 
 
 /// `LIST users`.
 pub(super) async fn list(view: &View, call: &Call<'_>) -> Result<Reply, Error> {
-    page::list(view, FOLDER, call).await
+    call.list(view, FOLDER).await
 }
 
 /// `GET users/{username}`.

@@ -10,14 +10,13 @@ mod shown;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use keyfold_api::weak;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::Identity;
 use super::aliases::Placed;
 use crate::error::Error;
 use crate::lifecycle::Unsealed;
-use crate::ports::engine::{Call, Engine, Meant, Route};
+use crate::ports::engine::{Call, Engine, Meant, Route, Window};
 use crate::reply::Reply;
 use crate::request::Op;
 
@@ -242,15 +241,6 @@ fn meant(path: &str) -> Option<Meant> {
     })
 }
 
-/// Which part of a list is asked for.
-#[derive(Deserialize)]
-struct Window {
-    #[serde(default, deserialize_with = "weak::string")]
-    after: Option<String>,
-    #[serde(default, deserialize_with = "weak::int")]
-    limit: Option<i64>,
-}
-
 /// Names, and what is told of each.
 #[derive(Serialize)]
 struct Listed<T> {
@@ -272,13 +262,11 @@ impl IdentityStore {
         place: impl FnOnce(String) -> String,
     ) -> Result<Vec<String>, Error> {
         let window = call.decode::<Window>()?;
-        let asked = usize::try_from(window.limit.unwrap_or(0)).unwrap_or(0);
-        let limit = match asked {
-            0 => call.caller.page_limit.unwrap_or(0),
-            asked => asked,
+        let after = match window.after() {
+            "" => String::new(),
+            after => place(after.to_owned()),
         };
-        let after = window.after.filter(|after| !after.is_empty());
-        let after = after.map(place).unwrap_or_default();
+        let limit = window.limit(call);
         Ok(self.identity().page(folder, &after, limit).await?.names)
     }
 
