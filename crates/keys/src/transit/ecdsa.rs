@@ -297,4 +297,33 @@ mod tests {
             assert!(tests > 20, "{file}: {tests}");
         }
     }
+
+    #[test]
+    fn published_vectors_with_halves_side_by_side() {
+        for (file, curve, hash) in [
+            ("secp256r1_sha256", Curve::P256, Hash::Sha2_256),
+            ("secp384r1_sha384", Curve::P384, Hash::Sha2_384),
+            ("secp521r1_sha512", Curve::P521, Hash::Sha2_512),
+        ] {
+            let golden = load(&format!("wycheproof/ecdsa_{file}_p1363_test.json"));
+            let mut tests = 0;
+            for group in list(&golden, "testGroups") {
+                let point = bytes(&group["publicKey"], "uncompressed");
+                for test in list(group, "tests") {
+                    let hash = hash.of(&bytes(test, "msg"));
+                    let signature = from_fixed(curve, &bytes(test, "sig"));
+                    let found = signature
+                        .is_ok_and(|signature| verify(curve, &point, &hash, &signature).unwrap());
+                    let expected = &test["result"];
+                    assert!(
+                        expected == "acceptable" || found == (expected == "valid"),
+                        "{file} {}",
+                        test["tcId"]
+                    );
+                    tests += 1;
+                }
+            }
+            assert!(tests > 20, "{file}: {tests}");
+        }
+    }
 }

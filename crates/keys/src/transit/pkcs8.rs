@@ -386,6 +386,20 @@ mod tests {
         assert_eq!(key.expose()[..32], seed);
     }
 
+    /// As OpenSSL writes one that is for RSASSA-PSS alone: without parameters.
+    #[test]
+    fn rsa_keys_that_are_named_for_pss() {
+        let key = ServiceKey::generate(KeyType::Rsa2048, 0).unwrap();
+        let named = der::sequence(&[&der::element(tag::OID, rsa::PSS_KEY)]);
+        let private = der::element(tag::OCTETS, key.expose());
+        let whole = der::sequence(&[&der::integer(&[]), &named, &private]);
+        let read = ServiceKey::from_pkcs8(KeyType::Rsa2048, &whole).unwrap();
+        assert_eq!(read.expose(), key.expose());
+        let public = der::sequence(&[&named, &der::bits(key.public())]);
+        let read = ServiceKey::from_spki(KeyType::Rsa2048, &public).unwrap();
+        assert_eq!(read.public(), key.public());
+    }
+
     proptest! {
         #[test]
         fn no_bytes_make_it_panic(bytes: Vec<u8>, at in 0..200_usize, byte: u8) {
