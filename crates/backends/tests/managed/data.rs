@@ -176,3 +176,32 @@ pub async fn versions(world: &World, _: &Path) {
     assert!(trimmed["managed_keys"]["1"].is_null());
     assert_eq!(world.decrypt("aes", &second).await, HELLO);
 }
+
+/// A managed key that is pointed to another key of the token: nothing is encrypted under that, by an AES key as by
+/// the public half of an RSA key.
+pub async fn another_key_under_the_name(world: &World, _: &Path) {
+    for (name, mechanism, more) in [
+        ("led", "CKM_AES_GCM", json!({})),
+        ("led-rsa", "CKM_RSA_PKCS_OAEP", json!({ "key_bits": 2048 })),
+    ] {
+        let other = format!("{name}-away");
+        world.key(name, mechanism, more.clone()).await;
+        world.key(&other, mechanism, more).await;
+        let sealed = world.encrypt(name, json!({})).await;
+        let record = format!("sys/managed-keys/pkcs11/{name}");
+        world.write(&record, json!({ "key_label": other })).await;
+        let plain = json!({ "plaintext": HELLO });
+        let wanted = format!("managed key {name}: the key that it leads to is not the one");
+        for (call, body) in [
+            ("encrypt", plain.clone()),
+            ("decrypt", json!({ "ciphertext": sealed })),
+            ("datakey/wrapped", json!({})),
+        ] {
+            let path = format!("transit/{call}/{name}");
+            let error = world.refused(&path, body).await;
+            assert!(error.starts_with(&wanted), "{path}: {error}");
+        }
+        world.write(&record, json!({ "key_label": name })).await;
+        assert_eq!(world.decrypt(name, &sealed).await, HELLO);
+    }
+}

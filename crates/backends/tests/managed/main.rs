@@ -12,6 +12,7 @@ mod failures;
 mod signing;
 #[path = "../softhsm/mod.rs"]
 mod softhsm;
+mod strange;
 mod world;
 
 use std::path::PathBuf;
@@ -24,7 +25,7 @@ const CHILD: &str = "KEYFOLD_TEST_MANAGED";
 
 #[test]
 fn keys_of_a_token() {
-    in_a_child(CHILD, &[LABEL, "other"], |_| {});
+    in_a_child(CHILD, &[LABEL, "other", strange::TOKEN], |_| {});
 }
 
 /// Does nothing unless it is the child of the other test.
@@ -52,10 +53,12 @@ async fn inside() {
         data::versions,
         signing::every_mechanism,
         signing::another_key_under_the_name,
+        data::another_key_under_the_name,
         failures::refusals,
         failures::mounts,
         failures::pins,
         failures::a_token_that_is_gone,
+        strange::own_nonces_and_no_answers,
     );
     assert!(failed.is_empty(), "{failed:?}");
 }

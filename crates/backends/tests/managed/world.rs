@@ -35,6 +35,10 @@ impl World {
             ("SoftHSM", library.to_str().unwrap()),
             ("missing", "/nonexistent.so"),
         ];
+        Self::of(Pkcs11Keys::new(libraries)).await
+    }
+
+    pub async fn of(managed: Pkcs11Keys) -> Self {
         let core = Core::open(CoreConfig {
             storage: Arc::new(Memory::new()),
             clock: Arc::new(SystemClock),
@@ -44,7 +48,7 @@ impl World {
                 auths: &[],
             },
             audit: AuditConfig::default(),
-            managed: vec![Arc::new(Pkcs11Keys::new(libraries))],
+            managed: vec![Arc::new(managed)],
             initialize: Vec::new(),
             seals: SealConfig::default(),
             settings: Settings {

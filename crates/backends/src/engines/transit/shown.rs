@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use keyfold_api::time;
 use keyfold_core::error::Error;
+use keyfold_core::managed::Named;
 use keyfold_core::reply::Reply;
 use keyfold_keys::transit::{CurveHalf, Family, KeyType, ParameterSet, ServiceKey};
 use serde::Serialize;
@@ -11,7 +12,6 @@ use serde::Serialize;
 use super::compromise::Compromises;
 use super::key::{Copied, Settings, version_key};
 use super::kind::PQC;
-use super::managed::Held;
 use super::{Transit, chains, times};
 
 /// The members of the answer.
@@ -45,7 +45,7 @@ struct Shown<'a> {
     keys: Option<&'a Versions>,
     /// The managed keys of its versions.
     #[serde(skip_serializing_if = "Option::is_none")]
-    managed_keys: Option<&'a Held>,
+    managed_keys: Option<BTreeMap<u32, &'a Named>>,
     latest_version: u32,
     min_available_version: u32,
     min_decryption_version: u32,
@@ -70,6 +70,9 @@ struct Shown<'a> {
     supports_derivation: bool,
     supports_signing: bool,
 }
+
+/// Versions that the answer to a rotation tells of.
+const NEWEST: u32 = 256;
 
 /// Versions by their number.
 pub(super) type Versions = BTreeMap<u32, Version>;
@@ -136,8 +139,23 @@ pub(super) async fn versions(
     settings: &Settings,
     context: &[u8],
 ) -> Result<Versions, Error> {
+    versions_from(transit, settings, 1, context).await
+}
+
+/// The newest [`NEWEST`] of them, for an answer that is to cost the same however many there are.
+pub(super) async fn newest(transit: &Transit, settings: &Settings) -> Result<Versions, Error> {
+    let from = settings.latest_version.saturating_sub(NEWEST - 1);
+    versions_from(transit, settings, from, &[]).await
+}
+
+async fn versions_from(
+    transit: &Transit,
+    settings: &Settings,
+    from: u32,
+    context: &[u8],
+) -> Result<Versions, Error> {
     let view = &transit.view;
-    let times = times::usable(view, settings).await?;
+    let times = times::usable(view, settings, from).await?;
     if !settings.kind.has_public() {
         let made = times
             .into_iter()
@@ -161,10 +179,29 @@ pub(super) async fn versions(
     Ok(versions)
 }
 
+/// The answer to what made a version: the newest are told of, and that there are more.
+pub(super) fn show_newest(
+    name: &str,
+    settings: &Settings,
+    mut versions: Versions,
+) -> Result<Reply, Error> {
+    let first = settings.latest_version.saturating_sub(NEWEST - 1);
+    let versions = versions.split_off(&first);
+    let reply = show(name, settings, &versions)?;
+    Ok(match first > settings.oldest() {
+        true => reply.warn(format!(
+            "\"keys\" has the newest {NEWEST} versions; a read of the key has all of them"
+        )),
+        false => reply,
+    })
+}
+
 /// The answer.
 pub(super) fn show(name: &str, settings: &Settings, versions: &Versions) -> Result<Reply, Error> {
     let kind = settings.kind;
     let set = |secs: u64| (secs > 0).then_some(secs);
+    let managed = settings.managed.iter();
+    let managed = managed.map(|(version, kept)| (*version, &kept.named));
     let (encrypts, hmac) = (settings.encrypts(), kind.family() == Family::Hmac);
     Reply::data(&Shown {
         name,
@@ -181,7 +218,7 @@ pub(super) fn show(name: &str, settings: &Settings, versions: &Versions) -> Resu
         allow_plaintext_backup: settings.allow_plaintext_backup,
         deletion_allowed: settings.deletion_allowed,
         keys: (!hmac).then_some(versions),
-        managed_keys: settings.is_managed().then_some(&settings.managed),
+        managed_keys: settings.is_managed().then(|| managed.collect()),
         latest_version: settings.latest_version,
         min_available_version: settings.min_available_version,
         min_decryption_version: settings.min_decryption_version,

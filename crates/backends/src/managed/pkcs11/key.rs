@@ -14,9 +14,6 @@ use super::terms::Stored;
 use super::{describe, jobs, make};
 use crate::pkcs11::{Fault, Library, Named, Open, Place};
 
-/// How long a call waits for its turn and for the token, each.
-const PATIENCE: Duration = Duration::from_secs(10);
-
 /// What of a key is asked for.
 pub(super) struct Target {
     pub stored: Stored,
@@ -28,10 +25,17 @@ pub(super) struct Target {
 pub(super) struct Pkcs11Key {
     target: Arc<Target>,
     refused: Arc<RefusedPins>,
+    /// How long a call waits for its turn and for the token, each.
+    patience: Duration,
 }
 
 impl Pkcs11Key {
-    pub fn new(library: &'static Library, stored: Stored, refused: Arc<RefusedPins>) -> Self {
+    pub fn new(
+        library: &'static Library,
+        stored: Stored,
+        refused: Arc<RefusedPins>,
+        patience: Duration,
+    ) -> Self {
         let some = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
         let target = Target {
             place: Place {
@@ -49,6 +53,7 @@ impl Pkcs11Key {
         Self {
             target: Arc::new(target),
             refused,
+            patience,
         }
     }
 
@@ -63,7 +68,7 @@ impl Pkcs11Key {
         }
         let late = |_| ManagedError::Away("the HSM does not answer in time".to_owned());
         let turns = self.target.place.library.turns();
-        let turn = timeout(PATIENCE, turns.acquire_owned())
+        let turn = timeout(self.patience, turns.acquire_owned())
             .await
             .map_err(late)?;
         let target = self.target.clone();
@@ -72,7 +77,7 @@ impl Pkcs11Key {
             drop(turn);
             done
         });
-        let done = timeout(PATIENCE, work).await.map_err(late)?;
+        let done = timeout(self.patience, work).await.map_err(late)?;
         let done =
             done.unwrap_or_else(|_| Err(Fault::Away("the HSM's library broke off".to_owned())));
         if let Err(Fault::Pin) = &done {

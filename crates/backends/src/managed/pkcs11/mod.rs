@@ -20,6 +20,7 @@ mod terms;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use keyfold_core::error::Error;
 use keyfold_core::ports::managed::{ManagedError, ManagedKey, ManagedKind, Settled};
@@ -33,12 +34,15 @@ use crate::pkcs11::Library;
 
 /// The kind's name.
 const NAME: &str = "pkcs11";
+/// How long a call waits for its turn and for the token, each.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The tokens that the configured libraries lead to.
 pub struct Pkcs11Keys {
     /// Paths by the names that the configuration gives them, in lower case.
     libraries: BTreeMap<String, &'static Library>,
     refused: Arc<RefusedPins>,
+    patience: Duration,
 }
 
 impl Pkcs11Keys {
@@ -49,7 +53,14 @@ impl Pkcs11Keys {
         Self {
             libraries: libraries.map(named).collect(),
             refused: Arc::default(),
+            patience: PATIENCE,
         }
+    }
+
+    /// The same with another time that a call waits for its turn and for the token, each.
+    #[must_use]
+    pub fn patient(self, patience: Duration) -> Self {
+        Self { patience, ..self }
     }
 
     fn library(&self, name: &str) -> Option<&'static Library> {
@@ -91,6 +102,7 @@ impl ManagedKind for Pkcs11Keys {
             refused("its library is in the server's configuration no more (kms_library)")
         })?;
         let refused_pins = self.refused.clone();
-        Ok(Arc::new(Pkcs11Key::new(library, stored, refused_pins)))
+        let key = Pkcs11Key::new(library, stored, refused_pins, self.patience);
+        Ok(Arc::new(key))
     }
 }

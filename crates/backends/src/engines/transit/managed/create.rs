@@ -2,7 +2,7 @@
 
 use keyfold_api::weak;
 use keyfold_core::error::Error;
-use keyfold_core::managed::Usable;
+use keyfold_core::managed::Named;
 use keyfold_core::ports::engine::Call;
 use keyfold_core::ports::managed::Use;
 use keyfold_core::reply::Reply;
@@ -12,7 +12,7 @@ use serde::Deserialize;
 use super::super::key::Settings;
 use super::super::shown::{Version, Versions};
 use super::super::{Transit, shown};
-use super::TYPE;
+use super::{Kept, TYPE, proof};
 
 /// Which managed key is asked for: by name, by id, or by both.
 #[derive(Deserialize, Default)]
@@ -49,13 +49,14 @@ impl Asked {
         self.managed_key_id.as_deref().unwrap_or_default()
     }
 
-    /// The managed key, and what it is. A key that the device does not have yet is made where its
-    /// record allows that.
-    async fn found(
-        &self,
-        transit: &Transit,
-        call: &Call<'_>,
-    ) -> Result<(Usable, ServiceKey), Error> {
+    /// It may be this one.
+    fn is(&self, named: &Named) -> bool {
+        let fits = |asked: &str, there: &str| asked.is_empty() || asked == there;
+        fits(self.name(), &named.name) && fits(self.id(), &named.id)
+    }
+
+    /// The managed key. One that the device does not have yet is made where its record allows that.
+    async fn found(&self, transit: &Transit, call: &Call<'_>) -> Result<Found, Error> {
         if !self.any() {
             return Err(Error::field(
                 "managed_key_name",
@@ -66,8 +67,25 @@ impl Asked {
         let usable = managed.ask(call.mount, self.name(), self.id()).await?;
         let told = usable.key.describe(usable.may_make).await;
         let key = told.map_err(|error| usable.named.error(error))?;
-        Ok((usable, key))
+        let proof = proof::make(&usable).await;
+        let proof = proof.map_err(|error| usable.named.error(error))?;
+        Ok(Found {
+            signs: usable.key.allows(Use::Sign),
+            kept: Kept {
+                named: usable.named,
+                proof,
+            },
+            key,
+        })
     }
+}
+
+/// A managed key.
+struct Found {
+    kept: Kept,
+    signs: bool,
+    /// What it is, without its secret part.
+    key: ServiceKey,
 }
 
 /// A key that is there already is left as it is and shown.
@@ -77,14 +95,14 @@ pub(in super::super) async fn create(
     name: &str,
     asked: &Asked,
 ) -> Result<Reply, Error> {
-    if let Some(there) = there(transit, name).await? {
+    if let Some(there) = there(transit, name, asked).await? {
         return Ok(there);
     }
     // Before it is this key's turn: the device may take its time.
-    let (usable, key) = asked.found(transit, call).await?;
+    let Found { kept, signs, key } = asked.found(transit, call).await?;
     let settings = Settings {
-        managed_signs: usable.key.allows(Use::Sign),
-        managed: [(1, usable.named)].into(),
+        managed_signs: signs,
+        managed: [(1, kept)].into(),
         ..Settings::new(key.kind())
     };
     let first = Version::new(&key, &settings, call.now.secs())?;
@@ -98,20 +116,21 @@ pub(in super::super) async fn create(
             Ok(true)
         })
         .await?;
-    if !stored && let Some(there) = there(transit, name).await? {
+    if !stored && let Some(there) = there(transit, name, asked).await? {
         return Ok(there);
     }
     shown::show(name, &settings, &Versions::from([(1, first)]))
 }
 
 /// The answer where the name is taken.
-async fn there(transit: &Transit, name: &str) -> Result<Option<Reply>, Error> {
+async fn there(transit: &Transit, name: &str, asked: &Asked) -> Result<Option<Reply>, Error> {
     let Some((settings, _)) = transit.stored(name).await? else {
         return Ok(None);
     };
     let versions = shown::versions(transit, &settings, &[]).await?;
     let reply = shown::show(name, &settings, &versions)?;
-    Ok(Some(match settings.is_managed() {
+    let mut held = settings.managed.values();
+    Ok(Some(match held.any(|kept| asked.is(&kept.named)) {
         true => reply,
         false => reply.warn(format!(
             "key {name} is there already, with other settings; it was not changed"
@@ -126,7 +145,7 @@ pub(in super::super) async fn rotate(
     name: &str,
     asked: &Asked,
 ) -> Result<Reply, Error> {
-    let (usable, key) = asked.found(transit, call).await?;
+    let Found { kept, signs, key } = asked.found(transit, call).await?;
     let (settings, versions) = transit
         .view
         .change(name, || async {
@@ -138,7 +157,7 @@ pub(in super::super) async fn rotate(
                 _ => "managed_key_name",
             };
             let mut held = settings.managed.iter();
-            if let Some((version, _)) = held.find(|(_, held)| held.id == usable.named.id) {
+            if let Some((version, _)) = held.find(|(_, held)| held.named.id == kept.named.id) {
                 return Err(Error::field(
                     field,
                     format_args!("is that of version {version} already"),
@@ -154,7 +173,7 @@ pub(in super::super) async fn rotate(
                     ),
                 ));
             }
-            if settings.managed_signs != usable.key.allows(Use::Sign) {
+            if settings.managed_signs != signs {
                 let what = match settings.managed_signs {
                     true => "does not sign, as those of this key do",
                     false => "signs, and those of this key encrypt",
@@ -162,11 +181,15 @@ pub(in super::super) async fn rotate(
                 return Err(Error::field(field, what));
             }
             let next = settings.latest_version.saturating_add(1);
-            settings.managed.insert(next, usable.named.clone());
-            transit
+            settings.managed.insert(next, kept.clone());
+            let mut versions = shown::newest(transit, &settings).await?;
+            let version = Version::new(&key, &settings, call.now.secs())?;
+            let settings = transit
                 .add_version(name, settings, revision, &key, call.now)
-                .await
+                .await?;
+            versions.insert(next, version);
+            Ok((settings, versions))
         })
         .await?;
-    shown::show(name, &settings, &versions)
+    shown::show_newest(name, &settings, versions)
 }

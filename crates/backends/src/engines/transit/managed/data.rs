@@ -4,9 +4,11 @@ use keyfold_core::error::Error;
 use keyfold_core::ports::engine::Call;
 use keyfold_core::ports::managed::Job;
 use keyfold_core::reply::Reply;
+use keyfold_secret::Secret;
+use serde::Serialize;
 
 use super::super::Transit;
-use super::super::batch::Work;
+use super::super::batch::{Task, Work};
 use super::super::cache::LoadedKey;
 use super::super::census::Kind;
 use super::super::ciphers::Ciphers;
@@ -23,7 +25,7 @@ pub(in super::super) async fn encrypt(
     key: &LoadedKey,
 ) -> Result<Reply, Error> {
     let settings = &key.settings;
-    let asks = work.tasks().map(|task| {
+    let ask = |task: &Task<'_>| {
         let plaintext = task.plaintext()?;
         let (_, aad) = (task.context()?, task.associated_data()?);
         let version = settings.encryption_version(task.key_version()?)?;
@@ -33,19 +35,19 @@ pub(in super::super) async fn encrypt(
             version,
             job: Job::Encrypt { plaintext, aad },
         })
-    });
-    let asks: Vec<_> = asks.collect();
-    let mut went = run(transit, call.mount, asks).await?.into_iter();
-    let asked = work.asked_versions(settings);
-    let mut ciphers = Ciphers::load(transit, call, key, asked).await?;
-    let results = work
-        .run(&mut ciphers, |task, ciphers| {
-            let (version, sealed) = next(&mut went)?;
+    };
+    each(
+        transit,
+        call,
+        work,
+        key,
+        ask,
+        |task, ciphers, (version, sealed)| {
             ciphers.note(version, Kind::Encrypt, task.plaintext()?.expose().len());
             Ok(Encrypted::of(version, sealed.expose()))
-        })
-        .await?;
-    work.reply(settings, results)
+        },
+    )
+    .await
 }
 
 pub(in super::super) async fn decrypt(
@@ -55,28 +57,46 @@ pub(in super::super) async fn decrypt(
     key: &LoadedKey,
 ) -> Result<Reply, Error> {
     let settings = &key.settings;
-    let asks = work.tasks().map(|task| {
+    let ask = |task: &Task<'_>| {
         let (_, aad) = (task.context()?, task.associated_data()?);
         task.bindable(settings, &aad)?;
-        opening(
-            settings,
-            Settings::trusted_version,
-            &task.ciphertext()?,
-            aad,
-        )
-    });
-    let asks: Vec<_> = asks.collect();
-    let mut went = run(transit, call.mount, asks).await?.into_iter();
-    let named = work.named_versions(settings);
-    let mut ciphers = Ciphers::load(transit, call, key, named).await?;
-    let results = work
-        .run(&mut ciphers, |_, ciphers| {
-            let (version, plaintext) = next(&mut went)?;
+        let allowed = Settings::trusted_version;
+        opening(settings, allowed, &task.ciphertext()?, aad)
+    };
+    each(
+        transit,
+        call,
+        work,
+        key,
+        ask,
+        |_, ciphers, (version, plaintext)| {
             ciphers.note(version, Kind::Decrypt, plaintext.expose().len());
             Ok(Decrypted::of(plaintext))
+        },
+    )
+    .await
+}
+
+/// Has the devices do what is asked for each item, and tells of each how it went.
+async fn each<'s, 'r, T: Serialize>(
+    transit: &Transit,
+    call: &Call<'_>,
+    work: Work<'r>,
+    key: &'s LoadedKey,
+    ask: impl Fn(&Task<'r>) -> Result<Ask<'s>, Error>,
+    tell: impl Fn(&Task<'r>, &mut Ciphers<'_>, (u32, Secret<Vec<u8>>)) -> Result<T, Error>,
+) -> Result<Reply, Error> {
+    let asks: Vec<_> = work.tasks().map(|task| ask(&task)).collect();
+    let went = run(transit, call.mount, asks).await?;
+    let versions = went.iter().flatten().map(|(version, _)| *version);
+    let mut ciphers = Ciphers::load(transit, call, key, versions).await?;
+    let mut went = went.into_iter();
+    let results = work
+        .run(&mut ciphers, |task, ciphers| {
+            tell(task, ciphers, next(&mut went)?)
         })
         .await?;
-    work.reply(settings, results)
+    work.reply(results)
 }
 
 /// The job that opens a ciphertext of a version that is `allowed`.

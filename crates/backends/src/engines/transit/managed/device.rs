@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 
 use keyfold_core::error::Error;
-use keyfold_core::managed::{Named, Usable};
+use keyfold_core::managed::Usable;
 use keyfold_core::mounts::MountRecord;
 use keyfold_core::ports::managed::{Job, ManagedError};
 use keyfold_secret::Secret;
 
 use super::super::Transit;
 use super::super::key::Settings;
+use super::Kept;
 
 /// Jobs that a device is given at once: it has seconds for them.
 const PORTION: usize = 32;
@@ -26,7 +27,7 @@ pub(super) type Went = Result<(u32, Secret<Vec<u8>>), Error>;
 
 /// The jobs of one version, by the place of their results.
 struct Share<'s> {
-    named: &'s Named,
+    kept: &'s Kept,
     version: u32,
     jobs: Vec<(usize, Job)>,
 }
@@ -53,10 +54,10 @@ pub(super) async fn run<'s>(
             }
         };
         results.push(Err(Error::Bug("a job without a result")));
-        let named = settings.managed.get(&version);
-        let named = named.ok_or(Error::Bug("a version without its managed key"))?;
+        let kept = settings.managed.get(&version);
+        let kept = kept.ok_or(Error::Bug("a version without its managed key"))?;
         let share = shares.entry((&settings.id, version)).or_insert(Share {
-            named,
+            kept,
             version,
             jobs: Vec::new(),
         });
@@ -78,7 +79,7 @@ impl Share<'_> {
         transit: &Transit,
         mount: Option<&MountRecord>,
     ) -> Result<Vec<(usize, Went)>, Error> {
-        let usable = match transit.managed.again(mount, self.named).await {
+        let usable = match self.usable(transit, mount).await {
             Ok(usable) => usable,
             Err(Error::BadRequest(text)) => {
                 let places = self.jobs.iter().map(|(place, _)| *place);
@@ -95,8 +96,31 @@ impl Share<'_> {
             if portion.is_empty() {
                 return Ok(done);
             }
-            done.extend(portion_of(&usable, self.version, portion).await?);
+            match portion_of(&usable, self.version, portion).await {
+                Ok(portion) => done.extend(portion),
+                Err(error) => {
+                    if let Some(proof) = &self.kept.proof {
+                        transit.proven.forget(proof);
+                    }
+                    return Err(error);
+                }
+            }
         }
+    }
+
+    /// The managed key, which is the one that the version was made with.
+    async fn usable(
+        &self,
+        transit: &Transit,
+        mount: Option<&MountRecord>,
+    ) -> Result<Usable, Error> {
+        let Kept { named, proof } = self.kept;
+        let usable = transit.managed.again(mount, named).await?;
+        if let Some(proof) = proof {
+            let proven = transit.proven.check(&usable, proof).await;
+            proven.map_err(|error| named.error(error))?;
+        }
+        Ok(usable)
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!   settings.managed: version → name and id of a managed key     the only trace of the secret part
+//!                     and what it sealed: it has to open that, see `proof`
 //!   keys/<id>/<version>: the public half, or that there is none  verify and export read it as ever
 //!
 //!   encrypt · decrypt · datakey(s) · rewrap · sign ─→ asks ─→ run: by version, in portions ─→ device
@@ -13,6 +14,7 @@
 mod create;
 mod data;
 mod device;
+mod proof;
 mod rewrap;
 mod sign;
 
@@ -20,9 +22,11 @@ use std::collections::BTreeMap;
 
 use keyfold_core::error::Error;
 use keyfold_core::managed::Named;
+use serde::{Deserialize, Serialize};
 
 pub(super) use self::create::{Asked, create, rotate};
 pub(super) use self::data::{datakeys, decrypt, encrypt};
+pub(super) use self::proof::Proven;
 pub(super) use self::rewrap::rewrap;
 pub(super) use self::sign::sign;
 use super::key::Settings;
@@ -31,7 +35,18 @@ use super::key::Settings;
 pub(super) const TYPE: &str = "managed_key";
 
 /// The managed keys of a key's versions.
-pub(super) type Held = BTreeMap<u32, Named>;
+pub(super) type Held = BTreeMap<u32, Kept>;
+
+/// What is kept of the managed key of a version.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Kept {
+    /// What it is called.
+    #[serde(flatten)]
+    pub named: Named,
+    /// What it sealed when the version was made, in base64; see [`proof`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proof: Option<String>,
+}
 
 impl Settings {
     /// Its secret parts lie in devices.
@@ -66,5 +81,18 @@ impl Settings {
             ))),
             false => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_kept_without_a_proof() {
+        let old = r#"{"1":{"name":"n","id":"i"}}"#;
+        let held: Held = serde_json::from_str(old).unwrap();
+        assert_eq!((&*held[&1].named.id, &held[&1].proof), ("i", &None));
+        assert_eq!(serde_json::to_string(&held).unwrap(), old);
     }
 }

@@ -44,8 +44,7 @@ pub(in super::super) async fn rewrap(
             sealed.next().unwrap_or_else(none)
         })
         .await?;
-    let derived = key.settings.derived || destinations.derived();
-    work.reply_of(derived, results)
+    work.reply(results)
 }
 
 /// Opens every item that is not a caller's mistake.
@@ -108,23 +107,29 @@ async fn seal_all<'r>(
 ) -> Result<Vec<Result<Rewrapped<'r>, Error>>, Error> {
     let mut results = Vec::with_capacity(opened.len());
     let mut asks = Vec::new();
-    let mut places = Vec::new();
+    let mut out = Vec::new();
     for (task, opened) in work.tasks().zip(opened) {
         let place = results.len();
         match sealed(&task, opened, own, others) {
             Ok(Sealed::Here(done)) => results.push(Ok(done)),
             Err(error) => results.push(Err(error)),
-            Ok(Sealed::Device(ask)) => {
+            Ok(Sealed::Device { ask, from, len }) => {
                 results.push(Err(Error::Bug("an item without a result")));
-                places.push(place);
+                out.push((place, task, from, len));
                 asks.push(Ok(ask));
             }
         }
     }
     let mut went = run(transit, call.mount, asks).await?.into_iter();
-    for place in places {
-        let done = next(&mut went);
-        let done = done.map(|(version, bytes)| Rewrapped::new(version, bytes.expose()));
+    for (place, task, from, len) in out {
+        let done = next(&mut went).and_then(|(version, bytes)| {
+            match others.of(&task)? {
+                Some(target) => target.note(version, Kind::RewrapInto, len),
+                None => own.note(version, Kind::RewrapInto, len),
+            }
+            own.note(from, Kind::Rewrap, len);
+            Ok(Rewrapped::new(version, bytes.expose()))
+        });
         if let Some(result) = results.get_mut(place) {
             *result = done;
         }
@@ -135,7 +140,13 @@ async fn seal_all<'r>(
 /// An item that is done, or that a device is to do.
 enum Sealed<'r, 's> {
     Here(Rewrapped<'r>),
-    Device(Ask<'s>),
+    Device {
+        ask: Ask<'s>,
+        /// The version that it was opened with.
+        from: u32,
+        /// Bytes of its plaintext.
+        len: usize,
+    },
 }
 
 fn sealed<'r, 's, 'own: 's, 'other: 's>(
@@ -145,37 +156,44 @@ fn sealed<'r, 's, 'own: 's, 'other: 's>(
     others: &mut Others<'other>,
 ) -> Result<Sealed<'r, 's>, Error> {
     let (from, plaintext) = opened?;
-    own.note(from, Kind::Rewrap, plaintext.expose().len());
+    let len = plaintext.expose().len();
     let (context, aad) = (task.context()?, task.associated_data()?);
-    if let Some(target) = others.of(task)? {
+    let done = if let Some(target) = others.of(task)? {
         let version = target.settings().encryption_version(task.key_version()?)?;
-        return put(target, version, &context, aad, plaintext);
+        put(target, version, from, (&context, aad), plaintext)?
+    } else {
+        let version = own.settings().encryption_version(task.key_version()?)?;
+        if from == version {
+            own.note(from, Kind::RewrapSame, len);
+            return Ok(Sealed::Here(Rewrapped::same(task.ciphertext()?, version)));
+        }
+        put(own, version, from, (&context, aad), plaintext)?
+    };
+    if let Sealed::Here(_) = done {
+        own.note(from, Kind::Rewrap, len);
     }
-    let version = own.settings().encryption_version(task.key_version()?)?;
-    match from == version {
-        true => Ok(Sealed::Here(Rewrapped::same(task.ciphertext()?, version))),
-        false => put(own, version, &context, aad, plaintext),
-    }
+    Ok(done)
 }
 
 /// Seals it here, or has a device do so.
 fn put<'r, 's>(
     target: &mut Ciphers<'s>,
     version: u32,
-    context: &[u8],
-    aad: Vec<u8>,
+    from: u32,
+    (context, aad): (&[u8], Vec<u8>),
     plaintext: Secret<Vec<u8>>,
 ) -> Result<Sealed<'r, 's>, Error> {
-    let settings = target.settings();
+    let (settings, len) = (target.settings(), plaintext.expose().len());
     if settings.is_managed() {
-        target.note(version, Kind::RewrapInto, plaintext.expose().len());
-        return Ok(Sealed::Device(Ask {
+        let job = Job::Encrypt { plaintext, aad };
+        let ask = Ask {
             settings,
             version,
-            job: Job::Encrypt { plaintext, aad },
-        }));
+            job,
+        };
+        return Ok(Sealed::Device { ask, from, len });
     }
     let bytes = seal(target, version, context, &aad, plaintext.expose())?;
-    target.note(version, Kind::RewrapInto, plaintext.expose().len());
+    target.note(version, Kind::RewrapInto, len);
     Ok(Sealed::Here(Rewrapped::new(version, &bytes)))
 }

@@ -43,10 +43,11 @@ pub(in super::super) async fn sign(
     inputs
         .answer(|input| {
             let (_, raw) = next(&mut went)?;
-            let named = settings.managed.get(&version);
-            let named = named.ok_or(Error::Bug("a version without its managed key"))?;
+            let kept = settings.managed.get(&version);
+            let kept = kept.ok_or(Error::Bug("a version without its managed key"))?;
             let bytes = input.bytes("missing input")?;
-            let signature = proven(named, ciphers.key(version)?, scheme, bytes.expose(), raw)?;
+            let public = ciphers.key(version)?;
+            let signature = proven(&kept.named, public, scheme, bytes.expose(), raw)?;
             ciphers.note(version, Kind::Sign, bytes.expose().len());
             Ok(Signed::of(version, &signature, scheme))
         })
