@@ -18,9 +18,6 @@ use super::key::Settings;
 use super::member::Member;
 use super::request::{Form, Item, Request, missing};
 
-/// The warning for a context that nothing is derived for.
-pub(super) const IDLE_CONTEXT: &str = "the key is not derived, so context has no effect: it \
-    neither separates nor protects anything";
 /// So many bytes of input are worked on before other requests get their turn.
 const SLICE: usize = 1 << 20;
 /// So many bytes of input cost what one item under a public key does.
@@ -161,23 +158,7 @@ impl<'r> Work<'r> {
     }
 
     /// The answer.
-    pub fn reply<T: Serialize>(
-        self,
-        settings: &Settings,
-        results: Results<'r, T>,
-    ) -> Result<Reply, Error> {
-        self.reply_of(settings.derived, results)
-    }
-
-    /// The answer; whether a key of the call is `derived`, so that contexts have a use.
-    pub fn reply_of<T: Serialize>(
-        mut self,
-        derived: bool,
-        results: Results<'r, T>,
-    ) -> Result<Reply, Error> {
-        if self.has_context() && !derived {
-            self.warnings.push(IDLE_CONTEXT.to_owned());
-        }
+    pub fn reply<T: Serialize>(mut self, results: Results<'r, T>) -> Result<Reply, Error> {
         let mut reply = if self.batch {
             let status = self.on_failure.status(results.failed, results.items.len());
             let reply = Reply::data(&BatchReply {
@@ -316,6 +297,8 @@ fn bytes(member: &Member<'_>, name: &str) -> Result<Vec<u8>, Error> {
 }
 
 const PARTIAL_FAILURE: &str = "partial_failure_response_code";
+/// Statuses under which nobody would see the results.
+const BODILESS: [u16; 3] = [204, 205, 304];
 
 fn partial_failure(asked: Option<i64>) -> Result<Option<u16>, Error> {
     let Some(asked) = asked.filter(|asked| *asked != 0) else {
@@ -323,10 +306,11 @@ fn partial_failure(asked: Option<i64>) -> Result<Option<u16>, Error> {
     };
     let status = u16::try_from(asked)
         .ok()
-        .filter(|status| (200..600).contains(status));
-    status
-        .map(Some)
-        .ok_or_else(|| Error::field(PARTIAL_FAILURE, "must be an HTTP status from 200 to 599"))
+        .filter(|status| (200..600).contains(status) && !BODILESS.contains(status));
+    status.map(Some).ok_or_else(|| {
+        let text = "must be an HTTP status from 200 to 599 whose answers have a body";
+        Error::field(PARTIAL_FAILURE, text)
+    })
 }
 
 #[cfg(test)]

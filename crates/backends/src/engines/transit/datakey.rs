@@ -11,7 +11,6 @@ use keyfold_keys::transit::Ciphertext;
 use keyfold_secret::Secret;
 use serde::{Deserialize, Serialize};
 
-use super::batch::IDLE_CONTEXT;
 use super::census::Kind;
 use super::ciphers::Ciphers;
 use super::decrypt::Plaintext;
@@ -56,16 +55,16 @@ pub(super) async fn run(transit: &Transit, call: &Call<'_>) -> Result<Reply, Err
     let common = call.decode::<Common>()?;
     let key = transit.key(name).await?;
     let wanted = common.check(&key.settings)?;
+    let idle = transit.idle(wanted.has_context(), key.settings.derived)?;
     if key.settings.is_managed() {
-        let settings = &key.settings;
         let made = managed::datakeys(transit, call, &key, &wanted, 1, in_clear).await?;
         let only = made.first().ok_or(Error::Bug("no DEK was made"))?;
-        return Ok(wanted.warned(settings, Reply::data(only)?));
+        return Ok(idle.told(Reply::data(only)?));
     }
     let versions = std::iter::once(wanted.version);
     let mut ciphers = Ciphers::load(transit, call, &key, versions).await?;
     let reply = Reply::data(&wanted.make(&mut ciphers, in_clear)?)?;
-    Ok(wanted.warned(&key.settings, reply))
+    Ok(idle.told(reply))
 }
 
 /// Whether the path asks for the DEK in clear too.
@@ -104,6 +103,11 @@ impl Common {
 }
 
 impl Wanted {
+    /// A context was given.
+    pub fn has_context(&self) -> bool {
+        !self.context.is_empty()
+    }
+
     /// Makes one.
     pub fn make(&self, ciphers: &mut Ciphers<'_>, in_clear: bool) -> Result<DataKey, Error> {
         let dek = self.dek();
@@ -140,13 +144,5 @@ impl Wanted {
             key_version: self.version,
             plaintext: in_clear.then_some(Plaintext(dek)),
         }
-    }
-
-    /// The answer, with its warning where the context has no effect.
-    pub fn warned(&self, settings: &Settings, mut reply: Reply) -> Reply {
-        if !self.context.is_empty() && !settings.derived {
-            reply.warnings.push(IDLE_CONTEXT.to_owned());
-        }
-        reply
     }
 }

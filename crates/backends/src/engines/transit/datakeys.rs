@@ -40,11 +40,11 @@ pub(super) async fn run(transit: &Transit, call: &Call<'_>) -> Result<Reply, Err
     }
     let key = transit.key(name).await?;
     let wanted = common.check(&key.settings)?;
+    let idle = transit.idle(wanted.has_context(), key.settings.derived)?;
     if key.settings.is_managed() {
         let count = usize::try_from(count).unwrap_or_default();
-        let settings = &key.settings;
         let keys = managed::datakeys(transit, call, &key, &wanted, count, in_clear).await?;
-        return Ok(wanted.warned(settings, Reply::data(&Answer { keys })?));
+        return Ok(idle.told(Reply::data(&Answer { keys })?));
     }
     let versions = std::iter::once(wanted.version);
     let mut ciphers = Ciphers::load(transit, call, &key, versions).await?;
@@ -59,6 +59,5 @@ pub(super) async fn run(transit: &Transit, call: &Call<'_>) -> Result<Reply, Err
             yield_now().await;
         }
     }
-    let reply = Reply::data(&Answer { keys })?;
-    Ok(wanted.warned(&key.settings, reply))
+    Ok(idle.told(Reply::data(&Answer { keys })?))
 }

@@ -57,8 +57,10 @@ pub(super) async fn run(transit: &Transit, call: &Call<'_>) -> Result<Reply, Err
     let work = Work::of(&request, &FORM, 400)?;
     let key = transit.key(name).await?;
     able(&key.settings)?;
+    let idle = transit.idle(work.has_context(), key.settings.derived)?;
     if key.settings.is_managed() {
-        return managed::decrypt(transit, call, work, &key).await;
+        let reply = managed::decrypt(transit, call, work, &key).await?;
+        return Ok(idle.told(reply));
     }
     let named = work.named_versions(&key.settings);
     let mut ciphers = Ciphers::load(transit, call, &key, named).await?;
@@ -74,7 +76,7 @@ pub(super) async fn run(transit: &Transit, call: &Call<'_>) -> Result<Reply, Err
             Ok(Decrypted::of(plaintext))
         })
         .await?;
-    work.reply(&key.settings, results)
+    Ok(idle.told(work.reply(results)?))
 }
 
 /// What a call is answered that needs more than a public key, where nothing else was imported.

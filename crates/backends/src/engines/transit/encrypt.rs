@@ -56,7 +56,7 @@ pub(super) async fn run(transit: &Transit, call: &Call<'_>) -> Result<Reply, Err
             let new = NewKey::of(transit, name, &request, work.has_context()).await?;
             let results = encrypt(&work, &mut new.ciphers(transit, call)).await?;
             if !results.any() || new.commit(transit, name, call.now).await? {
-                return work.reply(&new.key().settings, results);
+                return work.reply(results);
             }
             // Another call has made the key meanwhile.
             transit.key(name).await?
@@ -65,13 +65,15 @@ pub(super) async fn run(transit: &Transit, call: &Call<'_>) -> Result<Reply, Err
     };
     key.settings.usable()?;
     able(&key.settings)?;
+    let idle = transit.idle(work.has_context(), key.settings.derived)?;
     if key.settings.is_managed() {
-        return managed::encrypt(transit, call, work, &key).await;
+        let reply = managed::encrypt(transit, call, work, &key).await?;
+        return Ok(idle.told(reply));
     }
     let asked = work.asked_versions(&key.settings);
     let mut ciphers = Ciphers::load(transit, call, &key, asked).await?;
     let results = encrypt(&work, &mut ciphers).await?;
-    work.reply(&key.settings, results)
+    Ok(idle.told(work.reply(results)?))
 }
 
 async fn encrypt<'r>(

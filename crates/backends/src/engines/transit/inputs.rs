@@ -48,6 +48,7 @@ struct Members {
     hmac: Option<String>,
     #[serde(deserialize_with = "weak::string")]
     cmac: Option<String>,
+    #[serde(deserialize_with = "weak::objects")]
     batch_input: Option<Vec<Input>>,
     #[serde(deserialize_with = "weak::int")]
     partial_failure_response_code: Option<i64>,
@@ -158,6 +159,17 @@ impl Input {
 }
 
 impl Inputs {
+    /// One of them came with a context.
+    pub fn have_context(&self) -> bool {
+        let given = |input: &Input| {
+            input
+                .context
+                .as_deref()
+                .is_some_and(|text| !text.is_empty())
+        };
+        self.list.iter().any(given)
+    }
+
     /// Does each and answers. What stands for a result where there is none, is the default.
     pub async fn answer<T: Serialize + Default>(
         &self,

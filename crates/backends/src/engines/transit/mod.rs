@@ -39,6 +39,7 @@ mod certificate;
 mod chains;
 mod ciphers;
 mod compromise;
+mod context;
 mod datakey;
 mod datakeys;
 mod decrypt;
@@ -97,16 +98,25 @@ pub const KIND: EngineKind = EngineKind {
 };
 
 /// Opens a mount.
+///
+/// # Errors
+///
+/// [`Error::BadRequest`] for options that are none.
 pub fn open(context: MountContext) -> Result<Arc<dyn Dispatch>, Error> {
-    Ok(Arc::new(Transit::new(context.view, context.managed)))
+    let strict = context::is_strict(&context.options)?;
+    let transit = Transit::new(context.view, context.managed);
+    Ok(Arc::new(Transit { strict, ..transit }))
 }
 
 /// A mount of the engine.
 pub(super) struct Transit {
     view: View,
     managed: Arc<ManagedKeys>,
+    proven: managed::Proven,
     cache: Cache,
     census: Arc<Census>,
+    /// A context without effect is refused: see [`context`].
+    strict: bool,
 }
 
 impl Engine for Transit {
@@ -147,7 +157,9 @@ impl Transit {
             cache: Cache::new(view.clone(), census.clone()),
             view,
             managed,
+            proven: managed::Proven::default(),
             census,
+            strict: false,
         }
     }
 

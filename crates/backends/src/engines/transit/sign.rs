@@ -64,12 +64,14 @@ pub(super) async fn run(transit: &Transit, call: &Call<'_>) -> Result<Reply, Err
     }
     let scheme = options.scheme(call.param("algorithm"), settings)?;
     let version = settings.signing_version(options.key_version)?;
+    let idle = transit.idle(inputs.have_context(), settings.derived)?;
     let versions = std::iter::once(version);
     let mut ciphers = Ciphers::load(transit, call, &key, versions).await?;
     if settings.is_managed() {
-        return managed::sign(transit, call, &inputs, &mut ciphers, version, &scheme).await;
+        let signed = managed::sign(transit, call, &inputs, &mut ciphers, version, &scheme);
+        return Ok(idle.told(signed.await?));
     }
-    inputs
+    let reply = inputs
         .answer(|input| {
             let bytes = input.bytes("missing input")?;
             let context = input.context()?;
@@ -92,7 +94,8 @@ pub(super) async fn run(transit: &Transit, call: &Call<'_>) -> Result<Reply, Err
                 publickey,
             })
         })
-        .await
+        .await?;
+    Ok(idle.told(reply))
 }
 
 /// What a signature is made under: the key itself, or the one derived for a context.

@@ -17,9 +17,6 @@ use super::{Transit, inputs, key_name, scheme};
 /// Bytes of a CMAC when nobody says, which is all of it.
 const CMAC_LEN: usize = 16;
 
-/// Members beside the inputs.
-const USED: [&str; 3] = ["algorithm", "key_version", "mac_length"];
-
 #[derive(Serialize, Default)]
 struct Made {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -43,6 +40,14 @@ impl Tag {
         match self {
             Self::Hmac => "HMAC",
             Self::Cmac => "CMAC",
+        }
+    }
+
+    /// Members beside the inputs.
+    fn used(self) -> [&'static str; 2] {
+        match self {
+            Self::Hmac => ["algorithm", "key_version"],
+            Self::Cmac => ["mac_length", "key_version"],
         }
     }
 
@@ -118,7 +123,7 @@ pub(super) async fn cmac(transit: &Transit, call: &Call<'_>) -> Result<Reply, Er
 
 async fn run(transit: &Transit, call: &Call<'_>, tag: Tag) -> Result<Reply, Error> {
     let name = key_name(call)?;
-    let (inputs, options) = inputs::decode(call, &USED)?;
+    let (inputs, options) = inputs::decode(call, &tag.used())?;
     let key = transit.key(name).await?;
     let settings = &key.settings;
     let algorithm = match (call.param("algorithm"), &*options.algorithm) {

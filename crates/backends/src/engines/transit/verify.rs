@@ -111,6 +111,7 @@ pub(super) async fn run(transit: &Transit, call: &Call<'_>) -> Result<Reply, Err
     let key = key.ok_or_else(|| Error::bad("signature verification key not found"))?;
     let settings = &key.settings;
     settings.usable()?;
+    let idle = transit.idle(inputs.have_context(), settings.derived)?;
     let in_path = call.param("algorithm");
     let named = inputs
         .list
@@ -120,7 +121,8 @@ pub(super) async fn run(transit: &Transit, call: &Call<'_>) -> Result<Reply, Err
     let tag = match proof {
         Proof::Tag(tag) => tag,
         Proof::Signature => {
-            return signatures(&inputs, settings, &mut ciphers, &options, in_path).await;
+            let reply = signatures(&inputs, settings, &mut ciphers, &options, in_path);
+            return Ok(idle.told(reply.await?));
         }
     };
     let maker = tag::Maker::of(
@@ -129,7 +131,7 @@ pub(super) async fn run(transit: &Transit, call: &Call<'_>) -> Result<Reply, Err
         options.hash_name(in_path),
         options.mac_length,
     )?;
-    inputs
+    let reply = inputs
         .answer(|input| {
             let bytes = input.bytes(tag.missing())?;
             let text = proof.text(input);
@@ -145,7 +147,8 @@ pub(super) async fn run(transit: &Transit, call: &Call<'_>) -> Result<Reply, Err
             let valid = keyfold_secret::Secret::new(made).ct_eq(&given);
             Ok(Verified { valid })
         })
-        .await
+        .await?;
+    Ok(idle.told(reply))
 }
 
 async fn signatures(

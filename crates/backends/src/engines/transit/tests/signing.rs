@@ -295,3 +295,35 @@ async fn schemes_that_can_not_be() {
         warned.warnings
     );
 }
+
+#[tokio::test]
+async fn members_that_mean_nothing_here() {
+    let mount = Mount::new().await;
+    mount.key("k", 1).await;
+    mount.write("keys/c", json!({"type": "aes128-cmac"})).await;
+    for (path, idle, used) in [
+        ("hmac/k", "mac_length", "algorithm"),
+        ("cmac/c", "algorithm", "mac_length"),
+    ] {
+        let value = |name: &str| match name {
+            "algorithm" => json!("sha2-512"),
+            _ => json!(8),
+        };
+        let plain = mount
+            .write(path, json!({"input": HELLO, used: value(used)}))
+            .await;
+        assert!(plain.warnings.is_empty(), "{path}: {:?}", plain.warnings);
+        let warned = mount
+            .write(path, json!({"input": HELLO, idle: value(idle)}))
+            .await;
+        assert!(
+            warned.warnings[0].contains(idle),
+            "{path}: {:?}",
+            warned.warnings
+        );
+    }
+    // A list is no input, though its first element might pass for one.
+    let lists = json!({"batch_input": [[HELLO]]});
+    let error = mount.refused("hmac/k", lists).await;
+    assert!(error.contains("batch_input"), "{error}");
+}
