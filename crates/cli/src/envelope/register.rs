@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use keyfold_client::Request;
 use keyfold_envelope::slot::SlotState;
@@ -21,9 +22,10 @@ const NAME: usize = 12;
 pub(super) fn register(session: &Session, paths: &[PathBuf]) -> Result<(), CliError> {
     for path in paths {
         let root = fs::canonicalize(path).unwrap_or_else(|_| path.clone());
+        let began = Instant::now();
         let found = census(std::slice::from_ref(path), &NoProgress);
         for (key, items) in by_key(&found) {
-            let asked = request(&root, &key, &items, &found)?;
+            let asked = request(&root, &key, &items, &found, began)?;
             session.ask(&asked)?.success()?;
         }
     }
@@ -42,6 +44,7 @@ fn request(
     key: &Locator,
     items: &BTreeMap<u32, u64>,
     found: &Census,
+    began: Instant,
 ) -> Result<Request, CliError> {
     let root = format!("{}:{}", host(), root.display());
     let name = Digest::Sha2_256.of(root.as_bytes());
@@ -51,6 +54,8 @@ fn request(
         "root": root.replace(char::is_control, "?"),
         "items": items,
         "unreadable": found.unreadable.len(),
+        // What is made meanwhile may lie where the scan has been already.
+        "took": began.elapsed().as_secs(),
     });
     Ok(Request::write(&path, &body)?)
 }
@@ -114,7 +119,14 @@ mod tests {
     fn a_root_has_one_catalog() {
         let key = "transit/k".parse().unwrap();
         let path = |root: &str| {
-            let made = request(Path::new(root), &key, &BTreeMap::new(), &Census::default());
+            let found = Census::default();
+            let made = request(
+                Path::new(root),
+                &key,
+                &BTreeMap::new(),
+                &found,
+                Instant::now(),
+            );
             made.unwrap().path().to_owned()
         };
         assert_eq!(path("/a"), path("/a"));

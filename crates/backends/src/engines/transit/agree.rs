@@ -67,8 +67,6 @@ pub(super) async fn run(transit: &Transit, call: &Call<'_>) -> Result<Reply, Err
         )
     })?;
     let key = own.agree(&peer, kind)?;
-    let user = transit.census.user(call);
-    own.tally.add(&Uses::one(Kind::DeriveKey, 0), user);
     let wanted = Settings {
         exportable: asked.exportable.unwrap_or_default(),
         allow_plaintext_backup: asked.allow_plaintext_backup.unwrap_or_default(),
@@ -93,5 +91,7 @@ pub(super) async fn run(transit: &Transit, call: &Call<'_>) -> Result<Reply, Err
             Ok(())
         })
         .await?;
+    let user = transit.census.user(call);
+    own.tally.add(&Uses::one(Kind::DeriveKey, 0), user);
     Ok(Reply::none())
 }

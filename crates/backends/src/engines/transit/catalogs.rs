@@ -7,18 +7,20 @@
 
 use std::collections::BTreeMap;
 
-use keyfold_api::weak;
+use keyfold_api::{Seconds, weak};
 use keyfold_core::barrier::{View, json};
 use keyfold_core::error::Error;
 use keyfold_core::ports::engine::Call;
 use keyfold_core::ports::storage::Batch;
-use keyfold_core::reply::{self, Reply};
+use keyfold_core::reply::Reply;
 use serde::{Deserialize, Serialize};
 
 use super::census::second;
 use super::key::{Settings, policy_key};
 use super::{Transit, is_name, key_name};
 
+/// Below it one folder for each key id.
+pub(super) const FOLDER: &str = "catalogs/";
 /// Catalogs of one key.
 const MOST: usize = 1_000;
 /// Versions that one catalog tells of.
@@ -37,7 +39,7 @@ pub(super) struct Catalog {
     pub items: BTreeMap<u32, u64>,
     /// Files that the scan could not read: they may need any version.
     pub unreadable: u64,
-    /// The second of the scan.
+    /// The second in which the scan began.
     pub time: u64,
 }
 
@@ -59,6 +61,9 @@ struct Ask {
     items: Option<BTreeMap<String, String>>,
     #[serde(deserialize_with = "weak::int")]
     unreadable: Option<i64>,
+    /// How long the scan took.
+    #[serde(deserialize_with = "weak::duration")]
+    took: Option<Seconds>,
 }
 
 impl Ask {
@@ -88,11 +93,14 @@ impl Ask {
             items.insert(known, count);
         }
         let unreadable = u64::try_from(self.unreadable.unwrap_or_default());
+        let took = u64::try_from(self.took.unwrap_or_default().0);
+        let took = took.map_err(|_| Error::field("took", "must not be negative"))?;
         Ok(Catalog {
             root,
             items,
             unreadable: unreadable.map_err(|_| Error::field("unreadable", "is no count"))?,
-            time: now,
+            // What was made while it went on may lie behind it.
+            time: now.saturating_sub(took),
         })
     }
 }
@@ -146,8 +154,7 @@ pub(super) async fn list(transit: &Transit, call: &Call<'_>) -> Result<Reply, Er
         .stored(key_name(call)?)
         .await?
         .ok_or(Error::NotFound)?;
-    let page = transit.view.list(&folder(&settings.id), "", MOST).await?;
-    reply::keys(page.names)
+    call.list(&transit.view, &folder(&settings.id)).await
 }
 
 /// One that is not there is as good as gone.
@@ -170,13 +177,6 @@ pub(super) async fn all(view: &View, id: &str) -> Result<Vec<(String, Catalog)>,
         }
     }
     Ok(all)
-}
-
-/// Adds the removal of a key's catalogs to a batch.
-pub(super) async fn delete(view: &View, id: &str, batch: Batch) -> Result<Batch, Error> {
-    let names = view.list(&folder(id), "", MOST).await?.names;
-    let names = names.iter();
-    Ok(names.fold(batch, |batch, name| batch.delete(place(id, name))))
 }
 
 fn show(id: &str, catalog: &Catalog) -> Result<Reply, Error> {
@@ -210,9 +210,9 @@ fn catalog_name<'a>(call: &'a Call<'_>) -> Result<&'a str, Error> {
 }
 
 fn folder(id: &str) -> String {
-    format!("catalogs/{id}/")
+    format!("{FOLDER}{id}/")
 }
 
 fn place(id: &str, catalog: &str) -> String {
-    format!("catalogs/{id}/{catalog}")
+    format!("{FOLDER}{id}/{catalog}")
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::Transit;
 use super::catalogs::{self, Catalog};
-use super::census::{Kind, Record, Sums, second};
+use super::census::{Kind, Record, Sums, second, sum};
 use super::key::Settings;
 
 /// Needs that one answer tells of.
@@ -111,7 +111,7 @@ fn find(sums: &Sums, catalogs: &[(String, Catalog)], below: u32, since: u64) -> 
 fn in_catalog(sums: &Sums, (id, catalog): (&str, &Catalog), below: u32) -> Vec<Need> {
     let (root, mut needs) = (&catalog.root, Vec::new());
     let remains = catalog.remains(|version| version < below);
-    let count: u64 = remains.values().sum();
+    let count = sum(remains.values().copied());
     if count > 0 {
         let text = format!("{count} items in {root} (catalog {id}): rewrap them");
         needs.push(Need {
@@ -138,7 +138,7 @@ fn in_catalog(sums: &Sums, (id, catalog): (&str, &Catalog), below: u32) -> Vec<N
 
 /// Rewrap is the cure, and no need of what it leaves behind.
 fn recent(version: u32, record: &Record, since: u64) -> Option<Need> {
-    let last = record.last_of(|kind| kind != Kind::Rewrap);
+    let last = record.last_of(|kind| !matches!(kind, Kind::Rewrap | Kind::RewrapSame));
     if last <= since {
         return None;
     }
@@ -201,6 +201,9 @@ mod tests {
         );
         assert!(whats(&one(&[(Kind::Decrypt, 1, 100)]), &[]).is_empty());
         assert!(whats(&one(&[(Kind::Rewrap, 1, 500)]), &[]).is_empty());
+        // What came back as it was lies where it lay.
+        let looked_at = [(Kind::Encrypt, 1, 50), (Kind::RewrapSame, 9, 500)];
+        assert_eq!(whats(&one(&looked_at), &[]), [What::Unaccounted]);
         let made = [
             (Kind::Encrypt, 2, 50),
             (Kind::DataKey, 1, 50),

@@ -71,8 +71,11 @@ pub(super) async fn run(transit: &Transit, call: &Call<'_>) -> Result<Reply, Err
     let key = transit.key(name).await?;
     decrypt::able(&key.settings)?;
     let destinations = Destinations::of(transit, call, &work, name).await?;
+    let derived = key.settings.derived || destinations.derived();
+    let idle = transit.idle(work.has_context(), derived)?;
     if key.settings.is_managed() || destinations.managed() {
-        return managed::rewrap(transit, call, work, &key, &destinations).await;
+        let reply = managed::rewrap(transit, call, work, &key, &destinations).await?;
+        return Ok(idle.told(reply));
     }
     let versions = work
         .named_versions(&key.settings)
@@ -82,8 +85,7 @@ pub(super) async fn run(transit: &Transit, call: &Call<'_>) -> Result<Reply, Err
     let results = work
         .run(&mut ciphers, |task, own| rewrap(task, own, &mut others))
         .await?;
-    let derived = key.settings.derived || destinations.derived();
-    work.reply_of(derived, results)
+    Ok(idle.told(work.reply(results)?))
 }
 
 fn rewrap<'r>(
@@ -98,17 +100,25 @@ fn rewrap<'r>(
     // The plaintext is not shown: what a compromised version made is moved to another so.
     let allowed = Settings::decryption_version;
     let (version, plaintext) = open(own, allowed, &ciphertext, &context, &aad)?;
-    own.note(version, Kind::Rewrap, plaintext.expose().len());
-    let Some(target) = other else {
-        let key_version = own.settings().encryption_version(task.key_version()?)?;
-        if version == key_version {
-            return Ok(Rewrapped::same(ciphertext, key_version));
+    let plaintext = plaintext.expose();
+    let moved = match other {
+        None => {
+            let key_version = own.settings().encryption_version(task.key_version()?)?;
+            if version == key_version {
+                own.note(version, Kind::RewrapSame, plaintext.len());
+                return Ok(Rewrapped::same(ciphertext, key_version));
+            }
+            sealed(own, key_version, &context, &aad, plaintext)?
         }
-        return sealed(own, key_version, &context, &aad, plaintext.expose());
+        Some(target) => {
+            task.bindable(target.settings(), &aad)?;
+            let key_version = target.settings().encryption_version(task.key_version()?)?;
+            sealed(target, key_version, &context, &aad, plaintext)?
+        }
     };
-    task.bindable(target.settings(), &aad)?;
-    let key_version = target.settings().encryption_version(task.key_version()?)?;
-    sealed(target, key_version, &context, &aad, plaintext.expose())
+    // Only now is one less under the version.
+    own.note(version, Kind::Rewrap, plaintext.len());
+    Ok(moved)
 }
 
 fn sealed<'r>(

@@ -7,8 +7,10 @@ pub(in super::super) enum Kind {
     Encrypt,
     /// A ciphertext was opened, and its plaintext given out.
     Decrypt,
-    /// A ciphertext of this version was opened by rewrap.
+    /// A ciphertext of this version was moved to another by rewrap.
     Rewrap,
+    /// Rewrap opened a ciphertext of this version, and gave it back as it was.
+    RewrapSame,
     /// Rewrap made a ciphertext of this version.
     RewrapInto,
     /// A data key was made and wrapped.
@@ -27,12 +29,13 @@ pub(in super::super) enum Kind {
 
 impl Kind {
     /// How many there are.
-    pub const COUNT: usize = 10;
+    pub const COUNT: usize = 11;
     /// All of them, each at its index.
     pub const ALL: [Self; Self::COUNT] = [
         Self::Encrypt,
         Self::Decrypt,
         Self::Rewrap,
+        Self::RewrapSame,
         Self::RewrapInto,
         Self::DataKey,
         Self::Sign,
@@ -48,6 +51,7 @@ impl Kind {
             Self::Encrypt => "encrypt",
             Self::Decrypt => "decrypt",
             Self::Rewrap => "rewrap",
+            Self::RewrapSame => "rewrap_same",
             Self::RewrapInto => "rewrap_into",
             Self::DataKey => "datakey",
             Self::Sign => "sign",

@@ -32,7 +32,7 @@ pub(super) use self::callers::User;
 pub(super) use self::kind::Kind;
 #[cfg(test)]
 pub(super) use self::record::Done;
-pub(super) use self::record::{Record, delete};
+pub(super) use self::record::{FOLDER, Record, sum};
 pub(super) use self::show::{Caller, caller, callers, operations, read, second};
 pub(super) use self::tally::Tally;
 pub(super) use self::uses::Uses;

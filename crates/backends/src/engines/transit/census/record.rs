@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 
 use keyfold_core::barrier::View;
 use keyfold_core::error::Error;
-use keyfold_core::ports::storage::{Batch, Revision};
+use keyfold_core::ports::storage::Revision;
 use serde::{Deserialize, Serialize};
 
-use super::super::key::Settings;
 use super::callers::CallerHash;
 use super::kind::Kind;
 
+/// Below it one folder for each key id.
+pub(in super::super) const FOLDER: &str = "census/";
 /// Callers that a version remembers, those with the latest uses.
 const CALLERS: usize = 128;
 
@@ -86,7 +87,7 @@ impl Record {
             self.callers
                 .sort_by_key(|seen| std::cmp::Reverse(seen.last));
             let forgotten = self.callers.split_off(CALLERS);
-            let uses = forgotten.iter().map(|seen| seen.uses).sum();
+            let uses = sum(forgotten.iter().map(|seen| seen.uses));
             self.others = self.others.saturating_add(uses);
         }
     }
@@ -106,12 +107,12 @@ impl Record {
     /// Ciphertexts that were made under the version.
     pub fn sealed(&self) -> u64 {
         let kinds = Kind::ALL.into_iter().filter(|kind| kind.seals());
-        kinds.map(|kind| self.of(kind)).sum()
+        sum(kinds.map(|kind| self.of(kind)))
     }
 
     /// Operations of all kinds.
     pub fn total(&self) -> u64 {
-        self.operations.values().map(|done| done.count).sum()
+        sum(self.operations.values().map(|done| done.count))
     }
 
     /// Operations of a kind.
@@ -119,6 +120,11 @@ impl Record {
         let done = self.operations.get(kind.name());
         done.map(|done| done.count).unwrap_or_default()
     }
+}
+
+/// All counts together. Some come from callers, who may give any.
+pub(in super::super) fn sum(counts: impl Iterator<Item = u64>) -> u64 {
+    counts.fold(0, u64::saturating_add)
 }
 
 /// The earlier of two seconds, of which zero is none.
@@ -132,7 +138,7 @@ fn earlier(one: u64, other: u64) -> u64 {
 
 /// Where the census of a version is stored.
 pub(super) fn place(id: &str, version: u32) -> String {
-    format!("census/{id}/{version}")
+    format!("{FOLDER}{id}/{version}")
 }
 
 /// What is stored of a version.
@@ -142,13 +148,6 @@ pub(super) async fn load(
     version: u32,
 ) -> Result<Option<(Record, Revision)>, Error> {
     view.read(&place(id, version)).await
-}
-
-/// Adds the removal of a key's census to a batch.
-pub(in super::super) fn delete(settings: &Settings, batch: Batch) -> Batch {
-    (1..=settings.latest_version).fold(batch, |batch, version| {
-        batch.delete(place(&settings.id, version))
-    })
 }
 
 #[cfg(test)]

@@ -166,7 +166,7 @@ pub(in super::super) async fn read(transit: &Transit, call: &Call<'_>) -> Result
     });
     Reply::data(&Shown {
         name,
-        kind: settings.kind.name(),
+        kind: settings.type_name(),
         latest_version: settings.latest_version,
         min_decryption_version: settings.min_decryption_version,
         min_available_version: settings.min_available_version,

@@ -64,6 +64,57 @@ async fn what_is_needed_stays_until_it_is_not() {
 }
 
 #[tokio::test]
+async fn a_rewrap_that_moves_nothing_leaves_what_it_was_given() {
+    let mount = Mount::new().await;
+    mount.key("k", 1).await;
+    let sealed = mount.encrypt("k", json!({})).await;
+    let rewrap = json!({"ciphertext": sealed});
+    for _ in 0..3 {
+        mount.write("rewrap/k", rewrap.clone()).await;
+    }
+    mount.write("keys/k/rotate", json!({})).await;
+    // Nor does one that opens it and then fails.
+    let mut nowhere = rewrap.clone();
+    nowhere["key_version"] = 3.into();
+    mount.refused("rewrap/k", nowhere).await;
+    let retire = json!({"below": 2, "recent": 0});
+    assert_eq!(mount.needs(retire.clone()).await, ["unaccounted"]);
+    mount.write("rewrap/k", rewrap).await;
+    let retired = mount.write("keys/k/retire", retire).await;
+    assert_eq!(retired.status, None, "{}", retired.data);
+}
+
+#[tokio::test]
+async fn a_scan_is_as_old_as_its_beginning() {
+    let mount = Mount::new().await;
+    mount.key("k", 2).await;
+    mount.encrypt("k", json!({"key_version": 1})).await;
+    let scan = |took: u64| json!({"root": "host:/data", "items": {"2": 1}, "took": took});
+    let slow = mount.write("keys/k/catalogs/c", scan(10)).await.data;
+    assert_eq!(slow["time"], "2029-12-31T23:59:50Z");
+    let retire = json!({"below": 2, "recent": 0});
+    assert_eq!(mount.needs(retire.clone()).await, ["stale-scan"]);
+    mount.write("keys/k/catalogs/c", scan(0)).await;
+    assert_eq!(mount.write("keys/k/retire", retire).await.status, None);
+}
+
+#[tokio::test]
+async fn counts_that_nobody_has() {
+    let mount = Mount::new().await;
+    mount.key("k", 3).await;
+    for id in ["one", "two"] {
+        let most = json!({"1": u64::MAX, "2": u64::MAX});
+        mount.catalog(id, most).await;
+    }
+    let needs = mount.needs(json!({"below": 3})).await;
+    assert_eq!(needs, ["remains", "remains"]);
+    let marked = mount
+        .write("keys/k/compromised", json!({"version": 1}))
+        .await;
+    assert_eq!(marked.data["blast_radius"]["items"], u64::MAX);
+}
+
+#[tokio::test]
 async fn destroyed_versions_are_gone_in_one_commit() {
     let mount = Mount::new().await;
     mount.key("k", 3).await;
@@ -131,6 +182,11 @@ async fn mistakes_of_retire_and_of_catalogs() {
             "keys/k/catalogs/c",
             json!({"root": "r", "items": {}, "unreadable": -1}),
             "unreadable",
+        ),
+        (
+            "keys/k/catalogs/c",
+            json!({"root": "r", "items": {}, "took": "-1s"}),
+            "took",
         ),
         (
             "keys/k/catalogs/c-",
@@ -257,13 +313,11 @@ async fn mistakes_of_compromised() {
         let text = mount.refused("keys/k/compromised", body.clone()).await;
         assert!(text.contains("version"), "{body}: {text}");
     }
-    let long = json!({"version": 1, "reason": "x".repeat(1025)});
-    assert!(
-        mount
-            .refused("keys/k/compromised", long)
-            .await
-            .contains("reason")
-    );
+    for reason in ["x".repeat(1025), "\u{1b}[2J".to_owned()] {
+        let body = json!({"version": 1, "reason": reason});
+        let text = mount.refused("keys/k/compromised", body).await;
+        assert!(text.contains("reason"), "{text}");
+    }
     assert!(
         mount
             .refused("keys/none/compromised", json!({"version": 1}))
@@ -283,6 +337,9 @@ async fn mistakes_of_compromised() {
             .await
             .contains("compromised")
     );
+    let text = mount.refused("keys/s/csr", json!({"version": 1})).await;
+    assert!(text.contains("compromised"), "{text}");
+    mount.write("keys/s/csr", json!({})).await;
     let fresh = mount.write("sign/s", json!({"input": HELLO})).await.data;
     assert_eq!(fresh["key_version"], 2);
 }
