@@ -57,6 +57,10 @@ impl Begun {
         self.ok(&["write", "transit/keys/s", "type=ed25519"]);
         self.ok(&["write", "transit/keys/h", "type=hmac", "key_size=32"]);
         self.ok(&["write", "transit/keys/p", "type=ecdsa-p256"]);
+        // The newest version of this is compromised, and no other can be made here.
+        let material = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+        self.ok(&["transit", "import", "transit/keys/c", material]);
+        self.ok(&["transit", "compromised", "-version=1", "c"]);
         // Of this there is a public half only, and it works as it ever did.
         let made = self.ok(&["read", "-format=json", "transit/keys/p"]);
         let made: serde_json::Value = serde_json::from_str(&made).unwrap();
@@ -123,6 +127,7 @@ fn saved_rehearsed_and_restored() {
     assert_eq!(
         tried.collect::<Vec<_>>(),
         [
+            ("transit/keys/c", false),
             ("transit/keys/d", true),
             ("transit/keys/h", false),
             ("transit/keys/half", false),

@@ -109,6 +109,11 @@ async fn one(
     if key.get("managed_keys").is_some() {
         return Ok(Shown::Untried("its secret part lies in a device"));
     }
+    let newest = key.get("latest_version").map(Value::to_string);
+    let marked = key.get("compromised").zip(newest);
+    if marked.is_some_and(|(marks, newest)| marks.get(newest).is_some()) {
+        return Ok(Shown::Untried("its newest version is compromised"));
+    }
     if is("supports_encryption") {
         let sealed = call("encrypt", json!({"plaintext": probe})).await?;
         let body = json!({"ciphertext": sealed.get("ciphertext")});

@@ -11,11 +11,14 @@ use keyfold_keys::transit::{Curve, Family, Padding, Scheme, ServiceKey, from_pem
 use serde::{Deserialize, Serialize};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
+use super::census::{Kind, Uses};
 use super::decrypt::NO_PRIVATE_HALF;
 use super::key::{Settings, policy_key};
 use super::{Transit, chains, key_name, pace};
 
 const REQUEST: &str = "CERTIFICATE REQUEST";
+/// Certificates of a chain: each read of the key shows them.
+const LONGEST: usize = 64;
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
@@ -59,6 +62,7 @@ pub(super) async fn request(transit: &Transit, call: &Call<'_>) -> Result<Reply,
     settings.usable()?;
     signs(settings)?;
     let version = version(settings, asked.version.unwrap_or_default())?;
+    settings.uncompromised(version)?;
     let signer = transit.cache.version(&key, version).await?;
     if signer.is_public_only() {
         return Err(Error::bad(NO_PRIVATE_HALF));
@@ -73,6 +77,8 @@ pub(super) async fn request(transit: &Transit, call: &Call<'_>) -> Result<Reply,
         &der::element(tag::FIRST, &template.attributes),
     ]);
     let csr = pace::slow(settings.kind, || sign(&signer, &info))?;
+    let signed = Uses::one(Kind::Sign, info.len());
+    signer.tally.add(&signed, transit.census.user(call));
     Reply::data(&Shown {
         csr: &to_pem(REQUEST, &csr),
         name,
@@ -87,6 +93,10 @@ pub(super) async fn set(transit: &Transit, call: &Call<'_>) -> Result<Reply, Err
     let pem = asked.certificate_chain.unwrap_or_default();
     let chain = from_pem("CERTIFICATE", &pem)
         .ok_or_else(|| Error::bad("could not decode a PEM block in the certificate chain"))?;
+    if chain.len() > LONGEST {
+        let text = format!("has more than {LONGEST} certificates");
+        return Err(Error::field("certificate_chain", text));
+    }
     transit
         .view
         .change(name, || async {

@@ -14,7 +14,7 @@ use keyfold_core::reply::Reply;
 use serde::{Deserialize, Serialize};
 
 use super::catalogs::{self, Catalog};
-use super::census::{Caller, Kind, Record, callers, operations, second};
+use super::census::{Caller, Kind, Record, callers, operations, second, sum};
 use super::key::{Settings, policy_key};
 use super::{Transit, key_name, shown};
 
@@ -88,6 +88,13 @@ impl Settings {
         Ok(version)
     }
 
+    /// Forgets a mark of the version that is about to be made: it is of another key, which had the
+    /// number before a restore.
+    pub fn unmark_next(&mut self) {
+        self.compromised
+            .remove(&self.latest_version.saturating_add(1));
+    }
+
     /// Refuses a version that somebody else may have.
     pub fn uncompromised(&self, version: u32) -> Result<(), Error> {
         match self.compromised.get(&version) {
@@ -106,8 +113,9 @@ pub(super) async fn mark(transit: &Transit, call: &Call<'_>) -> Result<Reply, Er
     let name = key_name(call)?;
     let Ask { version, reason } = call.decode()?;
     let reason = reason.unwrap_or_default();
-    if reason.len() > LONGEST {
-        let text = format!("is longer than {LONGEST} bytes");
+    // It is printed for people, on their terminals.
+    if reason.len() > LONGEST || reason.chars().any(char::is_control) {
+        let text = format!("must have {LONGEST} bytes at most, and no control characters");
         return Err(Error::field("reason", text));
     }
     let new = Compromise {
@@ -125,10 +133,10 @@ pub(super) async fn mark(transit: &Transit, call: &Call<'_>) -> Result<Reply, Er
             }
             settings.compromised.insert(version, new.clone());
             if settings.rotates() {
+                settings.unmark_next();
                 let key = settings.generate()?;
                 let added = transit.add_version(name, settings, revision, &key, call.now);
-                let (settings, _) = added.await?;
-                return Ok((settings, version, true));
+                return Ok((added.await?, version, true));
             }
             let batch = Batch::new().unchanged(policy_key(name), revision);
             transit.commit(name, settings.put(name, batch)?).await?;
@@ -186,7 +194,7 @@ impl Radius {
             .filter_map(|(id, catalog)| InCatalog::of(id, catalog, version))
             .collect();
         Ok(Self {
-            items: catalogs.iter().map(|catalog| catalog.items).sum(),
+            items: sum(catalogs.iter().map(|catalog| catalog.items)),
             catalogs,
             ..Self::used(&record)
         })
