@@ -9,6 +9,9 @@ use keyfold_keys::transit::to_pem;
 
 use super::key::Settings;
 
+/// Below it one folder for each key id.
+pub(super) const FOLDER: &str = "chains/";
+
 /// Adds a chain of certificates in DER to a batch.
 pub(super) fn put(
     settings: &Settings,
@@ -57,5 +60,5 @@ pub(super) fn delete(
 }
 
 fn place(settings: &Settings, version: u32) -> String {
-    format!("chains/{}/{version}", settings.id)
+    format!("{FOLDER}{}/{version}", settings.id)
 }

@@ -16,6 +16,7 @@ use super::key::Settings;
 pub(super) struct Ciphers<'k> {
     settings: &'k Settings,
     user: User,
+    /// In their order: a batch may name very many.
     versions: Vec<Held>,
     /// The last one used: most batches have one version and one context.
     ready: Option<Ready>,
@@ -47,11 +48,16 @@ struct Ready {
 impl<'k> Ciphers<'k> {
     /// A key with its latest version alone.
     pub fn latest(key: &'k LoadedKey, user: User) -> Self {
-        let latest = Held::new(key.settings.latest_version, key.latest.clone());
+        Self::with(key, user, Vec::new())
+    }
+
+    /// The same with older ones.
+    fn with(key: &'k LoadedKey, user: User, mut versions: Vec<Held>) -> Self {
+        versions.push(Held::new(key.settings.latest_version, key.latest.clone()));
         Self {
             settings: &key.settings,
             user,
-            versions: vec![latest],
+            versions,
             ready: None,
         }
     }
@@ -63,14 +69,16 @@ impl<'k> Ciphers<'k> {
         key: &'k LoadedKey,
         named: impl Iterator<Item = u32>,
     ) -> Result<Self, Error> {
-        let mut ciphers = Self::latest(key, transit.census.user(call));
-        for version in named {
-            if ciphers.version(version).is_none() {
-                let loaded = transit.cache.version(key, version).await?;
-                ciphers.versions.push(Held::new(version, loaded));
-            }
+        let latest = key.settings.latest_version;
+        let mut older: Vec<u32> = named.filter(|version| *version != latest).collect();
+        older.sort_unstable();
+        older.dedup();
+        let mut versions = Vec::with_capacity(older.len() + 1);
+        for version in older {
+            let loaded = transit.cache.version(key, version).await?;
+            versions.push(Held::new(version, loaded));
         }
-        Ok(ciphers)
+        Ok(Self::with(key, transit.census.user(call), versions))
     }
 
     /// The key's settings.
@@ -107,8 +115,8 @@ impl<'k> Ciphers<'k> {
 
     /// Notes for the census that a loaded version was used on so many bytes.
     pub fn note(&mut self, version: u32, kind: Kind, bytes: usize) {
-        let mut held = self.versions.iter_mut();
-        if let Some(held) = held.find(|held| held.version == version) {
+        let at = self.place(version);
+        if let Some(held) = at.and_then(|at| self.versions.get_mut(at)) {
             held.uses.add(kind, bytes);
         }
     }
@@ -120,10 +128,16 @@ impl<'k> Ciphers<'k> {
     }
 
     fn version(&self, version: u32) -> Option<&ServiceKey> {
-        self.versions
-            .iter()
-            .find(|held| held.version == version)
-            .map(|held| &**held.loaded)
+        let held = self.versions.get(self.place(version)?)?;
+        Some(&**held.loaded)
+    }
+
+    /// The index of a loaded version.
+    fn place(&self, version: u32) -> Option<usize> {
+        let found = self
+            .versions
+            .binary_search_by_key(&version, |held| held.version);
+        found.ok()
     }
 }
 

@@ -5,7 +5,7 @@
 //! is made with the key: a key that is deleted and made again under the same name shares nothing
 //! with its predecessor, not even in the memory of another node.
 
-use keyfold_core::barrier::json;
+use keyfold_core::barrier::{View, json};
 use keyfold_core::error::Error;
 use keyfold_core::id;
 use keyfold_core::ports::storage::Batch;
@@ -15,12 +15,21 @@ use serde::{Deserialize, Serialize};
 use super::compromise::Compromises;
 use super::managed::Held;
 use super::periods::Periods;
-use super::{due, pace};
+use super::{catalogs, census, chains, due, pace, times};
 
 /// Folder of the settings; below it one record for each key name.
 pub(super) const POLICIES: &str = "policy/";
 /// Folder of the versions; below it one folder for each key id.
 pub(super) const VERSIONS: &str = "keys/";
+/// All folders that have one for each key id.
+const OF_KEYS: [&str; 5] = [
+    VERSIONS,
+    times::FOLDER,
+    census::FOLDER,
+    chains::FOLDER,
+    catalogs::FOLDER,
+];
+
 /// What a key is and what may be done with it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Settings {
@@ -212,6 +221,18 @@ impl Settings {
     pub fn read_version(&self, record: &[u8]) -> Option<ServiceKey> {
         ServiceKey::from_record(self.kind, record).ok()
     }
+}
+
+/// Adds the removal of all that is stored under a key's id to a batch. What is there is looked up: the
+/// versions of a key that was restored may begin at any number.
+pub(super) async fn delete_all(view: &View, id: &str, mut batch: Batch) -> Result<Batch, Error> {
+    for folder in OF_KEYS {
+        let folder = format!("{folder}{id}/");
+        for name in view.list(&folder, "", 0).await?.names {
+            batch = batch.delete(format!("{folder}{name}"));
+        }
+    }
+    Ok(batch)
 }
 
 /// Where the settings of a key are stored.

@@ -5,15 +5,15 @@ use keyfold_core::clock::Time;
 use keyfold_core::error::Error;
 use keyfold_core::ports::engine::Call;
 use keyfold_core::ports::storage::{Batch, Revision};
-use keyfold_core::reply::{self, Reply};
+use keyfold_core::reply::Reply;
 use keyfold_keys::transit::{Family, HMAC_SIZES, KeyType, ServiceKey};
 use serde::Deserialize;
 
 use super::due::{self, Rotate};
-use super::key::{POLICIES, Settings, policy_key, version_key};
+use super::key::{POLICIES, Settings, delete_all, policy_key};
 use super::kind::Kind;
 use super::shown::{Version, Versions};
-use super::{Transit, catalogs, census, chains, key_name, managed, periods, shown, times};
+use super::{Transit, key_name, managed, periods, shown, times};
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
@@ -70,28 +70,13 @@ impl Create {
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
-struct List {
-    #[serde(deserialize_with = "weak::string")]
-    after: Option<String>,
-    #[serde(deserialize_with = "weak::int")]
-    limit: Option<i64>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
 struct Read {
     #[serde(deserialize_with = "weak::string")]
     context: Option<String>,
 }
 
 pub(super) async fn list(transit: &Transit, call: &Call<'_>) -> Result<Reply, Error> {
-    let asked = call.decode::<List>()?;
-    let limit = usize::try_from(asked.limit.unwrap_or_default()).unwrap_or_default();
-    let page = transit
-        .view
-        .list(POLICIES, &asked.after.unwrap_or_default(), limit)
-        .await?;
-    reply::keys(page.names)
+    call.list(&transit.view, POLICIES).await
 }
 
 pub(super) async fn read(transit: &Transit, call: &Call<'_>) -> Result<Reply, Error> {
@@ -158,28 +143,39 @@ pub(super) async fn rotate(transit: &Transit, call: &Call<'_>) -> Result<Reply, 
         .view
         .change(name, || async {
             let stored = transit.stored(name).await?;
-            let (settings, revision) = stored.ok_or_else(|| Error::bad("key not found"))?;
+            let (mut settings, revision) = stored.ok_or_else(|| Error::bad("key not found"))?;
             settings.usable()?;
+            if settings.is_managed() {
+                // It was made anew since it was looked at.
+                return Err(Error::Contended);
+            }
             if settings.imported && !settings.allow_imported_rotation {
                 return Err(Error::bad(format!(
                     "imported key {name} does not allow rotation here: import a version, or import \
                      the key with allow_rotation"
                 )));
             }
+            // What the answer needs is read before the commit: an error behind it would be answered
+            // to a caller whose key has the version.
+            let mut versions = shown::newest(transit, &settings).await?;
             if asked.if_due && !settings.is_due(call.now) {
-                let versions = shown::versions(transit, &settings, &[]).await?;
                 return Ok((settings, versions));
             }
+            settings.unmark_next();
             let key = settings.generate()?;
-            transit
+            let secs = call.now.secs();
+            let next = Version::new(&key, &settings, secs)?;
+            let settings = transit
                 .add_version(name, settings, revision, &key, call.now)
-                .await
+                .await?;
+            versions.insert(settings.latest_version, next);
+            Ok((settings, versions))
         })
         .await?;
-    shown::show(name, &settings, &versions)
+    shown::show_newest(name, &settings, versions)
 }
 
-/// Deletes settings and versions, after which no ciphertext of the key opens again.
+/// Deletes settings, versions and all that is known of them, after which no ciphertext of the key opens again.
 pub(super) async fn delete(transit: &Transit, call: &Call<'_>) -> Result<Reply, Error> {
     let name = key_name(call)?;
     let refused = |why: &str| Error::bad(format!("error deleting policy {name}: {why}"));
@@ -195,25 +191,13 @@ pub(super) async fn delete(transit: &Transit, call: &Call<'_>) -> Result<Reply, 
             let batch = Batch::new()
                 .unchanged(policy_key(name), revision)
                 .delete(policy_key(name));
-            let batch = catalogs::delete(&transit.view, &settings.id, batch).await?;
-            transit
-                .commit(name, delete_versions(&settings, batch))
-                .await?;
+            let batch = delete_all(&transit.view, &settings.id, batch).await?;
+            transit.commit(name, batch).await?;
             Ok(settings)
         })
         .await?;
     transit.cache.forget_versions(&deleted.id);
     Ok(Reply::none())
-}
-
-/// Adds the removal of all that lies under a key's id to a batch.
-pub(super) fn delete_versions(settings: &Settings, mut batch: Batch) -> Batch {
-    let versions = settings.min_available_version.max(1)..=settings.latest_version;
-    for version in versions.clone() {
-        batch = batch.delete(version_key(&settings.id, version));
-    }
-    let batch = census::delete(settings, chains::delete(settings, versions, batch));
-    times::delete(settings, batch)
 }
 
 impl Transit {
@@ -236,7 +220,7 @@ impl Transit {
         self.commit(name, settings.put(name, batch)?).await
     }
 
-    /// Adds a version to a key that was read at a revision, and gives what is shown of it then.
+    /// Adds a version to a key that was read at a revision, and gives its settings then.
     pub(super) async fn add_version(
         &self,
         name: &str,
@@ -244,22 +228,15 @@ impl Transit {
         revision: Revision,
         key: &ServiceKey,
         now: Time,
-    ) -> Result<(Settings, Versions), Error> {
-        // What the answer needs is read before the commit: an error behind it would be answered to
-        // a caller whose key has the version.
-        let mut versions = shown::versions(self, &settings, &[]).await?;
+    ) -> Result<Settings, Error> {
         let mut settings = settings.scheduled(now.secs());
         let next = settings.latest_version.checked_add(1);
         settings.latest_version = next.ok_or_else(|| Error::bad("no version is left"))?;
-        versions.insert(
-            settings.latest_version,
-            Version::new(key, &settings, now.secs())?,
-        );
         let batch = Batch::new().unchanged(policy_key(name), revision);
         let batch = settings.put_version(settings.latest_version, key, batch);
         let batch = times::put_latest(&self.view, &settings, now, batch).await?;
         self.commit(name, settings.put(name, batch)?).await?;
-        Ok((settings, versions))
+        Ok(settings)
     }
 }
 
@@ -341,4 +318,7 @@ fn differs(there: &Settings, wanted: &Settings, asked: &Create, kind: &Kind) -> 
         || asked
             .auto_rotate_period
             .is_some_and(|_| wanted.auto_rotate_period != there.auto_rotate_period)
+        || asked
+            .key_size
+            .is_some_and(|_| wanted.key_size != there.key_size)
 }

@@ -14,6 +14,8 @@ use keyfold_core::ports::storage::Batch;
 
 use super::key::Settings;
 
+/// Below it one folder for each key id.
+pub(super) const FOLDER: &str = "times/";
 const PAGE: u32 = 1024;
 const TIME: usize = size_of::<u64>();
 
@@ -52,9 +54,13 @@ pub(super) fn put_all(settings: &Settings, first: u32, secs: &[u64], mut batch: 
     batch
 }
 
-/// The versions that decrypt, each with the second it was made in.
-pub(super) async fn usable(view: &View, settings: &Settings) -> Result<Vec<(u32, u64)>, Error> {
-    let (from, to) = (settings.oldest(), settings.latest_version);
+/// The versions that decrypt, from one on, each with the second it was made in.
+pub(super) async fn usable(
+    view: &View,
+    settings: &Settings,
+    from: u32,
+) -> Result<Vec<(u32, u64)>, Error> {
+    let (from, to) = (settings.oldest().max(from), settings.latest_version);
     let mut found = Vec::new();
     for page in place(from).0..=place(to).0 {
         let first = page * PAGE + 1;
@@ -85,7 +91,7 @@ pub(super) async fn known(
         };
         let (times, _) = stored.value.expose().as_chunks::<TIME>();
         let first = page * PAGE + 1;
-        let found = (first..).zip(times.iter().map(|time| u64::from_be_bytes(*time)));
+        let found = (first..=u32::MAX).zip(times.iter().map(|time| u64::from_be_bytes(*time)));
         known.extend(found.filter(|(version, _)| versions.contains(version)));
     }
     Ok(known)
@@ -99,14 +105,6 @@ pub(super) async fn made(view: &View, settings: &Settings, version: u32) -> Resu
     let secs = times.get(index).map(|time| u64::from_be_bytes(*time));
     let secs = secs.ok_or_else(|| Error::corrupt(page_key(&settings.id, page)))?;
     Ok(Time(secs.saturating_mul(1_000_000_000)))
-}
-
-/// Adds the removal of all pages to a batch.
-pub(super) fn delete(settings: &Settings, mut batch: Batch) -> Batch {
-    for page in 0..=place(settings.latest_version).0 {
-        batch = batch.delete(page_key(&settings.id, page));
-    }
-    batch
 }
 
 /// Reads a page that holds `count` times at least.
@@ -127,7 +125,7 @@ fn place(version: u32) -> (u32, usize) {
 }
 
 fn page_key(id: &str, page: u32) -> String {
-    format!("times/{id}/{page}")
+    format!("{FOLDER}{id}/{page}")
 }
 
 #[cfg(test)]

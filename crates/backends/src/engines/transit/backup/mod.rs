@@ -74,7 +74,7 @@ async fn write(
         min_decryption_version: settings.min_available_version.max(1),
         ..settings.clone()
     };
-    for (version, secs) in times::usable(&transit.view, &all).await? {
+    for (version, secs) in times::usable(&transit.view, &all, 1).await? {
         keys.push(entry(transit, settings, version, secs).await?);
     }
     let decrypting = all
@@ -85,7 +85,7 @@ async fn write(
         min_decryption_version: decrypting,
         ..settings.clone()
     };
-    for (version, secs) in times::usable(&transit.view, &shown).await? {
+    for (version, secs) in times::usable(&transit.view, &shown, 1).await? {
         let entry = entry(transit, settings, version, secs).await?;
         current.insert(version.to_string(), entry);
     }

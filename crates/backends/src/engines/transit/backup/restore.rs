@@ -13,8 +13,8 @@ use serde::Deserialize;
 
 use super::form::{self, Backup, Entry, Policy};
 use crate::engines::transit::compromise::Compromises;
-use crate::engines::transit::key::{Copied, Settings, policy_key};
-use crate::engines::transit::{Transit, catalogs, chains, due, is_name, keys, pace, times};
+use crate::engines::transit::key::{Copied, Settings, delete_all, policy_key};
+use crate::engines::transit::{Transit, chains, due, is_name, keys, pace, times};
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
@@ -60,8 +60,7 @@ pub(in crate::engines::transit) async fn run(
                 }
                 Some((old, revision)) => {
                     let batch = Batch::new().unchanged(policy_key(&name), *revision);
-                    let batch = catalogs::delete(&transit.view, &old.id, batch).await?;
-                    keys::delete_versions(old, batch)
+                    delete_all(&transit.view, &old.id, batch).await?
                 }
                 None => Batch::new().absent(policy_key(&name)),
             };
@@ -86,7 +85,8 @@ pub(in crate::engines::transit) async fn run(
 
 fn put(restored: &Restored, settings: &Settings, batch: Batch) -> Result<Batch, Error> {
     let mut batch = times::put_all(settings, restored.first, &restored.secs, batch);
-    for (version, key) in (restored.first..).zip(&restored.versions) {
+    let numbers = restored.first..=settings.latest_version;
+    for (version, key) in numbers.zip(&restored.versions) {
         batch = settings.put_version(version, key, batch);
     }
     for (version, chain) in &restored.chains {
@@ -138,7 +138,7 @@ fn read(backup: &Backup, now: Time) -> Result<Restored, Error> {
         secs: Vec::with_capacity(entries.len()),
         chains: Vec::new(),
     };
-    for (version, entry) in (first..).zip(entries) {
+    for (version, entry) in (first..=latest).zip(entries) {
         if policy.convergent_encryption && !matches!(entry.convergent_version, 0 | 3) {
             return Err(wrong(format!(
                 "version {version} is convergent by a rule that is no longer served"

@@ -59,6 +59,31 @@ async fn one_bad_item_does_not_sink_the_batch() {
 }
 
 #[tokio::test]
+async fn items_of_any_versions_in_any_order() {
+    let mount = Mount::new().await;
+    mount.key("k", 5).await;
+    let versions = [3, 1, 5, 2, 3, 0, 4, 1];
+    let items: Vec<_> = versions
+        .map(|version| json!({"plaintext": HELLO, "key_version": version}))
+        .into();
+    let answer = mount
+        .write("encrypt/k", json!({"batch_input": items}))
+        .await;
+    let results = answer.data["batch_results"].as_array().unwrap().clone();
+    let made = results.iter().map(|result| result["key_version"].as_u64());
+    assert!(made.eq([3, 1, 5, 2, 3, 5, 4, 1].map(Some)), "{results:?}");
+    let items: Vec<_> = results
+        .iter()
+        .map(|result| json!({"ciphertext": result["ciphertext"]}))
+        .collect();
+    let answer = mount
+        .write("decrypt/k", json!({"batch_input": items}))
+        .await;
+    let opened = answer.data["batch_results"].as_array().unwrap();
+    assert!(opened.iter().all(|result| result["plaintext"] == HELLO));
+}
+
+#[tokio::test]
 async fn statuses() {
     let mount = Mount::new().await;
     mount.key("k", 1).await;

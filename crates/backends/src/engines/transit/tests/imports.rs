@@ -106,6 +106,29 @@ fn of_type(kind: KeyType) -> Value {
     body
 }
 
+/// TK-06 and TK-07: an imported key is derived as one that was made here.
+#[tokio::test]
+async fn an_imported_key_for_contexts() {
+    let mount = Mount::new().await;
+    let holder = wrapping(&mount).await;
+    let key = ServiceKey::generate(KeyType::Ed25519, 0).unwrap();
+    let blob = base64(&wrap(&holder, Digest::Sha2_256, &target(&key)).unwrap());
+    let body = json!({"type": "ed25519", "ciphertext": blob, "derived": true});
+    mount.write("keys/e/import", body).await;
+    let input = json!({"input": HELLO, "context": HELLO});
+    let signed = mount.write("sign/e", input.clone()).await.data;
+    let mut proof = input;
+    proof["signature"] = signed["signature"].clone();
+    let valid = async |proof: &Value| mount.write("verify/e", proof.clone()).await.data;
+    assert_eq!(valid(&proof).await["valid"], true);
+    let shown = mount.ask(Op::Read, "keys/e", &json!({"context": HELLO}).to_string());
+    let shown = shown.await.unwrap().data;
+    assert_eq!(shown["keys"]["1"]["public_key"], signed["public_key"]);
+    assert_eq!(mount.show("e").await["keys"]["1"]["public_key"], "");
+    proof["context"] = json!("b3RoZXI=");
+    assert_eq!(valid(&proof).await["valid"], false);
+}
+
 #[tokio::test]
 async fn what_is_no_import() {
     let mount = Mount::new().await;

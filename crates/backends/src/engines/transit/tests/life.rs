@@ -242,6 +242,36 @@ async fn trimming() {
     );
 }
 
+/// However many versions there are: those of before are not read, nor told of.
+#[tokio::test]
+async fn a_rotation_costs_the_same() {
+    let mount = Mount::new().await;
+    mount.write("keys/k", json!({"type": "ecdsa-p256"})).await;
+    let mut cost = 0;
+    for version in 2..=260_u32 {
+        let before = mount.store.operations();
+        let answer = mount.write("keys/k/rotate", json!({})).await;
+        let spent = mount.store.operations() - before;
+        let told = answer.data["keys"].as_object().unwrap();
+        assert!(told.contains_key(&version.to_string()));
+        assert_eq!(told.len(), usize::try_from(version).unwrap().min(256));
+        assert_eq!(
+            answer.warnings.len(),
+            usize::from(version > 256),
+            "{version}"
+        );
+        match version {
+            257 => cost = spent,
+            258.. => assert_eq!(spent, cost),
+            _ => {}
+        }
+    }
+    assert_eq!(
+        mount.show("k").await["keys"].as_object().unwrap().len(),
+        260
+    );
+}
+
 #[tokio::test]
 async fn shelving() {
     let mount = Mount::new().await;
