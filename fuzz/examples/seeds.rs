@@ -8,7 +8,7 @@ use std::path::Path;
 
 use keyfold_envelope::header::HEADER_LEN;
 use keyfold_envelope::slot::{SLOT_COUNT, SLOT_LEN};
-use keyfold_envelope::{Context, EncryptOptions, NoProgress, encrypt_stream};
+use keyfold_envelope::{Context, EncryptOptions, NoProgress, TransitKey, encrypt_stream};
 use keyfold_keys::{Dek, Keyring, UnsealKey, Wraps};
 
 use plain_service::PlainService;
@@ -25,8 +25,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let (locator, context) = ("transit/payments".parse()?, Context::new());
         let options = EncryptOptions::default();
         encrypt_stream(
-            &PlainService,
-            &locator,
+            &[&TransitKey::new(&PlainService, &locator)],
             &context,
             &plain[..],
             &mut file,

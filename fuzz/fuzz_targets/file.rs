@@ -16,7 +16,7 @@ fuzz_target!(|bytes: &[u8]| {
     };
     let mut plain = Vec::new();
     let opened = decrypt_stream(
-        &PlainService,
+        &[&PlainService],
         &Context::new(),
         bytes,
         &mut plain,

@@ -166,7 +166,7 @@ fn vector(plan: &Plan) -> Anything<Value> {
     let mut table = Vec::new();
     for sector in 0..6 {
         let slot = slots.iter().find(|(number, _)| *number == sector);
-        table.extend(slot.map_or(Ok([0; SLOT_LEN]), |(_, slot)| slot.encode())?);
+        table.extend(slot.map_or(Ok(vec![0; SLOT_LEN]), |(_, slot)| slot.encode())?);
     }
     let header = Header {
         prelude: prelude.clone(),

@@ -9,10 +9,10 @@ use std::path::Path;
 use crate::context::Context;
 use crate::error::Error;
 use crate::header::{HEADER_LEN, Header};
-use crate::key_service::KeyService;
-use crate::locator::Locator;
+use crate::inspect::SlotInfo;
 use crate::output::Output;
 use crate::progress::Progress;
+use crate::recipient::Identity;
 use crate::unlock::{Unlocked, unlock};
 use crate::{file, stream};
 
@@ -30,17 +30,16 @@ pub struct DecryptOptions {
 pub struct Opened {
     /// Bytes of plaintext.
     pub plaintext_len: u64,
-    /// The KEK whose wrap opened it.
-    pub locator: Locator,
-    /// The version of that KEK.
-    pub version: u32,
+    /// The slot whose wrap opened it.
+    pub slot: SlotInfo,
     /// Slots that are damaged, although another one opened the file: it should be rewrapped.
     pub damaged_slots: usize,
 }
 
-/// Decrypts a file into a file, in parallel. On any error no output appears.
+/// Decrypts a file into a file, in parallel, with the first of the identities that opens it. On any
+/// error no output appears.
 pub fn decrypt_file(
-    service: &dyn KeyService,
+    identities: &[&dyn Identity],
     context: &Context,
     input: &Path,
     output: &Path,
@@ -51,7 +50,7 @@ pub fn decrypt_file(
     let metadata = source.metadata()?;
     let header = read_header(&mut source)?;
     let target = Output::create(output, options.overwrite)?;
-    let unlocked = unlock(service, &header, context)?;
+    let unlocked = unlock(identities, &header, context)?;
     let workers = file::worker_count(options.workers);
     let (plaintext_len, permissions) = if metadata.is_file() {
         let sealed_len = metadata.len().saturating_sub(HEADER_LEN as u64);
@@ -72,7 +71,7 @@ pub fn decrypt_file(
 /// Decrypts a stream into a stream, in constant memory. Chunks are written as they authenticate,
 /// so on an error what was written is an authentic beginning of the plaintext and no more.
 pub fn decrypt_stream(
-    service: &dyn KeyService,
+    identities: &[&dyn Identity],
     context: &Context,
     mut input: impl Read + Send,
     mut output: impl Write,
@@ -80,7 +79,7 @@ pub fn decrypt_stream(
     progress: &dyn Progress,
 ) -> Result<Opened, Error> {
     let header = read_header(&mut input)?;
-    let unlocked = unlock(service, &header, context)?;
+    let unlocked = unlock(identities, &header, context)?;
     let workers = file::worker_count(options.workers);
     let plaintext_len = stream::decrypt(&unlocked.key, input, &mut output, workers, progress)?;
     output.flush()?;
@@ -90,8 +89,7 @@ pub fn decrypt_stream(
 fn report(header: &Header, unlocked: Unlocked, plaintext_len: u64) -> Opened {
     Opened {
         plaintext_len,
-        locator: unlocked.locator,
-        version: unlocked.version,
+        slot: unlocked.slot,
         damaged_slots: header.slots.damaged(),
     }
 }
@@ -110,6 +108,7 @@ mod tests {
     use crate::encrypt::{EncryptOptions, encrypt_file, encrypt_stream};
     use crate::file::{BATCH_CHUNKS, BATCH_PLAIN, BATCH_SEALED};
     use crate::progress::NoProgress;
+    use crate::recipient::TransitKey;
     use crate::testing::{Service, envelope, locator};
     use proptest::prelude::*;
     use std::sync::atomic::{AtomicU64, Ordering};
@@ -133,11 +132,18 @@ mod tests {
         let (input, output) = (dir.path().join("in.kf"), dir.path().join("out"));
         std::fs::write(&input, bytes).unwrap();
         let context = Context::new();
-        let by_file = decrypt_file(service, &context, &input, &output, &workers(3), &NoProgress);
+        let by_file = decrypt_file(
+            &[service],
+            &context,
+            &input,
+            &output,
+            &workers(3),
+            &NoProgress,
+        );
         let mut released = Vec::new();
         let options = workers(3);
         let by_stream = decrypt_stream(
-            service,
+            &[service],
             &context,
             bytes,
             &mut released,
@@ -159,8 +165,7 @@ mod tests {
         let mut out = Vec::new();
         let (context, options) = (Context::new(), EncryptOptions::default());
         encrypt_stream(
-            service,
-            &locator(),
+            &[&TransitKey::new(service, &locator())],
             &context,
             plaintext,
             &mut out,
@@ -217,8 +222,7 @@ mod tests {
                 ..EncryptOptions::default()
             };
             encrypt_file(
-                &service,
-                &locator(),
+                &[&TransitKey::new(&service, &locator())],
                 &context,
                 &at("in"),
                 &at("x"),
@@ -230,7 +234,7 @@ mod tests {
         assert!(matches!(encrypt(false), Err(Error::OutputExists(_))));
         encrypt(true).unwrap();
         decrypt_file(
-            &service,
+            &[&service],
             &context,
             &at("x"),
             &at("out"),
@@ -243,7 +247,7 @@ mod tests {
             assert_eq!(mode & 0o777, 0o640);
         }
         let again = decrypt_file(
-            &service,
+            &[&service],
             &context,
             &at("x"),
             &at("out"),
@@ -252,7 +256,14 @@ mod tests {
         );
         assert!(matches!(again, Err(Error::OutputExists(_))));
         let other = Context::new();
-        let wrong = decrypt_file(&service, &other, &at("x"), &at("y"), &workers(1), progress);
+        let wrong = decrypt_file(
+            &[&service],
+            &other,
+            &at("x"),
+            &at("y"),
+            &workers(1),
+            progress,
+        );
         assert!(matches!(wrong, Err(Error::WrongContext)));
         assert!(!at("y").exists());
     }
@@ -359,7 +370,7 @@ mod tests {
             let options = workers(1);
             let context = Context::new();
             let result = decrypt_stream(
-                &service,
+                &[&service],
                 &context,
                 &bytes[..],
                 &mut released,
@@ -394,7 +405,15 @@ mod tests {
         let len = BATCH_PLAIN + 5;
         let path = envelope(&service, dir.path(), "a.kf", &pattern(len));
         let (seen, out) = (Seen::default(), dir.path().join("out"));
-        decrypt_file(&service, &Context::new(), &path, &out, &workers(2), &seen).unwrap();
+        decrypt_file(
+            &[&service],
+            &Context::new(),
+            &path,
+            &out,
+            &workers(2),
+            &seen,
+        )
+        .unwrap();
         assert_eq!(
             (seen.0.into_inner(), seen.1.into_inner()),
             (len as u64, len as u64)
@@ -416,7 +435,14 @@ mod tests {
         let good = sealed(&service, &pattern(40 * BATCH_PLAIN));
         let options = workers(2);
         let context = Context::new();
-        let result = decrypt_stream(&service, &context, &good[..], Closed, &options, &NoProgress);
+        let result = decrypt_stream(
+            &[&service],
+            &context,
+            &good[..],
+            Closed,
+            &options,
+            &NoProgress,
+        );
         assert!(matches!(result, Err(Error::Io(_))));
     }
 
@@ -438,7 +464,7 @@ mod tests {
         let options = workers(2);
         let context = Context::new();
         let result = decrypt_stream(
-            &service,
+            &[&service],
             &context,
             input,
             &mut released,
@@ -463,7 +489,7 @@ mod tests {
             let (context, options) = (Context::new(), workers(1));
             let service = Service::new();
             let result = decrypt_stream(
-                &service, &context, &bytes[..], &mut released, &options, &NoProgress);
+                &[&service], &context, &bytes[..], &mut released, &options, &NoProgress);
             prop_assert!(result.is_err());
             prop_assert!(released.is_empty());
         }

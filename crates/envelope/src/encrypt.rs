@@ -1,10 +1,9 @@
-//! Making envelopes: a fresh DEK, wrapped by the key service, over a file or a stream.
+//! Making envelopes: a fresh DEK, wrapped for each recipient, over a file or a stream.
 
 use std::fs::File;
 use std::io::{Read, Write};
 use std::num::NonZeroUsize;
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use keyfold_keys::rng;
 use keyfold_secret::Protected;
@@ -13,12 +12,12 @@ use crate::cobblestone::{PayloadKey, SALT_LEN};
 use crate::context::Context;
 use crate::error::Error;
 use crate::header::{HEADER_LEN, Header, Prelude};
-use crate::key_service::KeyService;
+use crate::inspect::SlotInfo;
 use crate::labels::Labels;
-use crate::locator::Locator;
 use crate::output::Output;
 use crate::progress::Progress;
-use crate::slot::{FLAG_AAD_BOUND, Slot, SlotState, SlotTable, TYPE_TRANSIT, kek_id};
+use crate::recipient::Recipient;
+use crate::slot::SlotTable;
 use crate::{file, stream};
 
 /// How to encrypt.
@@ -41,15 +40,14 @@ pub struct Encrypted {
     pub envelope_len: u64,
     /// The envelope's random name.
     pub object_id: [u8; 16],
-    /// Version of the KEK that wraps the DEK.
-    pub version: u32,
+    /// The slots, in the order of the recipients.
+    pub slots: Vec<SlotInfo>,
 }
 
-/// Encrypts a file into a file, in parallel. The output appears under its name only when it is
-/// whole and durable, with the input's permissions.
+/// Encrypts a file into a file, in parallel, for one or more recipients. The output appears under
+/// its name only when it is whole and durable, with the input's permissions.
 pub fn encrypt_file(
-    service: &dyn KeyService,
-    locator: &Locator,
+    recipients: &[&dyn Recipient],
     context: &Context,
     input: &Path,
     output: &Path,
@@ -59,7 +57,7 @@ pub fn encrypt_file(
     let source = File::open(input)?;
     let metadata = source.metadata()?;
     let target = Output::create(output, options.overwrite)?;
-    let sealed = seal_header(service, locator, context, &options.labels)?;
+    let sealed = seal_header(recipients, context, &options.labels)?;
     let workers = file::worker_count(options.workers);
     // A regular file that claims to be empty may be one of /proc: read it as a stream.
     let plaintext_len = if metadata.is_file() && metadata.len() > 0 {
@@ -86,17 +84,16 @@ pub fn encrypt_file(
     sealed.report(plaintext_len)
 }
 
-/// Encrypts a stream into a stream, in constant memory.
+/// Encrypts a stream into a stream, in constant memory, for one or more recipients.
 pub fn encrypt_stream(
-    service: &dyn KeyService,
-    locator: &Locator,
+    recipients: &[&dyn Recipient],
     context: &Context,
     input: impl Read + Send,
     mut output: impl Write,
     options: &EncryptOptions,
     progress: &dyn Progress,
 ) -> Result<Encrypted, Error> {
-    let sealed = seal_header(service, locator, context, &options.labels)?;
+    let sealed = seal_header(recipients, context, &options.labels)?;
     output.write_all(&sealed.header.encode())?;
     let workers = file::worker_count(options.workers);
     let plaintext_len = stream::encrypt(&sealed.key, input, &mut output, workers, progress)?;
@@ -108,7 +105,6 @@ pub fn encrypt_stream(
 pub(crate) struct SealedHeader {
     pub(crate) header: Header,
     pub(crate) key: PayloadKey,
-    pub(crate) version: u32,
 }
 
 impl SealedHeader {
@@ -118,53 +114,32 @@ impl SealedHeader {
             plaintext_len,
             envelope_len: sealed_len.saturating_add(HEADER_LEN as u64),
             object_id: *self.header.prelude.object_id(),
-            version: self.version,
+            slots: SlotInfo::of_table(&self.header.slots),
         })
     }
 }
 
-/// Draws a DEK and has it wrapped.
+/// Draws a DEK and has it wrapped for each recipient.
 pub(crate) fn seal_header(
-    service: &dyn KeyService,
-    locator: &Locator,
+    recipients: &[&dyn Recipient],
     context: &Context,
     labels: &Labels,
 ) -> Result<SealedHeader, Error> {
     let dek = Protected::<32>::init_with(|dek| rng::fill(dek));
     let salt: [u8; SALT_LEN] = rng::bytes();
     let prelude = Prelude::new(rng::bytes(), context, labels)?;
-    let aad = service.binds_aad().then(|| prelude.aad());
-    let wrapped = service.wrap(locator, &dek, aad.as_ref())?;
-    let slot = Slot {
-        state: SlotState::Active,
-        kind: TYPE_TRANSIT,
-        span: 1,
-        flags: if aad.is_some() { FLAG_AAD_BOUND } else { 0 },
-        version: wrapped.version,
-        wrapped_at: now(),
-        kek_id: kek_id(&service.cluster_id()?, locator),
-        locator: Some(locator.clone()),
-        blob: wrapped.blob,
-        generation: 1,
-    };
+    let wraps = recipients.iter().map(|one| one.wrap(&prelude, &dek));
+    let slots = SlotTable::with(wraps.collect::<Result<_, _>>()?)?;
+    if slots.slots().next().is_none() {
+        return Err(Error::NoRecipient);
+    }
     let key = PayloadKey::derive(&dek, &salt, &prelude.payload_context());
     let commitment = *key.commitment();
     let header = Header {
         prelude,
-        slots: SlotTable::with_first(&slot)?,
+        slots,
         salt,
         commitment,
     };
-    Ok(SealedHeader {
-        header,
-        key,
-        version: wrapped.version,
-    })
-}
-
-/// Seconds since 1970; 0 on a clock before that.
-pub(crate) fn now() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |elapsed| elapsed.as_secs())
+    Ok(SealedHeader { header, key })
 }

@@ -66,10 +66,13 @@ pub enum Error {
     /// The payload is longer than the format allows (2^38 chunks, 4 PiB).
     #[error("the payload is longer than the format allows")]
     TooLong,
-    /// No slot holds a wrap that this program can have unwrapped.
-    #[error("the envelope has no usable slot")]
+    /// No recipient was named: nobody could open the envelope.
+    #[error("no recipient is named: nobody could open the envelope")]
+    NoRecipient,
+    /// No slot holds a wrap that the identities at hand can open.
+    #[error("the envelope has no slot that could be opened with what is at hand")]
     NoUsableSlot,
-    /// All six slots are in use by active wraps.
+    /// The wraps in use leave no room for another one among the six sectors.
     #[error("the envelope has no free slot for a new wrap")]
     NoFreeSlot,
     /// The only slots are damaged: a write to them was cut, or they were changed.

@@ -235,7 +235,7 @@ mod tests {
         };
         Header {
             prelude: Prelude::new([7; 16], &context, &labels).unwrap(),
-            slots: SlotTable::with_first(&sample(1)).unwrap(),
+            slots: SlotTable::with(vec![sample(1)]).unwrap(),
             salt: [3; SALT_LEN],
             commitment: [4; COMMITMENT_LEN],
         }

@@ -11,7 +11,7 @@ use crate::hash::Sha256;
 use crate::header::{HEADER_LEN, Header};
 use crate::labels::Labels;
 use crate::locator::Locator;
-use crate::slot::{Sector, SlotState};
+use crate::slot::{Sector, Slot, SlotState, SlotTable};
 
 /// The public content of a header. Nothing in it is authenticated until the file is opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,6 +66,28 @@ pub struct SlotInfo {
     pub wrap_len: usize,
 }
 
+impl SlotInfo {
+    pub(crate) fn of(index: usize, slot: &Slot) -> Self {
+        Self {
+            index,
+            state: slot.state,
+            kind: slot.kind,
+            version: slot.version,
+            locator: slot.locator.clone(),
+            kek_id: slot.kek_id,
+            wrapped_at: slot.wrapped_at,
+            generation: slot.generation,
+            aad_bound: slot.is_aad_bound(),
+            wrap_len: slot.blob.len(),
+        }
+    }
+
+    pub(crate) fn of_table(table: &SlotTable) -> Vec<Self> {
+        let slots = table.slots();
+        slots.map(|(index, slot)| Self::of(index, slot)).collect()
+    }
+}
+
 /// Inspects a file.
 pub fn inspect(path: &Path) -> Result<Inspection, Error> {
     let mut file = File::open(path)?;
@@ -100,18 +122,6 @@ pub fn payload_sha256(path: &Path) -> Result<[u8; 32], Error> {
 }
 
 fn describe(header: &Header, file_len: Option<u64>) -> Inspection {
-    let slots = header.slots.slots().map(|(index, slot)| SlotInfo {
-        index,
-        state: slot.state,
-        kind: slot.kind,
-        version: slot.version,
-        locator: slot.locator.clone(),
-        kek_id: slot.kek_id,
-        wrapped_at: slot.wrapped_at,
-        generation: slot.generation,
-        aad_bound: slot.is_aad_bound(),
-        wrap_len: slot.blob.len(),
-    });
     let sectors = header.slots.sectors().iter().enumerate();
     Inspection {
         format_version: 1,
@@ -119,7 +129,7 @@ fn describe(header: &Header, file_len: Option<u64>) -> Inspection {
         object_id: *header.prelude.object_id(),
         has_context: header.prelude.has_context(),
         labels: header.prelude.labels().clone(),
-        slots: slots.collect(),
+        slots: SlotInfo::of_table(&header.slots),
         damaged_slots: sectors
             .filter(|(_, sector)| **sector == Sector::Damaged)
             .map(|(index, _)| index)

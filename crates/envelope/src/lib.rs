@@ -42,6 +42,7 @@ mod labels;
 mod locator;
 mod output;
 mod progress;
+mod recipient;
 mod rewrap;
 mod stream;
 #[cfg(test)]
@@ -61,6 +62,7 @@ pub use key_service::{
 pub use labels::{Labels, LabelsError};
 pub use locator::{Locator, LocatorError};
 pub use progress::{NoProgress, Progress};
+pub use recipient::{Identity, Recipient, TransitKey};
 pub use rewrap::{FileFailure, RewrapOptions, RewrapReport, Verify, rewrap};
 pub use walk::Unreadable;
 

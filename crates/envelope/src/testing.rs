@@ -14,6 +14,7 @@ use crate::key_service::{
 };
 use crate::locator::Locator;
 use crate::progress::NoProgress;
+use crate::recipient::TransitKey;
 
 /// How often each call was made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -48,8 +49,7 @@ pub(crate) fn envelope(service: &Service, dir: &Path, name: &str, plaintext: &[u
     let options = EncryptOptions::default();
     let context = Context::new();
     encrypt_file(
-        service,
-        &locator(),
+        &[&TransitKey::new(service, &locator())],
         &context,
         &input,
         &output,

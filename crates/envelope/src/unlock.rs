@@ -1,87 +1,86 @@
 //! From a header to the payload's key: context first, then the slots, then the commitment.
 
+use keyfold_secret::Protected;
+
 use crate::cobblestone::PayloadKey;
 use crate::context::Context;
 use crate::error::Error;
 use crate::header::Header;
-use crate::key_service::{KeyService, ServiceError, WrappedDek};
-use crate::locator::Locator;
+use crate::inspect::SlotInfo;
+use crate::key_service::ServiceError;
+use crate::recipient::Identity;
 use crate::slot::Slot;
 
 /// A payload key that the header commits to, and the slot it came from.
 pub(crate) struct Unlocked {
     pub(crate) key: PayloadKey,
-    pub(crate) locator: Locator,
-    pub(crate) version: u32,
+    pub(crate) slot: SlotInfo,
 }
 
-/// Unwraps the DEK by the first slot that opens this payload.
+/// Unwraps the DEK by the first slot that opens this payload: that of the first identity, newest
+/// first, then those of the others.
 ///
-/// The answer is the error of the slot that should have opened it, the newest active one, when
-/// none does.
+/// The answer is the error of the slot that should have opened it when none does, or that somebody
+/// could not be asked: then another try may go well.
 pub(crate) fn unlock(
-    service: &dyn KeyService,
+    identities: &[&dyn Identity],
     header: &Header,
     context: &Context,
 ) -> Result<Unlocked, Error> {
     check_context(header, context)?;
-    let mut first_error = None;
-    let mut refused = Vec::new();
-    for (_, slot) in header.slots.candidates() {
-        if refused.contains(&slot.transit()) {
-            continue;
-        }
-        match open_slot(service, header, slot) {
-            Ok(unlocked) => return Ok(unlocked),
-            // Nobody will answer for the other slots either.
-            Err(error @ Error::Service(ServiceError::Unreachable(_) | ServiceError::Sealed)) => {
-                return Err(error);
+    let candidates = header.slots.candidates();
+    let (mut unasked, mut first_error) = (None, None);
+    for identity in identities {
+        let mut refused = Vec::new();
+        for (index, slot) in &candidates {
+            if slot.locator.is_some() && refused.contains(&&slot.locator) {
+                continue;
             }
-            Err(error) => {
-                // The policy is about the key, whatever the version.
-                if let Error::Service(ServiceError::Denied | ServiceError::NotFound) = error {
-                    refused.push(slot.transit());
+            match open_slot(*identity, header, slot) {
+                None => {}
+                Some(Ok((_, key))) => {
+                    let slot = SlotInfo::of(*index, slot);
+                    return Ok(Unlocked { key, slot });
                 }
-                first_error.get_or_insert(error);
+                // Nobody will answer for the other slots either; another identity may.
+                Some(Err(
+                    error @ Error::Service(ServiceError::Unreachable(_) | ServiceError::Sealed),
+                )) => {
+                    unasked.get_or_insert(error);
+                    break;
+                }
+                Some(Err(error)) => {
+                    // The policy is about the key, whatever the version.
+                    if let Error::Service(ServiceError::Denied | ServiceError::NotFound) = error {
+                        refused.push(&slot.locator);
+                    }
+                    first_error.get_or_insert(error);
+                }
             }
         }
     }
-    Err(first_error.unwrap_or(match header.slots.damaged() {
+    let error = unasked.or(first_error);
+    Err(error.unwrap_or(match header.slots.damaged() {
         0 => Error::NoUsableSlot,
         _ => Error::TornSlot,
     }))
 }
 
-/// Unwraps the DEK of one slot and checks it against the payload's commitment.
-pub(crate) fn open_slot(
-    service: &dyn KeyService,
+/// Unwraps the DEK of one slot and checks it against the payload's commitment; `None` where the slot
+/// is for somebody else.
+pub(crate) fn open_slot<I: Identity + ?Sized>(
+    identity: &I,
     header: &Header,
     slot: &Slot,
-) -> Result<Unlocked, Error> {
-    let locator = slot.transit().ok_or(Error::NoUsableSlot)?;
-    let wrapped = WrappedDek {
-        version: slot.version,
-        blob: slot.blob.clone(),
-    };
-    let aad = slot.is_aad_bound().then(|| header.prelude.aad());
-    let dek = service
-        .unwrap(locator, &wrapped, aad.as_ref())
-        .map_err(|error| match error {
-            ServiceError::BelowMinimum => Error::VersionBelowMinimum {
-                locator: locator.clone(),
-                version: slot.version,
-            },
-            other => Error::Service(other),
-        })?;
-    let key = PayloadKey::derive(&dek, &header.salt, &header.prelude.payload_context());
-    if !key.commits_to(&header.commitment) {
-        return Err(Error::WrongKey);
-    }
-    Ok(Unlocked {
-        key,
-        locator: locator.clone(),
-        version: slot.version,
-    })
+) -> Option<Result<(Protected<32>, PayloadKey), Error>> {
+    Some(identity.open(&header.prelude, slot)?.and_then(|dek| {
+        let key = PayloadKey::derive(&dek, &header.salt, &header.prelude.payload_context());
+        if key.commits_to(&header.commitment) {
+            Ok((dek, key))
+        } else {
+            Err(Error::WrongKey)
+        }
+    }))
 }
 
 /// Refuses a wrong encryption context before anybody is asked for a key.
@@ -98,13 +97,15 @@ mod tests {
     use super::*;
     use crate::encrypt::seal_header;
     use crate::labels::Labels;
+    use crate::recipient::{Recipient, TransitKey};
     use crate::slot::{SLOT_LEN, SlotTable};
     use crate::testing::{Service, locator};
 
     fn header(service: &Service) -> Header {
-        seal_header(service, &locator(), &Context::new(), &Labels::default())
-            .unwrap()
-            .header
+        let locator = locator();
+        let recipient = TransitKey::new(service, &locator);
+        let made = seal_header(&[&recipient], &Context::new(), &Labels::default());
+        made.unwrap().header
     }
 
     #[test]
@@ -114,7 +115,7 @@ mod tests {
         let other = Context::from_pairs(["a=b"]).unwrap();
         service.reset_calls();
         assert!(matches!(
-            unlock(&service, &header, &other),
+            unlock(&[&service], &header, &other),
             Err(Error::WrongContext)
         ));
         assert_eq!(service.calls().unwrap, 0);
@@ -126,14 +127,14 @@ mod tests {
         let mut one = header(&service);
         one.slots = header(&service).slots;
         assert!(matches!(
-            unlock(&service, &one, &Context::new()),
+            unlock(&[&service], &one, &Context::new()),
             Err(Error::WrongKey)
         ));
         // Where the wrap is bound to its file, the server is the first to notice.
         let service = Service::new();
         let mut one = header(&service);
         one.slots = header(&service).slots;
-        let error = unlock(&service, &one, &Context::new()).err();
+        let error = unlock(&[&service], &one, &Context::new()).err();
         assert!(matches!(
             error,
             Some(Error::Service(ServiceError::WrongKey))
@@ -148,7 +149,7 @@ mod tests {
             let mut bytes = good;
             bytes[at] ^= 0x10;
             let changed = Header::parse(&bytes).unwrap();
-            let error = unlock(&service, &changed, &Context::new()).err();
+            let error = unlock(&[&service], &changed, &Context::new()).err();
             assert!(
                 matches!(error, Some(Error::WrongKey)),
                 "byte {at}: {error:?}"
@@ -164,12 +165,12 @@ mod tests {
         table[SLOT_LEN / 2..SLOT_LEN].fill(0);
         header.slots = SlotTable::parse(&table);
         assert!(matches!(
-            unlock(&service, &header, &Context::new()),
+            unlock(&[&service], &header, &Context::new()),
             Err(Error::TornSlot)
         ));
         header.slots = SlotTable::parse(&[]);
         assert!(matches!(
-            unlock(&service, &header, &Context::new()),
+            unlock(&[&service], &header, &Context::new()),
             Err(Error::NoUsableSlot)
         ));
     }
@@ -178,7 +179,7 @@ mod tests {
     fn the_service_s_refusals_come_through() {
         let service = Service::new();
         let header = header(&service);
-        let error = || unlock(&service, &header, &Context::new()).err();
+        let error = || unlock(&[&service], &header, &Context::new()).err();
         service.fail_with(Some(ServiceError::Denied));
         assert!(matches!(
             error(),
@@ -197,6 +198,43 @@ mod tests {
             Some(Error::VersionBelowMinimum { version: 1, .. })
         ));
         service.retire_below(1);
-        assert!(unlock(&service, &header, &Context::new()).is_ok());
+        assert!(unlock(&[&service], &header, &Context::new()).is_ok());
+    }
+    #[test]
+    fn an_unreachable_server_does_not_keep_the_others_from_opening() {
+        let (down, other, right) = (Service::new(), Service::new(), Service::new());
+        down.fail_with(Some(ServiceError::Unreachable("refused".into())));
+        let header = header(&right);
+        let open = |identities: &[&dyn Identity]| unlock(identities, &header, &Context::new());
+        assert!(open(&[&down, &other, &right]).is_ok());
+        assert_eq!(right.calls().unwrap, 1);
+        // Where none of them opens it, the one that was not asked is worth another try.
+        for identities in [[&down, &other], [&other, &down]] {
+            let identities = identities.map(|service| service as &dyn Identity);
+            assert!(matches!(
+                open(&identities).err(),
+                Some(Error::Service(ServiceError::Unreachable(_)))
+            ));
+        }
+        assert!(matches!(open(&[]).err(), Some(Error::NoUsableSlot)));
+    }
+
+    #[test]
+    fn each_recipient_has_a_slot_that_opens() {
+        let (one, two) = (Service::new(), Service::new());
+        let (locator, context) = (locator(), Context::new());
+        let recipients = [&one, &two].map(|service| TransitKey::new(service, &locator));
+        let [first, second] = &recipients;
+        let made = seal_header(&[first, second], &context, &Labels::default());
+        let header = made.unwrap().header;
+        for (service, index) in [(&one, 0), (&two, 1)] {
+            let opened = unlock(&[service], &header, &context).unwrap();
+            assert_eq!(opened.slot.index, index);
+        }
+        let none = seal_header(&[], &context, &Labels::default());
+        assert!(matches!(none.err(), Some(Error::NoRecipient)));
+        let seven = [first as &dyn Recipient; 7];
+        let seven = seal_header(&seven, &context, &Labels::default());
+        assert!(matches!(seven.err(), Some(Error::NoFreeSlot)));
     }
 }

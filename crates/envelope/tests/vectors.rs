@@ -147,7 +147,14 @@ fn open(vector: &Value, file: &[u8]) -> (Vec<u8>, Result<Opened, Error>) {
     let mut released = Vec::new();
     let options = DecryptOptions::default();
     let (keks, context) = (Keks::of(vector), context(vector));
-    let result = decrypt_stream(&keks, &context, file, &mut released, &options, &NoProgress);
+    let result = decrypt_stream(
+        &[&keks],
+        &context,
+        file,
+        &mut released,
+        &options,
+        &NoProgress,
+    );
     (released, result)
 }
 
@@ -180,7 +187,7 @@ fn envelopes_are_as_described_and_open() {
         let newest = active.max_by_key(|slot| number(slot, "version"));
         let expected = newest.or(list(vector, "slots").last()).unwrap();
         assert_eq!(
-            result.unwrap().version as usize,
+            result.unwrap().slot.version as usize,
             number(expected, "version"),
             "{name}"
         );
@@ -282,7 +289,7 @@ fn damaged_envelopes_have_their_outcome() {
         match (text(case, "outcome"), result) {
             ("opens", result) => {
                 assert_eq!(
-                    result.unwrap().version as usize,
+                    result.unwrap().slot.version as usize,
                     number(case, "version"),
                     "{name}"
                 );

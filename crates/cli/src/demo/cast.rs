@@ -5,7 +5,7 @@ use std::path::Path;
 use keyfold_client::{Client, TransitKeys};
 use keyfold_envelope::{
     Context, DecryptOptions, EncryptOptions, Encrypted, Error, Labels, Locator, NoProgress, Opened,
-    decrypt_file, encrypt_file,
+    TransitKey, decrypt_file, encrypt_file,
 };
 use keyfold_secret::Secret;
 use serde::Deserialize;
@@ -67,8 +67,7 @@ impl Service {
         };
         let context = Context::new();
         encrypt_file(
-            &self.keys,
-            &self.kek,
+            &[&TransitKey::new(&self.keys, &self.kek)],
             &context,
             input,
             output,
@@ -134,7 +133,14 @@ fn decrypt(keys: &TransitKeys, input: &Path, output: &Path) -> Result<Opened, Er
         overwrite: true,
         ..DecryptOptions::default()
     };
-    decrypt_file(keys, &Context::new(), input, output, &options, &NoProgress)
+    decrypt_file(
+        &[keys],
+        &Context::new(),
+        input,
+        output,
+        &options,
+        &NoProgress,
+    )
 }
 
 /// A policy that allows these operations on the KEK, and to see its versions; and its token's view

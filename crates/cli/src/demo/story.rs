@@ -221,7 +221,7 @@ impl Stage<'_> {
         let opened = a
             .decrypt(&self.stale, &self.opened)
             .map_err(DemoError::envelope("opening the stale copy"))?;
-        claim(opened.version == 1, || {
+        claim(opened.slot.version == 1, || {
             "the stale copy is under version 1".to_owned()
         })?;
         self.page

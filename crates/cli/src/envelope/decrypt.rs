@@ -8,7 +8,7 @@ use clap::Args;
 use keyfold_envelope::{DecryptOptions, Opened, SUFFIX, decrypt_file, decrypt_stream};
 
 use super::interrupt;
-use super::{End, InOut, stdout};
+use super::{End, InOut, key_name, stdout};
 use crate::error::CliError;
 use crate::output::{self, Table};
 use crate::progress::Bar;
@@ -44,7 +44,14 @@ pub(crate) fn run(session: &Session, args: DecryptArgs) -> Result<(), CliError> 
     let failed = CliError::envelope(ends.subject());
     let (path, opened) = match target {
         End::Pipe => {
-            let opened = decrypt_stream(&keys, &context, ends.reader()?, stdout()?, &options, &bar);
+            let opened = decrypt_stream(
+                &[&keys],
+                &context,
+                ends.reader()?,
+                stdout()?,
+                &options,
+                &bar,
+            );
             (None, opened.map_err(failed)?)
         }
         End::File(path) => {
@@ -54,7 +61,7 @@ pub(crate) fn run(session: &Session, args: DecryptArgs) -> Result<(), CliError> 
             } else {
                 &ends.input
             };
-            let opened = decrypt_file(&keys, &context, input, &path, &options, &bar);
+            let opened = decrypt_file(&[&keys], &context, input, &path, &options, &bar);
             (Some(path), opened.map_err(failed)?)
         }
     };
@@ -71,18 +78,17 @@ pub(crate) fn run(session: &Session, args: DecryptArgs) -> Result<(), CliError> 
 
 fn show(session: &Session, path: &Path, opened: &Opened) -> Result<(), CliError> {
     let path = path.to_string_lossy();
+    let slot = &opened.slot;
     let result = serde_json::json!({
-        "path": path, "key": opened.locator.as_str(), "version": opened.version,
+        "path": path, "slot": slot.index, "type": slot.kind,
+        "key": slot.locator.as_ref().map(|locator| locator.as_str()), "version": slot.version,
         "plaintext_bytes": opened.plaintext_len, "damaged_slots": opened.damaged_slots,
     });
     session.output.result(&result, || {
         let row = |key: &str, value: String| (key.to_owned(), value);
         Table::of_pairs([
             row("Plaintext", path.to_string()),
-            row(
-                "Key",
-                format!("{} version {}", opened.locator, opened.version),
-            ),
+            row("Key", key_name(slot)),
             row("Size", format!("{} bytes", opened.plaintext_len)),
         ])
         .to_string()

@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use keyfold_envelope::{
-    EncryptOptions, Encrypted, Labels, Locator, SUFFIX, encrypt_file, encrypt_stream,
+    EncryptOptions, Encrypted, Labels, Locator, SUFFIX, TransitKey, encrypt_file, encrypt_stream,
 };
 
 use super::interrupt;
-use super::{End, InOut, hex, stdout};
+use super::{End, InOut, hex, key_name, stdout};
 use crate::error::CliError;
 use crate::output::Table;
 use crate::progress::Bar;
@@ -57,41 +57,36 @@ pub(crate) fn run(session: &Session, args: EncryptArgs) -> Result<(), CliError> 
         workers: None,
     };
     let keys = session.keys()?;
+    let key = TransitKey::new(&keys, &args.key);
     interrupt::remove_part_on_signal()?;
     let bar = Bar::bytes("encrypting");
     let failed = CliError::envelope(args.ends.subject());
     let path = match target {
         End::Pipe => {
             let input = args.ends.reader()?;
-            encrypt_stream(&keys, &args.key, &context, input, stdout()?, &options, &bar)
-                .map_err(failed)?;
+            encrypt_stream(&[&key], &context, input, stdout()?, &options, &bar).map_err(failed)?;
             return Ok(());
         }
         End::File(path) => path,
     };
     let made = if super::is_dash(&args.ends.input) {
         let input = Path::new("/dev/stdin");
-        encrypt_file(&keys, &args.key, &context, input, &path, &options, &bar)
+        encrypt_file(&[&key], &context, input, &path, &options, &bar)
     } else {
-        encrypt_file(
-            &keys,
-            &args.key,
-            &context,
-            &args.ends.input,
-            &path,
-            &options,
-            &bar,
-        )
+        let input = &args.ends.input;
+        encrypt_file(&[&key], &context, input, &path, &options, &bar)
     };
     let made = made.map_err(failed)?;
     drop(bar);
-    show(session, &args.key, &path, &made)
+    show(session, &path, &made)
 }
 
-fn show(session: &Session, key: &Locator, path: &Path, made: &Encrypted) -> Result<(), CliError> {
+fn show(session: &Session, path: &Path, made: &Encrypted) -> Result<(), CliError> {
     let path = path.to_string_lossy();
+    let first = made.slots.first();
     let result = serde_json::json!({
-        "path": path, "key": key.as_str(), "version": made.version,
+        "path": path, "key": first.and_then(|slot| slot.locator.as_ref()).map(|key| key.as_str()),
+        "version": first.map(|slot| slot.version),
         "plaintext_bytes": made.plaintext_len, "envelope_bytes": made.envelope_len,
         "object_id": hex(&made.object_id),
     });
@@ -99,7 +94,7 @@ fn show(session: &Session, key: &Locator, path: &Path, made: &Encrypted) -> Resu
         let row = |key: &str, value: String| (key.to_owned(), value);
         Table::of_pairs([
             row("Envelope", path.to_string()),
-            row("Key", format!("{key} version {}", made.version)),
+            row("Key", first.map(key_name).unwrap_or_default()),
             row("Plaintext", format!("{} bytes", made.plaintext_len)),
             row("Size", format!("{} bytes", made.envelope_len)),
         ])

@@ -14,8 +14,8 @@ use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use keyfold_envelope::Context;
 use keyfold_envelope::slot::SlotState;
+use keyfold_envelope::{Context, SlotInfo};
 
 use crate::error::CliError;
 use crate::exit::{self, Exit};
@@ -100,6 +100,14 @@ fn state_name(state: SlotState) -> &'static str {
         SlotState::Active => "active",
         SlotState::Pending => "pending",
         SlotState::Retired => "retired",
+    }
+}
+
+/// What wraps the DEK of a slot, for people.
+fn key_name(slot: &SlotInfo) -> String {
+    match &slot.locator {
+        Some(locator) => format!("{locator} version {}", slot.version),
+        None => format!("slot {}, type {}", slot.index, slot.kind),
     }
 }
 

@@ -22,7 +22,7 @@ pub(super) trait Sectors {
     /// The first 4 KiB.
     fn read(&self) -> io::Result<[u8; HEADER_LEN]>;
     /// Writes one slot.
-    fn write(&self, sector: usize, bytes: &[u8; SLOT_LEN]) -> io::Result<()>;
+    fn write(&self, sector: usize, bytes: &[u8]) -> io::Result<()>;
     /// Makes the writes so far durable.
     fn sync(&self) -> io::Result<()>;
 }
@@ -34,7 +34,7 @@ impl Sectors for File {
         Ok(bytes)
     }
 
-    fn write(&self, sector: usize, bytes: &[u8; SLOT_LEN]) -> io::Result<()> {
+    fn write(&self, sector: usize, bytes: &[u8]) -> io::Result<()> {
         let at = sector.saturating_mul(SLOT_LEN).saturating_add(SLOTS_AT);
         self.write_all_at(bytes, at as u64)
     }

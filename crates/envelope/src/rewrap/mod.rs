@@ -14,14 +14,13 @@ use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-use crate::encrypt::now;
 use crate::error::Error;
 use crate::file;
 use crate::header::{HEADER_LEN, Header};
 use crate::key_service::{KeyService, RewrapOutcome, ServiceError, WrappedDek};
 use crate::locator::Locator;
 use crate::progress::{NoProgress, Progress};
-use crate::slot::{Slot, SlotState, kek_id};
+use crate::slot::{Slot, SlotState, kek_id, now};
 use crate::unlock::open_slot;
 use crate::walk::{self, Found, Unreadable, Visit};
 
@@ -304,10 +303,11 @@ impl Run<'_> {
             return Ok(());
         }
         let header = Header::parse(&file.read()?)?;
-        let unlocked = open_slot(self.service, &header, slot)?;
+        let opened = open_slot(self.service, &header, slot);
+        let (_, key) = opened.ok_or(Error::NoUsableSlot)??;
         if self.options.verify == Verify::Full {
             let sealed_len = file.metadata()?.len().saturating_sub(HEADER_LEN as u64);
-            file::decrypt(&unlocked.key, file, None, sealed_len, 1, &NoProgress)?;
+            file::decrypt(&key, file, None, sealed_len, 1, &NoProgress)?;
         }
         Ok(())
     }

@@ -43,7 +43,8 @@ impl Job {
 /// that moves between servers has both for a while). Where no wrap is active because the newest
 /// slot was damaged, the next best is the source, so that the run heals the envelope.
 pub(super) fn jobs(header: &Header, cluster_id: &str) -> Vec<Job> {
-    let candidates = header.slots.candidates();
+    let mut candidates = header.slots.candidates();
+    candidates.retain(|(_, slot)| slot.transit().is_some());
     let is_ours = |slot: &Slot| {
         slot.transit()
             .is_some_and(|locator| kek_id(cluster_id, locator) == slot.kek_id)

@@ -26,7 +26,15 @@ fn opens(service: &Service, path: &Path, plaintext: &[u8]) {
         overwrite: true,
         ..DecryptOptions::default()
     };
-    decrypt_file(service, &Context::new(), path, &out, &options, &NoProgress).unwrap();
+    decrypt_file(
+        &[service],
+        &Context::new(),
+        path,
+        &out,
+        &options,
+        &NoProgress,
+    )
+    .unwrap();
     assert_eq!(std::fs::read(&out).unwrap(), plaintext);
     std::fs::remove_file(&out).unwrap();
 }
@@ -290,7 +298,7 @@ impl Sectors for Disk {
         Ok(*self.bytes.borrow())
     }
 
-    fn write(&self, sector: usize, bytes: &[u8; SLOT_LEN]) -> io::Result<()> {
+    fn write(&self, sector: usize, bytes: &[u8]) -> io::Result<()> {
         let len = self.power.get().min(SLOT_LEN);
         self.power.set(self.power.get() - len);
         let at = PRELUDE_LEN + sector * SLOT_LEN;
@@ -354,7 +362,7 @@ fn power_may_fail_at_any_byte() {
 
             let torn = disk.bytes.into_inner();
             let context = Context::new();
-            let opened = unlock(&service, &Header::parse(&torn).unwrap(), &context);
+            let opened = unlock(&[&service], &Header::parse(&torn).unwrap(), &context);
             assert!(opened.is_ok(), "power {power}");
 
             // The rest of the story on the real file, at the ends and a few places between.

@@ -1,9 +1,15 @@
-//! Slots: the wrapped DEKs of an envelope, one 512-byte sector each.
+//! Slots: the wrapped DEKs of an envelope, one or more 512-byte sectors each.
+
+mod table;
+
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::error::Error;
 use crate::fields::{field, is_zero, put, span};
 use crate::hash::sha256;
 use crate::locator::Locator;
+
+pub use table::{Sector, SlotTable};
 
 /// Bytes of a slot: one sector, which a disk writes whole or not at all.
 pub const SLOT_LEN: usize = 512;
@@ -41,7 +47,7 @@ pub enum SlotState {
 pub struct Slot {
     /// Whether it is in use.
     pub state: SlotState,
-    /// How the DEK is wrapped; this program makes and opens [`TYPE_TRANSIT`].
+    /// How the DEK is wrapped, such as [`TYPE_TRANSIT`].
     pub kind: u8,
     /// How many sectors it takes, 1 to 6.
     pub span: u8,
@@ -62,6 +68,24 @@ pub struct Slot {
 }
 
 impl Slot {
+    /// A slot in use, of as many sectors as the wrap needs, bound to its envelope and without a
+    /// version or a place. It gets its generation when it is put into a table.
+    #[must_use]
+    pub fn new(kind: u8, blob: Vec<u8>) -> Self {
+        Self {
+            state: SlotState::Active,
+            kind,
+            span: span_of(blob.len()),
+            flags: FLAG_AAD_BOUND,
+            version: 0,
+            wrapped_at: now(),
+            kek_id: [0; 16],
+            locator: None,
+            blob,
+            generation: 0,
+        }
+    }
+
     /// True where the wrap is bound to the envelope by its additional data.
     #[must_use]
     pub fn is_aad_bound(&self) -> bool {
@@ -75,12 +99,14 @@ impl Slot {
         self.locator.as_ref().filter(|_| usable)
     }
 
-    /// The sector. Only slots of one sector are written.
-    pub fn encode(&self) -> Result<[u8; SLOT_LEN], Error> {
+    /// The bytes of its sectors.
+    pub fn encode(&self) -> Result<Vec<u8>, Error> {
         let blob_len = u16::try_from(self.blob.len()).unwrap_or(u16::MAX);
-        if self.span != 1 || self.blob.is_empty() || self.blob.len() > max_blob(1) {
+        let is_spanned = (1..=SLOT_COUNT).contains(&self.span.into());
+        if !is_spanned || self.blob.is_empty() || self.blob.len() > max_blob(self.span) {
             return Err(Error::WrapSize(self.blob.len()));
         }
+        let len = usize::from(self.span).saturating_mul(SLOT_LEN);
         let state = match self.state {
             SlotState::Active => 1,
             SlotState::Pending => 2,
@@ -89,7 +115,7 @@ impl Slot {
         let locator = self.locator.as_ref().map_or("", Locator::as_str);
         // `Locator` is at most 127 bytes long.
         let locator_len = u8::try_from(locator.len()).unwrap_or(u8::MAX);
-        let mut out = [0u8; SLOT_LEN];
+        let mut out = vec![0u8; len];
         put(&mut out, 0, &[state, self.kind, self.span, self.flags]);
         put(&mut out, VERSION_AT, &self.version.to_be_bytes());
         put(&mut out, WRAPPED_AT_AT, &self.wrapped_at.to_be_bytes());
@@ -98,13 +124,11 @@ impl Slot {
         put(&mut out, LOCATOR_AT, locator.as_bytes());
         put(&mut out, BLOB_LEN_AT, &blob_len.to_be_bytes());
         put(&mut out, BLOB_AT, &self.blob);
-        put(
-            &mut out,
-            SLOT_LEN - TRAILER_LEN,
-            &self.generation.to_be_bytes(),
-        );
-        let crc = crc32c::crc32c(out.get(..SLOT_LEN - 4).unwrap_or_default());
-        put(&mut out, SLOT_LEN - 4, &crc.to_be_bytes());
+        let trailer_at = len.saturating_sub(TRAILER_LEN);
+        put(&mut out, trailer_at, &self.generation.to_be_bytes());
+        let crc_at = len.saturating_sub(4);
+        let crc = crc32c::crc32c(out.get(..crc_at).unwrap_or_default());
+        put(&mut out, crc_at, &crc.to_be_bytes());
         Ok(out)
     }
 
@@ -173,134 +197,19 @@ pub fn kek_id(cluster_id: &str, locator: &Locator) -> [u8; 16] {
     id
 }
 
-/// What stands in one sector of the table.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Sector {
-    /// All zero.
-    Empty,
-    /// A slot starts here.
-    Slot(Box<Slot>),
-    /// More of the slot before.
-    Continued,
-    /// Neither: a write was torn, or the bytes were changed.
-    Damaged,
+/// Sectors that a wrap of `len` bytes needs; one more than there are where none suffice.
+fn span_of(len: usize) -> u8 {
+    let mut spans = 1..=SLOT_COUNT as u8;
+    spans
+        .find(|span| len <= max_blob(*span))
+        .unwrap_or(SLOT_COUNT as u8 + 1)
 }
 
-/// The six sectors of an envelope.
-#[derive(Clone, PartialEq, Eq)]
-pub struct SlotTable {
-    bytes: [u8; SLOT_COUNT * SLOT_LEN],
-    sectors: [Sector; SLOT_COUNT],
-}
-
-impl SlotTable {
-    /// A table with one slot, in the first sector.
-    pub fn with_first(slot: &Slot) -> Result<Self, Error> {
-        let mut bytes = [0u8; SLOT_COUNT * SLOT_LEN];
-        put(&mut bytes, 0, &slot.encode()?);
-        Ok(Self::parse(&bytes))
-    }
-
-    /// Reads the six sectors. Total; bytes missing at the end count as zero.
-    #[must_use]
-    pub fn parse(table: &[u8]) -> Self {
-        let mut bytes = [0u8; SLOT_COUNT * SLOT_LEN];
-        let len = table.len().min(bytes.len());
-        put(&mut bytes, 0, table.get(..len).unwrap_or_default());
-        let mut continued = 0u8;
-        let sectors = std::array::from_fn(|index| {
-            let rest = bytes
-                .get(index.saturating_mul(SLOT_LEN)..)
-                .unwrap_or_default();
-            if let Some(left) = continued.checked_sub(1) {
-                continued = left;
-                return Sector::Continued;
-            }
-            if rest.get(..SLOT_LEN).is_some_and(is_zero) {
-                return Sector::Empty;
-            }
-            let Some(slot) = Slot::parse(rest) else {
-                return Sector::Damaged;
-            };
-            continued = slot.span.saturating_sub(1);
-            Sector::Slot(Box::new(slot))
-        });
-        Self { bytes, sectors }
-    }
-
-    /// The bytes of all sectors.
-    #[must_use]
-    pub fn as_bytes(&self) -> &[u8; SLOT_COUNT * SLOT_LEN] {
-        &self.bytes
-    }
-
-    /// The sectors in order.
-    #[must_use]
-    pub fn sectors(&self) -> &[Sector; SLOT_COUNT] {
-        &self.sectors
-    }
-
-    /// The readable slots with the number of their first sector.
-    pub fn slots(&self) -> impl Iterator<Item = (usize, &Slot)> {
-        self.sectors
-            .iter()
-            .enumerate()
-            .filter_map(|(index, sector)| match sector {
-                Sector::Slot(slot) => Some((index, &**slot)),
-                _ => None,
-            })
-    }
-
-    /// How many sectors are damaged.
-    #[must_use]
-    pub fn damaged(&self) -> usize {
-        self.sectors
-            .iter()
-            .filter(|sector| **sector == Sector::Damaged)
-            .count()
-    }
-
-    /// The transit slots in the order in which a reader tries them: active, pending, retired, and
-    /// in each of these the newest version and generation first.
-    #[must_use]
-    pub fn candidates(&self) -> Vec<(usize, &Slot)> {
-        let mut slots: Vec<_> = self
-            .slots()
-            .filter(|(_, slot)| slot.transit().is_some())
-            .collect();
-        slots.sort_by_key(|(_, slot)| {
-            (
-                slot.state,
-                std::cmp::Reverse((slot.version, slot.generation)),
-            )
-        });
-        slots
-    }
-
-    /// The sector that a new slot is written to: an empty one, else a damaged one (which no reader
-    /// takes), else the retired slot with the lowest generation. Never an active or pending one, and
-    /// never the sector `keep`, which the new slot is made from.
-    #[must_use]
-    pub fn free_sector(&self, keep: usize) -> Option<usize> {
-        let position = |wanted: Sector| self.sectors.iter().position(|sector| *sector == wanted);
-        let retired = || {
-            self.slots()
-                .filter(|(index, _)| *index != keep)
-                .filter(|(_, slot)| slot.state == SlotState::Retired && slot.span == 1)
-                .min_by_key(|(_, slot)| slot.generation)
-                .map(|(index, _)| index)
-        };
-        position(Sector::Empty)
-            .or_else(|| position(Sector::Damaged))
-            .or_else(retired)
-    }
-
-    /// The generation of the next slot to be written.
-    #[must_use]
-    pub fn next_generation(&self) -> u32 {
-        let newest = self.slots().map(|(_, slot)| slot.generation).max();
-        newest.map_or(1, |generation| generation.saturating_add(1))
-    }
+/// Seconds since 1970; 0 on a clock before that.
+pub(crate) fn now() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |elapsed| elapsed.as_secs())
 }
 
 /// Most bytes of a wrap in a slot of `span` sectors.
@@ -330,21 +239,6 @@ pub(crate) mod tests {
         }
     }
 
-    fn table(slots: &[Option<Slot>]) -> SlotTable {
-        let sectors = slots.iter().map(|slot| match slot {
-            Some(slot) => slot.encode().unwrap(),
-            None => [0; SLOT_LEN],
-        });
-        SlotTable::parse(&sectors.flatten().collect::<Vec<u8>>())
-    }
-
-    fn retired(version: u32) -> Option<Slot> {
-        Some(Slot {
-            state: SlotState::Retired,
-            ..sample(version)
-        })
-    }
-
     #[test]
     fn round_trip() {
         let full = Slot {
@@ -352,7 +246,12 @@ pub(crate) mod tests {
             state: SlotState::Pending,
             ..sample(u32::MAX)
         };
-        for slot in [sample(1), full] {
+        let whole_table = Slot {
+            blob: vec![1; 2902],
+            span: 6,
+            ..sample(2)
+        };
+        for slot in [sample(1), full, whole_table] {
             assert_eq!(Slot::parse(&slot.encode().unwrap()), Some(slot));
         }
         for len in [0, 343] {
@@ -369,7 +268,7 @@ pub(crate) mod tests {
         let good = sample(1).encode().unwrap();
         for at in 0..SLOT_LEN {
             for bit in 0..8 {
-                let mut bytes = good;
+                let mut bytes = good.clone();
                 bytes[at] ^= 1 << bit;
                 assert_eq!(Slot::parse(&bytes), None, "byte {at} bit {bit}");
             }
@@ -396,62 +295,6 @@ pub(crate) mod tests {
         assert!(damage(160, &[1, 87]).is_none(), "blob length");
         assert!(damage(160, &[0, 0]).is_none(), "blob length");
         assert!(damage(503, &[1]).is_none(), "blob padding");
-    }
-
-    #[test]
-    fn a_spanned_slot_is_one_slot() {
-        let mut bytes = sample(1).encode().unwrap().to_vec();
-        bytes[504..].fill(0);
-        bytes.resize(2 * SLOT_LEN, 0);
-        bytes[1] = 7;
-        bytes[2] = 2;
-        bytes[160..162].copy_from_slice(&512u16.to_be_bytes());
-        bytes[162..674].fill(9);
-        bytes[1016..1020].copy_from_slice(&5u32.to_be_bytes());
-        let crc = crc32c::crc32c(&bytes[..1020]);
-        bytes[1020..].copy_from_slice(&crc.to_be_bytes());
-        let table = SlotTable::parse(&bytes);
-        let [Sector::Slot(slot), Sector::Continued, Sector::Empty, ..] = table.sectors() else {
-            panic!("{:?}", table.sectors());
-        };
-        assert_eq!(
-            (slot.generation, slot.blob.len(), slot.transit()),
-            (5, 512, None)
-        );
-        assert_eq!(table.free_sector(0), Some(2));
-    }
-
-    #[test]
-    fn readers_try_the_newest_active_slot_first() {
-        let table = table(&[retired(9), Some(sample(1)), Some(sample(3)), retired(2)]);
-        let order: Vec<_> = table.candidates().iter().map(|(index, _)| *index).collect();
-        assert_eq!(order, [2, 1, 0, 3]);
-    }
-
-    #[test]
-    fn writers_never_take_a_slot_in_use() {
-        assert_eq!(table(&[Some(sample(1)), None]).free_sector(0), Some(1));
-        let full = [
-            retired(3),
-            retired(2),
-            Some(sample(6)),
-            retired(4),
-            retired(5),
-            retired(7),
-        ];
-        assert_eq!(table(&full).free_sector(2), Some(1));
-        assert_eq!(table(&full).free_sector(1), Some(0), "the source is kept");
-        let active = (1..=6).map(|v| Some(sample(v))).collect::<Vec<_>>();
-        assert_eq!(table(&active).free_sector(0), None);
-        let mut bytes = *table(&full).as_bytes();
-        bytes[4 * SLOT_LEN + 100] ^= 1;
-        assert_eq!(
-            SlotTable::parse(&bytes).free_sector(2),
-            Some(4),
-            "damaged before retired"
-        );
-        assert_eq!(table(&full).next_generation(), 8);
-        assert_eq!(table(&[]).next_generation(), 1);
     }
 
     #[test]
