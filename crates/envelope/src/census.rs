@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use crate::locator::Locator;
 use crate::progress::Progress;
-use crate::slot::SlotState;
+use crate::slot::{Slot, SlotState};
 use crate::walk::{self, Found, Unreadable, Visit};
 
 /// What was counted.
@@ -21,6 +21,10 @@ pub struct Census {
     pub with_damaged_slots: u64,
     /// Envelopes without any active slot: nothing or only an old wrap opens them.
     pub without_active_slot: u64,
+    /// Envelopes with a slot in use that an offline key or a passphrase opens.
+    pub with_offline_slot: u64,
+    /// How many of these have a slot in use under each key too.
+    pub offline_by_key: BTreeMap<Locator, u64>,
     /// One row for each key, version and state. An envelope counts once in each of its rows.
     pub rows: Vec<CensusRow>,
     /// What could not be read. A census with entries here covers less than it was asked for.
@@ -99,6 +103,18 @@ impl Census {
         self.without_active_slot = self
             .without_active_slot
             .saturating_add(u64::from(!has_active));
+        let in_use = || {
+            let slots = slots.slots().map(|(_, slot)| slot);
+            slots.filter(|slot| slot.state != SlotState::Retired)
+        };
+        if !in_use().any(Slot::is_offline) {
+            return;
+        }
+        self.with_offline_slot = self.with_offline_slot.saturating_add(1);
+        for key in in_use().filter_map(Slot::transit).collect::<BTreeSet<_>>() {
+            let files = self.offline_by_key.entry(key.clone()).or_default();
+            *files = files.saturating_add(1);
+        }
     }
 }
 
@@ -113,9 +129,12 @@ fn row_keys(found: &Found) -> BTreeSet<RowKey> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::context::Context;
+    use crate::edit::{Which, add_slot, remove_slots};
     use crate::error::Error;
     use crate::progress::NoProgress;
-    use crate::testing::{Service, envelope};
+    use crate::recipient::Passphrase;
+    use crate::testing::{Service, envelope, locator};
 
     #[test]
     fn counts_files_and_bytes_by_version() {
@@ -153,6 +172,25 @@ mod tests {
                 ..
             }]
         ));
+    }
+
+    #[test]
+    fn counts_what_opens_offline_and_under_which_keys() {
+        let dir = tempfile::tempdir().unwrap();
+        let (service, context) = (Service::new(), Context::new());
+        let passphrase = Passphrase::cheap("x");
+        for name in ["a.kf", "b.kf", "c.kf"] {
+            let path = envelope(&service, dir.path(), name, b"text");
+            if name != "c.kf" {
+                add_slot(&path, &[&service], &context, &passphrase).unwrap();
+            }
+            if name == "b.kf" {
+                remove_slots(&path, &Which::Key(locator()), false).unwrap();
+            }
+        }
+        let census = census(&[dir.path().to_owned()], &NoProgress);
+        assert_eq!((census.envelopes, census.with_offline_slot), (3, 2));
+        assert_eq!(census.offline_by_key, BTreeMap::from([(locator(), 1)]));
     }
 
     #[test]

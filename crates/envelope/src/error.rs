@@ -72,9 +72,24 @@ pub enum Error {
     /// No slot holds a wrap that the identities at hand can open.
     #[error("the envelope has no slot that could be opened with what is at hand")]
     NoUsableSlot,
+    /// A key of this machine does not open a slot that is its own by all it says.
+    #[error("the {0} does not open its slot: it is a wrong one, or the slot was changed")]
+    WrongIdentity(&'static str),
+    /// The DEK could not be wrapped for a recipient of this machine.
+    #[error("the key of the file could not be wrapped for the {0}")]
+    NotWrapped(&'static str),
     /// The wraps in use leave no room for another one among the six sectors.
     #[error("the envelope has no free slot for a new wrap")]
     NoFreeSlot,
+    /// The recipient has a slot already.
+    #[error("the envelope has a slot for this recipient already")]
+    SlotExists,
+    /// No slot has this number or this key.
+    #[error("the envelope has no such slot")]
+    NoSuchSlot,
+    /// The slot is the last one in use.
+    #[error("it is the last slot in use: without it nobody opens the envelope")]
+    LastSlot,
     /// The only slots are damaged: a write to them was cut, or they were changed.
     #[error("every slot of the envelope that held a key is torn or damaged")]
     TornSlot,

@@ -50,6 +50,8 @@ pub struct SlotInfo {
     pub state: SlotState,
     /// Its type; 1 is a transit key.
     pub kind: u8,
+    /// True where a key or a passphrase opens it that no server has a say about.
+    pub offline: bool,
     /// Version of the KEK.
     pub version: u32,
     /// Where the KEK lives.
@@ -72,6 +74,7 @@ impl SlotInfo {
             index,
             state: slot.state,
             kind: slot.kind,
+            offline: slot.is_offline(),
             version: slot.version,
             locator: slot.locator.clone(),
             kek_id: slot.kek_id,

@@ -31,6 +31,8 @@ mod buffer;
 mod census;
 mod context;
 mod decrypt;
+mod drill;
+mod edit;
 mod encrypt;
 mod error;
 mod fields;
@@ -53,6 +55,8 @@ mod walk;
 pub use census::{Census, CensusRow, census};
 pub use context::{Context, ContextError};
 pub use decrypt::{DecryptOptions, Opened, decrypt_file, decrypt_stream};
+pub use drill::{DrillOptions, DrillReport, drill};
+pub use edit::{Which, add_slot, remove_slots};
 pub use encrypt::{EncryptOptions, Encrypted, encrypt_file, encrypt_stream};
 pub use error::Error;
 pub use inspect::{Inspection, SlotInfo, inspect, inspect_reader, payload_sha256};
@@ -62,7 +66,10 @@ pub use key_service::{
 pub use labels::{Labels, LabelsError};
 pub use locator::{Locator, LocatorError};
 pub use progress::{NoProgress, Progress};
-pub use recipient::{Identity, Recipient, TransitKey};
+pub use recipient::{
+    ExportedKek, Identity, KeyFileError, KeyTextError, Passphrase, Recipient, TransitKey,
+    XWingIdentity, XWingRecipient, identities_of, recipients_of,
+};
 pub use rewrap::{FileFailure, RewrapOptions, RewrapReport, Verify, rewrap};
 pub use walk::Unreadable;
 

@@ -9,9 +9,11 @@ use keyfold_secret::Protected;
 
 use crate::context::Context;
 use crate::encrypt::{EncryptOptions, encrypt_file};
+use crate::header::Prelude;
 use crate::key_service::{
     Aad, KeyService, KeyVersions, RewrapItem, RewrapOutcome, ServiceError, WrappedDek,
 };
+use crate::labels::Labels;
 use crate::locator::Locator;
 use crate::progress::NoProgress;
 use crate::recipient::TransitKey;
@@ -61,6 +63,11 @@ pub(crate) fn envelope(service: &Service, dir: &Path, name: &str, plaintext: &[u
     output
 }
 
+/// The prelude of the envelope with this object id.
+pub(crate) fn prelude(object: u8) -> Prelude {
+    Prelude::new([object; 16], &Context::new(), &Labels::default()).unwrap()
+}
+
 impl Service {
     /// A Keyfold server with one version of one key.
     pub(crate) fn new() -> Self {
@@ -92,6 +99,11 @@ impl Service {
         let mut key = [0u8; 32];
         rand::fill(&mut key).unwrap();
         self.state().versions.push(key);
+    }
+
+    /// A version as an exportable key gives it.
+    pub(crate) fn export(&self, version: usize) -> [u8; 32] {
+        self.state().versions[version - 1]
     }
 
     pub(crate) fn retire_below(&self, version: u32) {

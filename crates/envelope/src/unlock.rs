@@ -27,6 +27,25 @@ pub(crate) fn unlock(
     header: &Header,
     context: &Context,
 ) -> Result<Unlocked, Error> {
+    let (_, unlocked) = first_that_opens(identities, header, context)?;
+    Ok(unlocked)
+}
+
+/// The same for who needs the DEK itself, to wrap it again.
+pub(crate) fn unlock_dek(
+    identities: &[&dyn Identity],
+    header: &Header,
+    context: &Context,
+) -> Result<Protected<32>, Error> {
+    let (dek, _) = first_that_opens(identities, header, context)?;
+    Ok(dek)
+}
+
+fn first_that_opens(
+    identities: &[&dyn Identity],
+    header: &Header,
+    context: &Context,
+) -> Result<(Protected<32>, Unlocked), Error> {
     check_context(header, context)?;
     let candidates = header.slots.candidates();
     let (mut unasked, mut first_error) = (None, None);
@@ -38,9 +57,9 @@ pub(crate) fn unlock(
             }
             match open_slot(*identity, header, slot) {
                 None => {}
-                Some(Ok((_, key))) => {
+                Some(Ok((dek, key))) => {
                     let slot = SlotInfo::of(*index, slot);
-                    return Ok(Unlocked { key, slot });
+                    return Ok((dek, Unlocked { key, slot }));
                 }
                 // Nobody will answer for the other slots either; another identity may.
                 Some(Err(

@@ -16,10 +16,11 @@ use keyfold_envelope::cobblestone::seal;
 use keyfold_envelope::header::{Header, Prelude};
 use keyfold_envelope::slot::{Sector, kek_id};
 use keyfold_envelope::{
-    Aad, Context, DecryptOptions, Error, KeyService, KeyVersions, Labels, Locator, NoProgress,
-    Opened, RewrapItem, RewrapOutcome, ServiceError, WrappedDek, decrypt_stream,
+    Aad, Context, DecryptOptions, Error, Identity, KeyService, KeyVersions, Labels, Locator,
+    NoProgress, Opened, Passphrase, RewrapItem, RewrapOutcome, ServiceError, WrappedDek,
+    decrypt_stream, identities_of, recipients_of,
 };
-use keyfold_secret::Protected;
+use keyfold_secret::{Protected, Secret};
 use serde_json::Value;
 
 fn document() -> Value {
@@ -76,9 +77,10 @@ fn file(vector: &Value) -> Vec<u8> {
 
     let mut file = bytes(vector, "prelude_hex");
     file.resize(4040, 0);
-    for slot in list(vector, "slots") {
-        let at = 512 + 512 * number(slot, "sector");
-        file[at..at + 512].copy_from_slice(&bytes(slot, "bytes_hex"));
+    let slots = list(vector, "slots").iter();
+    for slot in slots.chain(list(vector, "offline_slots")) {
+        let (at, bytes) = (512 + 512 * number(slot, "sector"), bytes(slot, "bytes_hex"));
+        file[at..at + bytes.len()].copy_from_slice(&bytes);
     }
     file.extend(message);
     file
@@ -144,11 +146,19 @@ impl KeyService for Keks {
 }
 
 fn open(vector: &Value, file: &[u8]) -> (Vec<u8>, Result<Opened, Error>) {
+    open_with(vector, &Keks::of(vector), file)
+}
+
+fn open_with(
+    vector: &Value,
+    identity: &dyn Identity,
+    file: &[u8],
+) -> (Vec<u8>, Result<Opened, Error>) {
     let mut released = Vec::new();
     let options = DecryptOptions::default();
-    let (keks, context) = (Keks::of(vector), context(vector));
+    let context = context(vector);
     let result = decrypt_stream(
-        &[&keks],
+        &[identity],
         &context,
         file,
         &mut released,
@@ -196,6 +206,50 @@ fn envelopes_are_as_described_and_open() {
             text(vector, "plaintext_sha256"),
             "{name}"
         );
+    }
+}
+
+/// Each slot that needs no server opens its envelope alone.
+#[test]
+fn offline_slots_are_as_described_and_open() {
+    let document = document();
+    assert_eq!(list(&document, "offline").len(), 2);
+    for vector in list(&document, "offline") {
+        let name = text(vector, "name");
+        let file = file(vector);
+        assert_eq!(sha256(&file), text(vector, "file_sha256"), "{name}");
+        let header = Header::parse_prefix(&file).unwrap();
+        let mut identities: Vec<(u64, Box<dyn Identity>)> = Vec::new();
+        for slot in list(vector, "offline_slots") {
+            let Sector::Slot(read) = &header.slots.sectors()[number(slot, "sector")] else {
+                panic!("{name}");
+            };
+            let bytes = text(slot, "bytes_hex");
+            assert_eq!(hex::encode(read.encode().unwrap()), bytes, "{name}");
+            let kind = slot["type"].as_u64().unwrap();
+            let identity = match kind {
+                4 => {
+                    let recipient = &recipients_of(text(slot, "recipient")).unwrap()[0];
+                    assert_eq!(recipient.id(), read.kek_id);
+                    assert_eq!(recipient.to_string(), text(slot, "recipient"));
+                    identities_of(text(slot, "identity")).unwrap().remove(0)
+                }
+                _ => {
+                    let text = Secret::new(text(slot, "passphrase").to_owned());
+                    Box::new(Passphrase::new(text).unwrap())
+                }
+            };
+            identities.push((kind, identity));
+        }
+        if let Some(kek) = vector["kek_text"].as_str() {
+            identities.push((1, identities_of(kek).unwrap().remove(0)));
+        }
+        assert!(identities.len() >= 2);
+        for (kind, identity) in identities {
+            let (released, result) = open_with(vector, identity.as_ref(), &file);
+            assert_eq!(u64::from(result.unwrap().slot.kind), kind, "{name}");
+            assert_eq!(sha256(&released), text(vector, "plaintext_sha256"));
+        }
     }
 }
 

@@ -5,8 +5,19 @@
 //! ```
 //!
 //! An envelope has a slot for each recipient it was made for, and any one of them opens it.
+//!
+//! | slot | recipient | identity |
+//! |---|---|---|
+//! | 1 | [`TransitKey`] | a [`KeyService`](crate::KeyService), an [`ExportedKek`] |
+//! | 4 | [`XWingRecipient`] | [`XWingIdentity`] |
+//! | 5 | [`Passphrase`] | [`Passphrase`] |
 
+mod exported;
+mod passphrase;
+mod text;
 mod transit;
+mod wrap;
+mod x_wing;
 
 use keyfold_secret::Protected;
 
@@ -14,7 +25,11 @@ use crate::error::Error;
 use crate::header::Prelude;
 use crate::slot::Slot;
 
+pub use exported::ExportedKek;
+pub use passphrase::Passphrase;
+pub use text::{KeyFileError, KeyTextError, identities_of, recipients_of};
 pub use transit::TransitKey;
+pub use x_wing::{XWingIdentity, XWingRecipient};
 
 /// Whom a DEK is wrapped for.
 pub trait Recipient: Send + Sync {
@@ -29,3 +44,6 @@ pub trait Identity: Send + Sync {
     /// else. The caller checks that the payload commits to it.
     fn open(&self, prelude: &Prelude, slot: &Slot) -> Option<Result<Protected<32>, Error>>;
 }
+
+#[cfg(test)]
+mod tests;

@@ -18,7 +18,7 @@ use crate::header::{HEADER_LEN, Header, Prelude, SLOTS_AT};
 use crate::slot::{SLOT_LEN, Sector, Slot, SlotState};
 
 /// An envelope's header as a disk has it.
-pub(super) trait Sectors {
+pub(crate) trait Sectors {
     /// The first 4 KiB.
     fn read(&self) -> io::Result<[u8; HEADER_LEN]>;
     /// Writes one slot.
@@ -65,7 +65,7 @@ pub(super) struct Written {
 }
 
 /// Locks an envelope against other writers, until the file is closed.
-pub(super) fn lock(file: &File) -> Result<(), Error> {
+pub(crate) fn lock(file: &File) -> Result<(), Error> {
     // Another run holds the lock for two writes; a second is plenty.
     for _ in 0..100 {
         match file.try_lock() {

@@ -4,7 +4,7 @@
 //! becomes one call of the key service, and each new wrap is written with the two-sector protocol
 //! of [`apply`]. Nothing is kept about a run: a second one finds what the first left undone.
 
-mod apply;
+pub(crate) mod apply;
 mod plan;
 mod queue;
 

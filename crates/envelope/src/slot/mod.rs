@@ -17,6 +17,10 @@ pub const SLOT_LEN: usize = 512;
 pub const SLOT_COUNT: usize = 6;
 /// Slot type: the DEK wrapped by a transit key of a Vault-compatible server.
 pub const TYPE_TRANSIT: u8 = 1;
+/// Slot type: the DEK sealed to an X-Wing key that is kept offline.
+pub const TYPE_X_WING: u8 = 4;
+/// Slot type: the DEK under a key made of a passphrase.
+pub const TYPE_PASSPHRASE: u8 = 5;
 /// Slot flag: the wrap's additional data is SHA-256 of the prelude.
 pub const FLAG_AAD_BOUND: u8 = 1;
 
@@ -97,6 +101,12 @@ impl Slot {
     pub fn transit(&self) -> Option<&Locator> {
         let usable = self.kind == TYPE_TRANSIT && self.span == 1 && self.flags <= FLAG_AAD_BOUND;
         self.locator.as_ref().filter(|_| usable)
+    }
+
+    /// Whether a key or a passphrase opens it that no server has a say about.
+    #[must_use]
+    pub fn is_offline(&self) -> bool {
+        matches!(self.kind, TYPE_X_WING | TYPE_PASSPHRASE)
     }
 
     /// The bytes of its sectors.

@@ -25,14 +25,16 @@ pub struct SlotTable {
 }
 
 impl SlotTable {
-    /// A table with these slots from the first sector on, in their order of generations.
+    /// A table with these slots from the first sector on, in their order of generations. Where a
+    /// transit key is among them, a sector is left free: its rotation needs one.
     pub fn with(slots: Vec<Slot>) -> Result<Self, Error> {
+        let spare = usize::from(slots.iter().any(|slot| slot.transit().is_some()));
         let mut bytes = Vec::with_capacity(SLOT_COUNT * SLOT_LEN);
         for (mut slot, generation) in slots.into_iter().zip(1..) {
             slot.generation = generation;
             bytes.extend(slot.encode()?);
         }
-        if bytes.len() > SLOT_COUNT * SLOT_LEN {
+        if bytes.len() > SLOT_COUNT.saturating_sub(spare).saturating_mul(SLOT_LEN) {
             return Err(Error::NoFreeSlot);
         }
         Ok(Self::parse(&bytes))
@@ -127,6 +129,36 @@ impl SlotTable {
         position(Sector::Empty)
             .or_else(|| position(Sector::Damaged))
             .or_else(retired)
+    }
+
+    /// The first of the sectors that a slot of any span is written to, beside all those in use, so
+    /// that the transit keys can still be rotated. Of several places the one is taken that
+    /// overwrites the fewest and oldest retired slots.
+    #[must_use]
+    pub fn free_run(&self, slot: &Slot) -> Option<usize> {
+        let mut in_use = [false; SLOT_COUNT];
+        let mut age = [0; SLOT_COUNT];
+        let mut rotates = slot.transit().is_some();
+        for (index, found) in self.slots() {
+            let sectors = index..index.saturating_add(found.span.into());
+            let retired = found.state == SlotState::Retired;
+            rotates |= !retired && found.transit().is_some();
+            in_use.get_mut(sectors.clone())?.fill(!retired);
+            age.get_mut(sectors)?.fill(found.generation);
+        }
+        let free = in_use.iter().filter(|in_use| !**in_use).count();
+        let span = usize::from(slot.span);
+        if span.checked_add(usize::from(rotates))? > free {
+            return None;
+        }
+        let runs = (0..SLOT_COUNT).filter_map(|start| {
+            let sectors = start..start.checked_add(span)?;
+            let in_use = in_use.get(sectors.clone())?.contains(&true);
+            let ages = age.get(sectors)?;
+            let retired = ages.iter().filter(|age| **age > 0).count();
+            (!in_use).then_some((retired, ages.iter().max(), start))
+        });
+        runs.min().map(|(_, _, start)| start)
     }
 
     /// The generation of the next slot to be written.
@@ -236,5 +268,39 @@ mod tests {
         );
         assert_eq!(table(&full).next_generation(), 8);
         assert_eq!(table(&[]).next_generation(), 1);
+    }
+    #[test]
+    fn a_slot_of_several_sectors_is_put_beside_those_in_use() {
+        let three = Slot::new(9, vec![1; 1000]);
+        let (one, active) = (Slot::new(9, vec![1]), || Some(sample(9)));
+        let run = |slots: &[Option<Slot>], slot: &Slot| table(slots).free_run(slot);
+        assert_eq!(run(&[], &three), Some(0));
+        assert_eq!(run(&[active()], &three), Some(1));
+        let three_used = [active(), active(), active()];
+        assert_eq!(run(&three_used, &three), None, "a free one is left");
+        assert_eq!(run(&[None, None, active()], &three), Some(3));
+        assert_eq!(run(&[None, active(), None, None, active()], &three), None);
+        // Empty ones first, then the oldest retired ones.
+        let full = [
+            retired(3),
+            retired(2),
+            active(),
+            retired(4),
+            retired(5),
+            retired(6),
+        ];
+        assert_eq!(run(&full, &one), Some(1));
+        assert_eq!(run(&full, &three), Some(3));
+        assert_eq!(run(&[retired(3), active(), retired(2)], &one), Some(3));
+        // What no server rotates needs no free sector.
+        let other = Slot {
+            kind: 9,
+            ..sample(1)
+        };
+        let others = [(); 5].map(|()| Some(other.clone()));
+        assert_eq!(run(&others, &one), Some(5));
+        assert_eq!(run(&others, &sample(1)), None);
+        let wide = Slot { span: 7, ..one };
+        assert_eq!(run(&[], &wide), None);
     }
 }

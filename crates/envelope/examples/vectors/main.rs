@@ -4,7 +4,10 @@
 //! cargo run -p keyfold-envelope --example vectors > crates/envelope/testdata/vectors.json
 //! ```
 //!
-//! Deterministic: all keys, salts and ids are drawn from names. They are for tests only.
+//! Deterministic: all keys, salts and ids are drawn from names, and what is random is kept as it is.
+//! They are for tests only.
+
+mod offline;
 
 use std::error::Error;
 use std::io::Write;
@@ -14,7 +17,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use keyfold_envelope::cobblestone::{COMMITMENT_LEN, SALT_LEN, seal};
 use keyfold_envelope::header::{HEADER_LEN, Header, PRELUDE_LEN, Prelude};
 use keyfold_envelope::slot::{
-    FLAG_AAD_BOUND, SLOT_LEN, Slot, SlotState, SlotTable, TYPE_TRANSIT, kek_id,
+    FLAG_AAD_BOUND, SLOT_COUNT, SLOT_LEN, Slot, SlotState, SlotTable, TYPE_TRANSIT, kek_id,
 };
 use keyfold_envelope::{Context, Labels, Locator};
 use keyfold_secret::Protected;
@@ -22,6 +25,8 @@ use serde_json::{Map, Value, json};
 
 type Anything<T> = Result<T, Box<dyn Error>>;
 
+/// When all wraps were made.
+const TIME: u64 = 1_767_225_600;
 const CLUSTER: &str = "7a3c1f52-0b6d-4c1e-9a52-3f0d5c1b8e77";
 
 fn main() -> Anything<()> {
@@ -83,6 +88,18 @@ fn main() -> Anything<()> {
         Plan::new("one-batch", 1_048_576),
         Plan::new("257-chunks", 4_194_313),
     ];
+    let offline = [
+        Plan {
+            has_offline: true,
+            ..Plan::new("three-recipients", 100)
+        },
+        Plan {
+            has_offline: true,
+            versions: &[],
+            context: &[("tenant", "acme")],
+            ..Plan::new("offline-only", 20_000)
+        },
+    ];
     let vectors = small
         .iter()
         .chain(&large)
@@ -98,6 +115,11 @@ fn main() -> Anything<()> {
                  commitment || chunks",
         "cluster_id": CLUSTER,
         "vectors": vectors,
+        "offline_about": "as vectors, with slots that need no server. Seed of an offline key: 'seed \
+                          NAME'; its encapsulation is random and was made once. Salt of argon2id: \
+                          'argon2 salt NAME'; nonce below it: 'nonce NAME passphrase'. A text that \
+                          opens version 1: kek_text",
+        "offline": offline.iter().map(vector).collect::<Anything<Vec<_>>>()?,
         "damaged": damaged(),
     });
     let mut out = std::io::stdout().lock();
@@ -117,6 +139,8 @@ struct Plan {
     is_bound: bool,
     /// Sector, version and state of each slot.
     versions: &'static [(usize, u32, SlotState)],
+    /// Has slots for an offline key and a passphrase too.
+    has_offline: bool,
 }
 
 impl Plan {
@@ -129,6 +153,7 @@ impl Plan {
             labels: [""; 3],
             is_bound: true,
             versions: &[(0, 1, Active)],
+            has_offline: false,
         }
     }
 }
@@ -163,10 +188,18 @@ fn vector(plan: &Plan) -> Anything<Value> {
         .iter()
         .map(|place| slot(plan, &prelude, &dek, *place));
     let slots = slots.collect::<Anything<Vec<_>>>()?;
-    let mut table = Vec::new();
-    for sector in 0..6 {
-        let slot = slots.iter().find(|(number, _)| *number == sector);
-        table.extend(slot.map_or(Ok(vec![0; SLOT_LEN]), |(_, slot)| slot.encode())?);
+    let offline = match plan.has_offline {
+        true => offline::slots(name, &prelude, &dek)?,
+        false => Vec::new(),
+    };
+    let mut table = vec![0; SLOT_COUNT * SLOT_LEN];
+    let places = slots.iter().map(|(sector, slot)| (*sector, slot));
+    let places = places.chain(offline.iter().map(|place| (place.sector, &place.slot)));
+    for (sector, slot) in places {
+        let bytes = slot.encode()?;
+        let place = sector * SLOT_LEN..sector * SLOT_LEN + bytes.len();
+        let place = table.get_mut(place).ok_or("no such sector")?;
+        place.copy_from_slice(&bytes);
     }
     let header = Header {
         prelude: prelude.clone(),
@@ -188,7 +221,15 @@ fn vector(plan: &Plan) -> Anything<Value> {
             "bytes_hex": hex::encode(slot.encode()?),
         }))
     });
-    Ok(json!({
+    let offline = offline.iter().map(|place| {
+        let mut told = place.told.clone();
+        set(&mut told, "sector", place.sector);
+        set(&mut told, "type", place.slot.kind);
+        set(&mut told, "bytes_hex", hex::encode(place.slot.encode()?));
+        Ok(told)
+    });
+    let offline = offline.collect::<Anything<Vec<_>>>()?;
+    let mut document = json!({
         "name": name,
         "locator": plan.locator,
         "context": pairs,
@@ -205,7 +246,28 @@ fn vector(plan: &Plan) -> Anything<Value> {
         "chunks_hex": (chunks.len() <= 256).then(|| hex::encode(chunks)),
         "file_len": file.len(),
         "file_sha256": sha256(&file),
-    }))
+    });
+    if plan.has_offline {
+        set(&mut document, "offline_slots", offline);
+    }
+    if plan.has_offline && !plan.versions.is_empty() {
+        set(&mut document, "kek_text", kek_text(plan.locator));
+    }
+    Ok(document)
+}
+
+fn set(document: &mut Value, name: &str, value: impl Into<Value>) {
+    if let Some(members) = document.as_object_mut() {
+        members.insert(name.to_owned(), value.into());
+    }
+}
+
+/// Version 1 of the KEK, as it is exported.
+fn kek_text(locator: &str) -> String {
+    let bytes = [&1u32.to_be_bytes()[..], &filler::<32>("kek 1")].concat();
+    let crc = crc32c::crc32c(&[&bytes, locator.as_bytes()].concat());
+    let bytes = [&bytes[..], &crc.to_be_bytes()].concat();
+    format!("KEYFOLD-KEK-{} {locator}", hex::encode_upper(bytes))
 }
 
 fn slot(
@@ -217,24 +279,30 @@ fn slot(
     let locator: Locator = plan.locator.parse()?;
     let nonce: [u8; 12] = filler(&format!("nonce {} {version}", plan.name));
     let kek: [u8; 32] = filler(&format!("kek {version}"));
-    let key = LessSafeKey::new(UnboundKey::new(&AES_256_GCM, &kek)?);
     let aad = prelude.aad();
-    let aad = Aad::from(if plan.is_bound { &aad[..] } else { &[] });
-    let mut wrap = dek.to_vec();
-    key.seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), aad, &mut wrap)?;
+    let aad = if plan.is_bound { &aad[..] } else { &[] };
     let slot = Slot {
         state,
         kind: TYPE_TRANSIT,
         span: 1,
         flags: if plan.is_bound { FLAG_AAD_BOUND } else { 0 },
         version,
-        wrapped_at: 1_767_225_600,
+        wrapped_at: TIME,
         kek_id: kek_id(CLUSTER, &locator),
         locator: Some(locator),
-        blob: [&nonce[..], &wrap].concat(),
+        blob: seal_dek(&kek, nonce, aad, dek)?,
         generation: version,
     };
     Ok((sector, slot))
+}
+
+/// A wrap under AES-256-GCM: nonce, ciphertext, tag.
+fn seal_dek(kek: &[u8; 32], nonce: [u8; 12], aad: &[u8], dek: &[u8; 32]) -> Anything<Vec<u8>> {
+    let key = LessSafeKey::new(UnboundKey::new(&AES_256_GCM, kek)?);
+    let mut wrap = dek.to_vec();
+    let nonce_value = Nonce::assume_unique_for_key(nonce);
+    key.seal_in_place_append_tag(nonce_value, Aad::from(aad), &mut wrap)?;
+    Ok([&nonce[..], &wrap].concat())
 }
 
 /// Changed files and what a reader says. `write` puts bytes at an offset, `copy` takes `len` bytes
