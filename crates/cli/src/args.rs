@@ -170,12 +170,19 @@ pub(crate) enum Command {
     Scan(list::ListArgs),
     /// Delete any path of the API
     Delete(logical::PathArgs),
-    /// Encrypt a file or a stream under a key of the server's
+    /// Encrypt a file or a stream under a key of the server's, or for offline keys
     Encrypt(envelope::encrypt::EncryptArgs),
     /// Decrypt what `encrypt` made
     Decrypt(envelope::decrypt::DecryptArgs),
     /// Show an envelope's header; needs no key and no server
     Inspect(envelope::inspect::InspectArgs),
+    /// Make an offline key, which opens envelopes without the server
+    Keygen(envelope::keygen::KeygenArgs),
+    /// Show who can open an envelope; add somebody, or take somebody away
+    #[command(subcommand)]
+    Slots(envelope::slots::Slots),
+    /// Open a sample of envelopes without the server: a rehearsal
+    Drill(envelope::drill::DrillArgs),
     /// Move envelopes to the newest version of their keys, without touching their payload
     Rewrap(envelope::rewrap::RewrapArgs),
     /// Count which key versions hold what; needs no key and, unless it registers, no server

@@ -142,6 +142,12 @@ pub(crate) fn envelope_hint(error: &keyfold_envelope::Error, setup: &Setup) -> O
             return Some(setup.unreachable(reason));
         }
         Error::Service(ServiceError::Sealed) => "Give it its shares: `keyfold operator unseal`.",
+        Error::NoUsableSlot => "`keyfold slots list` shows what opens it.",
+        Error::LastSlot => "-force removes it all the same: then nobody ever opens the envelope.",
+        Error::NoFreeSlot => {
+            "Six sectors hold all slots: an offline key takes three, any other one, and one stays \
+             free for rotation. `keyfold slots remove` makes room."
+        }
         Error::Busy | Error::SlotsChanged => "Run the command again.",
         _ => return None,
     };

@@ -34,7 +34,7 @@ impl From<Exit> for ExitCode {
     }
 }
 
-const TABLE: [(u8, &str); 27] = [
+const TABLE: [(u8, &str); 28] = [
     (0, "done"),
     (
         1,
@@ -87,7 +87,11 @@ const TABLE: [(u8, &str); 27] = [
     ),
     (
         31,
-        "rewrap, census: some files failed, with different causes, and the rest is done",
+        "rewrap, census, drill: some files failed, with different causes, and the rest is done",
+    ),
+    (
+        32,
+        "the passphrase, identity or exported key does not open its slot",
     ),
 ];
 
@@ -122,6 +126,7 @@ pub(crate) fn of_envelope(error: &Error) -> Exit {
         Error::VersionBelowMinimum { .. } => 23,
         Error::WrapSize(_) => 29,
         Error::SlotsChanged | Error::Busy => 30,
+        Error::WrongIdentity(_) => 32,
         Error::Service(error) => return of_service(error),
         Error::Io(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {
             return Exit::CLOSED;
@@ -177,10 +182,11 @@ mod tests {
             Error::Service(ServiceError::Sealed),
             Error::Service(ServiceError::Other(String::new())),
             Error::Busy,
+            Error::WrongIdentity("passphrase"),
         ];
         let mut codes: Vec<u8> = errors.iter().map(|error| of_envelope(error).0).collect();
-        codes.sort_unstable();
         codes.push(Exit::PARTIAL.0);
+        codes.sort_unstable();
         let listed: Vec<u8> = TABLE
             .iter()
             .map(|(code, _)| *code)

@@ -1,5 +1,7 @@
 //! [`TransitKeys`]: the envelope's [`KeyService`] on the transit engine of a server.
 
+mod offline_slots;
+
 use std::collections::HashSet;
 use std::io;
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -324,7 +326,7 @@ mod tests {
         r#"{"data":{"latest_version":3,"min_decryption_version":2}}"#,
     );
 
-    fn keys(server: &Answers) -> TransitKeys {
+    pub(super) fn keys(server: &Answers) -> TransitKeys {
         let config = ClientConfig {
             address: server.address(),
             retry_pause: Duration::ZERO,
@@ -333,7 +335,7 @@ mod tests {
         TransitKeys::new(Client::new(config).unwrap()).unwrap()
     }
 
-    fn locator() -> Locator {
+    pub(super) fn locator() -> Locator {
         "transit/payments".parse().unwrap()
     }
 

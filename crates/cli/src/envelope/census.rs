@@ -36,8 +36,23 @@ pub(crate) fn run(session: &Session, args: &CensusArgs) -> Result<Exit, CliError
         .result(&document(&counted), || text(&counted))?;
     if args.register {
         register(session, &args.paths)?;
+        tell_forbidden(session, &counted)?;
     }
     Ok(exit_of(&counted.unreadable))
+}
+
+/// Tells of envelopes that have offline slots against the setting of their key.
+fn tell_forbidden(session: &Session, counted: &Census) -> Result<(), CliError> {
+    for (key, files) in &counted.offline_by_key {
+        let told = session.keys()?.offline_slots_allowed(key);
+        if told.is_ok_and(|allowed| allowed == Some(false)) {
+            output::note(&format!(
+                "WARNING: {files} envelopes under {key} have offline slots, and its setting \
+                 offline_slots_allowed is false"
+            ));
+        }
+    }
+    Ok(())
 }
 
 fn document(counted: &Census) -> Value {
@@ -51,6 +66,8 @@ fn document(counted: &Census) -> Value {
             "bytes": row.bytes,
         })
     });
+    let offline = counted.offline_by_key.iter();
+    let offline = offline.map(|(key, files)| (key.to_string(), (*files).into()));
     let unreadable = counted.unreadable.iter().map(|failure| {
         json!({"path": failure.path.to_string_lossy(), "error": failure.error.to_string(),
             "exit_code": exit::of_envelope(&failure.error).0})
@@ -61,6 +78,8 @@ fn document(counted: &Census) -> Value {
         "other_files": counted.other_files,
         "with_damaged_slots": counted.with_damaged_slots,
         "without_active_slot": counted.without_active_slot,
+        "with_offline_slot": counted.with_offline_slot,
+        "offline_by_key": offline.collect::<serde_json::Map<_, _>>(),
         "versions": rows.collect::<Vec<_>>(),
         "unreadable": unreadable.collect::<Vec<_>>(),
     })
@@ -95,6 +114,10 @@ fn text(counted: &Census) -> String {
             "with a damaged slot: rewrap them",
         ),
         (counted.without_active_slot, "without an active slot"),
+        (
+            counted.with_offline_slot,
+            "with an offline slot: no server is needed to open them",
+        ),
     ] {
         if count > 0 {
             text.push_str(&format!("{count} {what}\n"));

@@ -8,6 +8,7 @@ use clap::Args;
 use keyfold_envelope::{DecryptOptions, Opened, SUFFIX, decrypt_file, decrypt_stream};
 
 use super::interrupt;
+use super::parties::{Opener, With};
 use super::{End, InOut, key_name, stdout};
 use crate::error::CliError;
 use crate::output::{self, Table};
@@ -17,6 +18,8 @@ use crate::session::Session;
 /// Arguments of `decrypt`.
 #[derive(Args)]
 pub(crate) struct DecryptArgs {
+    #[command(flatten)]
+    with: With,
     #[command(flatten)]
     ends: InOut,
 }
@@ -38,14 +41,15 @@ pub(crate) fn run(session: &Session, args: DecryptArgs) -> Result<(), CliError> 
         overwrite: ends.force,
         workers: None,
     };
-    let keys = session.keys()?;
+    let opener = Opener::new(session, &args.with)?;
+    let identities = opener.identities();
     interrupt::remove_part_on_signal()?;
     let bar = Bar::bytes("decrypting");
     let failed = CliError::envelope(ends.subject());
     let (path, opened) = match target {
         End::Pipe => {
             let opened = decrypt_stream(
-                &[&keys],
+                &identities,
                 &context,
                 ends.reader()?,
                 stdout()?,
@@ -61,7 +65,7 @@ pub(crate) fn run(session: &Session, args: DecryptArgs) -> Result<(), CliError> 
             } else {
                 &ends.input
             };
-            let opened = decrypt_file(&[&keys], &context, input, &path, &options, &bar);
+            let opened = decrypt_file(&identities, &context, input, &path, &options, &bar);
             (Some(path), opened.map_err(failed)?)
         }
     };
@@ -88,7 +92,7 @@ fn show(session: &Session, path: &Path, opened: &Opened) -> Result<(), CliError>
         let row = |key: &str, value: String| (key.to_owned(), value);
         Table::of_pairs([
             row("Plaintext", path.to_string()),
-            row("Key", key_name(slot)),
+            row("Opened With", key_name(slot)),
             row("Size", format!("{} bytes", opened.plaintext_len)),
         ])
         .to_string()

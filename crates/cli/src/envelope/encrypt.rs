@@ -6,22 +6,22 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use keyfold_envelope::{
-    EncryptOptions, Encrypted, Labels, Locator, SUFFIX, TransitKey, encrypt_file, encrypt_stream,
+    EncryptOptions, Encrypted, Labels, SUFFIX, TransitKey, encrypt_file, encrypt_stream,
 };
 
-use super::interrupt;
-use super::{End, InOut, hex, key_name, stdout};
+use super::inspect::slot_document;
+use super::parties::{self, For, check_offline_allowed};
+use super::{End, InOut, hex, interrupt, key_name, stdout};
 use crate::error::CliError;
-use crate::output::Table;
+use crate::output::{self, Table};
 use crate::progress::Bar;
 use crate::session::Session;
 
 /// Arguments of `encrypt`.
 #[derive(Args)]
 pub(crate) struct EncryptArgs {
-    /// The key of the server's that wraps the file's own: transit/payments
-    #[arg(long, value_name = "MOUNT/NAME")]
-    key: Locator,
+    #[command(flatten)]
+    parties: For,
     /// Service that the data belongs to; stored in clear
     #[arg(long, value_name = "TEXT")]
     label_service: Option<String>,
@@ -35,7 +35,8 @@ pub(crate) struct EncryptArgs {
     ends: InOut,
 }
 
-/// Encrypts FILE into FILE.kf, or a stream into a stream.
+/// Encrypts FILE into FILE.kf, or a stream into a stream, for a key of the server's, offline keys and
+/// a passphrase, as many of these as are named.
 pub(crate) fn run(session: &Session, args: EncryptArgs) -> Result<(), CliError> {
     let context = args.ends.context()?;
     let target = args
@@ -56,25 +57,44 @@ pub(crate) fn run(session: &Session, args: EncryptArgs) -> Result<(), CliError> 
         overwrite: args.ends.force,
         workers: None,
     };
-    let keys = session.keys()?;
-    let key = TransitKey::new(&keys, &args.key);
+    let offline = args.parties.offline()?;
+    let server = match &args.parties.key {
+        Some(key) => Some((session.keys()?, key)),
+        None => None,
+    };
+    if let (Some((keys, key)), false) = (&server, offline.is_empty()) {
+        check_offline_allowed(keys, key)?;
+    }
+    let key = server
+        .as_ref()
+        .map(|(keys, locator)| TransitKey::new(keys, locator));
+    let recipients = parties::all(key.as_ref(), &offline);
+    if recipients.is_empty() {
+        return Err(CliError::Usage(
+            "nobody could open it: give --key, --recipient or --passphrase".to_owned(),
+        ));
+    }
+    if key.is_none() {
+        output::note("No key of a server is named: the envelope opens offline only.");
+    }
     interrupt::remove_part_on_signal()?;
     let bar = Bar::bytes("encrypting");
     let failed = CliError::envelope(args.ends.subject());
     let path = match target {
         End::Pipe => {
             let input = args.ends.reader()?;
-            encrypt_stream(&[&key], &context, input, stdout()?, &options, &bar).map_err(failed)?;
+            encrypt_stream(&recipients, &context, input, stdout()?, &options, &bar)
+                .map_err(failed)?;
             return Ok(());
         }
         End::File(path) => path,
     };
     let made = if super::is_dash(&args.ends.input) {
         let input = Path::new("/dev/stdin");
-        encrypt_file(&[&key], &context, input, &path, &options, &bar)
+        encrypt_file(&recipients, &context, input, &path, &options, &bar)
     } else {
         let input = &args.ends.input;
-        encrypt_file(&[&key], &context, input, &path, &options, &bar)
+        encrypt_file(&recipients, &context, input, &path, &options, &bar)
     };
     let made = made.map_err(failed)?;
     drop(bar);
@@ -83,18 +103,20 @@ pub(crate) fn run(session: &Session, args: EncryptArgs) -> Result<(), CliError> 
 
 fn show(session: &Session, path: &Path, made: &Encrypted) -> Result<(), CliError> {
     let path = path.to_string_lossy();
-    let first = made.slots.first();
+    let key = made.slots.iter().find(|slot| slot.locator.is_some());
     let result = serde_json::json!({
-        "path": path, "key": first.and_then(|slot| slot.locator.as_ref()).map(|key| key.as_str()),
-        "version": first.map(|slot| slot.version),
+        "path": path, "key": key.and_then(|slot| slot.locator.as_ref()).map(|key| key.as_str()),
+        "version": key.map(|slot| slot.version),
+        "slots": made.slots.iter().map(slot_document).collect::<Vec<_>>(),
         "plaintext_bytes": made.plaintext_len, "envelope_bytes": made.envelope_len,
         "object_id": hex(&made.object_id),
     });
     session.output.result(&result, || {
+        let opens_with: Vec<_> = made.slots.iter().map(key_name).collect();
         let row = |key: &str, value: String| (key.to_owned(), value);
         Table::of_pairs([
             row("Envelope", path.to_string()),
-            row("Key", first.map(key_name).unwrap_or_default()),
+            row("Opens With", opens_with.join(", ")),
             row("Plaintext", format!("{} bytes", made.plaintext_len)),
             row("Size", format!("{} bytes", made.envelope_len)),
         ])

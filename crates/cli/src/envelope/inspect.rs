@@ -7,7 +7,7 @@ use clap::Args;
 use keyfold_envelope::{Inspection, SlotInfo, inspect, inspect_reader};
 use serde_json::{Value, json};
 
-use super::{hex, is_dash, state_name};
+use super::{hex, is_dash, key_name, state_name};
 use crate::error::CliError;
 use crate::output::Table;
 use crate::session::Session;
@@ -51,11 +51,13 @@ fn document(found: &Inspection) -> Value {
     })
 }
 
-fn slot_document(slot: &SlotInfo) -> Value {
+pub(super) fn slot_document(slot: &SlotInfo) -> Value {
     json!({
         "slot": slot.index,
         "state": state_name(slot.state),
         "type": slot.kind,
+        "opens_with": key_name(slot),
+        "offline": slot.offline,
         "key": slot.locator.as_ref().map(|locator| locator.as_str()),
         "version": slot.version,
         "kek_id": hex(&slot.kek_id),
@@ -93,28 +95,17 @@ fn text(found: &Inspection) -> String {
     format!("{}\n{}", Table::of_pairs(rows), slots(&found.slots))
 }
 
-fn slots(slots: &[SlotInfo]) -> Table {
+pub(super) fn slots(slots: &[SlotInfo]) -> Table {
     let rows = slots.iter().map(|slot| {
         vec![
             slot.index.to_string(),
             state_name(slot.state).to_owned(),
-            slot.locator
-                .as_ref()
-                .map(ToString::to_string)
-                .unwrap_or_default(),
-            slot.version.to_string(),
+            key_name(slot),
             time(slot.wrapped_at),
             if slot.aad_bound { "yes" } else { "no" }.to_owned(),
         ]
     });
-    let headings = [
-        "Slot",
-        "State",
-        "Key",
-        "Version",
-        "Wrapped At",
-        "Bound To File",
-    ];
+    let headings = ["Slot", "State", "Opens With", "Wrapped At", "Bound To File"];
     Table::new(&headings, rows.collect())
 }
 

@@ -1,12 +1,17 @@
-//! The data plane: `encrypt`, `decrypt`, `inspect`, `rewrap`, `census`.
+//! The data plane: `encrypt`, `decrypt`, `inspect`, `slots`, `rewrap`, `census`, `drill`, `keygen`.
 
 pub(crate) mod census;
 pub(crate) mod decrypt;
+pub(crate) mod drill;
 pub(crate) mod encrypt;
 pub(crate) mod inspect;
 mod interrupt;
+pub(crate) mod keygen;
+mod parties;
 mod register;
 pub(crate) mod rewrap;
+pub(crate) mod secret_file;
+pub(crate) mod slots;
 
 use std::fs::File;
 use std::io;
@@ -14,7 +19,7 @@ use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use keyfold_envelope::slot::SlotState;
+use keyfold_envelope::slot::{SlotState, TYPE_PASSPHRASE, TYPE_X_WING};
 use keyfold_envelope::{Context, SlotInfo};
 
 use crate::error::CliError;
@@ -47,7 +52,7 @@ pub(super) enum End {
 
 impl InOut {
     fn context(&self) -> Result<Context, CliError> {
-        Context::from_pairs(&self.context).map_err(|error| CliError::Usage(error.to_string()))
+        context_of(&self.context)
     }
 
     /// The output that was named, or, for a pipe, standard output; `None` where the input's name
@@ -83,6 +88,10 @@ impl InOut {
     }
 }
 
+fn context_of(pairs: &[String]) -> Result<Context, CliError> {
+    Context::from_pairs(pairs).map_err(|error| CliError::Usage(error.to_string()))
+}
+
 /// Standard output without a buffer: the data plane writes whole batches.
 fn stdout() -> Result<File, CliError> {
     let stdout = io::stdout().as_fd().try_clone_to_owned();
@@ -105,9 +114,14 @@ fn state_name(state: SlotState) -> &'static str {
 
 /// What wraps the DEK of a slot, for people.
 fn key_name(slot: &SlotInfo) -> String {
-    match &slot.locator {
-        Some(locator) => format!("{locator} version {}", slot.version),
-        None => format!("slot {}, type {}", slot.index, slot.kind),
+    match (&slot.locator, slot.kind) {
+        (Some(locator), _) => format!("{locator} version {}", slot.version),
+        (None, TYPE_X_WING) => {
+            let id = hex(&slot.kek_id);
+            format!("offline key {}", id.get(..16).unwrap_or(&id))
+        }
+        (None, TYPE_PASSPHRASE) => "a passphrase".to_owned(),
+        (None, kind) => format!("type {kind}"),
     }
 }
 

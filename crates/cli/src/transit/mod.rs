@@ -4,6 +4,7 @@
 mod catalogs;
 mod census;
 mod compromised;
+mod export_kek;
 mod import;
 mod retire;
 
@@ -32,6 +33,8 @@ pub(crate) enum Transit {
     },
     /// Retire old versions that nothing needs any more, or list what still does
     Retire(retire::RetireArgs),
+    /// Write an exportable key into a file that opens envelopes without the server
+    ExportKek(export_kek::ExportKekArgs),
     /// Mark a version that somebody else may have: a new one is made, and what the old one touched is told
     Compromised(compromised::CompromisedArgs),
 }
@@ -44,6 +47,7 @@ pub(crate) fn run(session: &Session, transit: Transit) -> Result<(), CliError> {
         Transit::Census(args) => census::run(session, &args),
         Transit::Catalogs { key } => catalogs::run(session, &key),
         Transit::Retire(args) => retire::run(session, &args),
+        Transit::ExportKek(args) => export_kek::run(session, &args),
         Transit::Compromised(args) => compromised::run(session, &args),
     }
 }

@@ -46,6 +46,9 @@ pub(super) struct Settings {
     pub allow_plaintext_backup: bool,
     /// It may be deleted.
     pub deletion_allowed: bool,
+    /// What it protects is to be opened by nobody without it: clients add no offline slots.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub offline_slots_forbidden: bool,
     /// The oldest version that decrypts.
     pub min_decryption_version: u32,
     /// The oldest version that encrypts when it is asked for; 0 for any that decrypts.
@@ -120,6 +123,7 @@ impl Settings {
             exportable: false,
             allow_plaintext_backup: false,
             deletion_allowed: false,
+            offline_slots_forbidden: false,
             min_decryption_version: 1,
             min_encryption_version: 0,
             latest_version: 1,

@@ -40,6 +40,8 @@ struct Shown<'a> {
     exportable: bool,
     allow_plaintext_backup: bool,
     deletion_allowed: bool,
+    /// Ours: what envelopes under the key may be opened with besides it.
+    offline_slots_allowed: bool,
     /// Versions that decrypt.
     #[serde(skip_serializing_if = "Option::is_none")]
     keys: Option<&'a Versions>,
@@ -217,6 +219,7 @@ pub(super) fn show(name: &str, settings: &Settings, versions: &Versions) -> Resu
         exportable: settings.exportable,
         allow_plaintext_backup: settings.allow_plaintext_backup,
         deletion_allowed: settings.deletion_allowed,
+        offline_slots_allowed: !settings.offline_slots_forbidden,
         keys: (!hmac).then_some(versions),
         managed_keys: settings.is_managed().then(|| managed.collect()),
         latest_version: settings.latest_version,

@@ -21,6 +21,8 @@ struct Tune {
     #[serde(deserialize_with = "weak::boolean")]
     deletion_allowed: Option<bool>,
     #[serde(deserialize_with = "weak::boolean")]
+    offline_slots_allowed: Option<bool>,
+    #[serde(deserialize_with = "weak::boolean")]
     exportable: Option<bool>,
     #[serde(deserialize_with = "weak::boolean")]
     allow_plaintext_backup: Option<bool>,
@@ -113,6 +115,9 @@ fn apply(old: &Settings, asked: &Tune, warnings: &mut Vec<String>) -> Result<Set
         )));
     }
     new.deletion_allowed = asked.deletion_allowed.unwrap_or(old.deletion_allowed);
+    if let Some(allowed) = asked.offline_slots_allowed {
+        new.offline_slots_forbidden = !allowed;
+    }
     for (name, asked, flag) in [
         ("exportable", asked.exportable, &mut new.exportable),
         (
