@@ -40,8 +40,9 @@ struct Shown<'a> {
     exportable: bool,
     allow_plaintext_backup: bool,
     deletion_allowed: bool,
-    /// Ours: what envelopes under the key may be opened with besides it.
-    offline_slots_allowed: bool,
+    /// Ours, and shown only where it is false: what else may open the key's envelopes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    offline_slots_allowed: Option<bool>,
     /// Versions that decrypt.
     #[serde(skip_serializing_if = "Option::is_none")]
     keys: Option<&'a Versions>,
@@ -219,7 +220,7 @@ pub(super) fn show(name: &str, settings: &Settings, versions: &Versions) -> Resu
         exportable: settings.exportable,
         allow_plaintext_backup: settings.allow_plaintext_backup,
         deletion_allowed: settings.deletion_allowed,
-        offline_slots_allowed: !settings.offline_slots_forbidden,
+        offline_slots_allowed: settings.offline_slots_forbidden.then_some(false),
         keys: (!hmac).then_some(versions),
         managed_keys: settings.is_managed().then(|| managed.collect()),
         latest_version: settings.latest_version,

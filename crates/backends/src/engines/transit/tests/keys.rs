@@ -26,6 +26,25 @@ async fn a_key_as_it_is_shown() {
 }
 
 #[tokio::test]
+async fn a_key_that_forbids_offline_slots_says_so() {
+    let mount = Mount::new().await;
+    mount.key("k", 1).await;
+    let usual = mount.show("k").await;
+    assert!(usual.get("offline_slots_allowed").is_none());
+    let set =
+        |allowed: Value| mount.write("keys/k/config", json!({"offline_slots_allowed": allowed}));
+    assert_eq!(set(json!(false)).await.data["offline_slots_allowed"], false);
+    let mount = mount.restarted();
+    assert_eq!(mount.show("k").await["offline_slots_allowed"], false);
+    let other = mount.write("keys/k/config", json!({"deletion_allowed": true}));
+    assert_eq!(other.await.data["offline_slots_allowed"], false);
+    let allowed = json!({"offline_slots_allowed": "true", "deletion_allowed": false});
+    assert_eq!(mount.write("keys/k/config", allowed).await.data, usual);
+    let refused = mount.refused("keys/k/config", json!({"offline_slots_allowed": "maybe"}));
+    assert!(refused.await.contains("offline_slots_allowed"));
+}
+
+#[tokio::test]
 async fn making_a_key_again_changes_nothing() {
     let mount = Mount::new().await;
     mount.key("k", 2).await;
