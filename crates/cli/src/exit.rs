@@ -20,8 +20,8 @@ impl Exit {
     pub(crate) const UNNAMED: Self = Self(3);
     /// `operator diagnose`: the configuration or the storage can't be used.
     pub(crate) const UNUSABLE: Self = Self(4);
-    /// Some files of several were left as they were.
-    pub(crate) const PARTIAL: Self = Self(31);
+    /// Some items of several were left as they were, and the rest is done.
+    pub(crate) const PARTIAL: Self = Self(3);
     /// There is no such command; what a shell reports of a program.
     pub(crate) const NO_COMMAND: Self = Self(127);
     /// The reader of the output went away; what a shell reports for SIGPIPE.
@@ -34,7 +34,7 @@ impl From<Exit> for ExitCode {
     }
 }
 
-const TABLE: [(u8, &str); 28] = [
+const TABLE: [(u8, &str); 27] = [
     (0, "done"),
     (
         1,
@@ -49,7 +49,8 @@ const TABLE: [(u8, &str); 28] = [
     ),
     (
         3,
-        "`operator validate-config`, `diagnose`: no configuration is named",
+        "`rewrap`, `census`, `drill`: some items failed, and the rest is done; `operator validate-config`, \
+         `diagnose`: no configuration is named",
     ),
     (
         4,
@@ -86,10 +87,6 @@ const TABLE: [(u8, &str); 28] = [
         "another process is changing the envelope (worth another try)",
     ),
     (
-        31,
-        "rewrap, census, drill: some files failed, with different causes, and the rest is done",
-    ),
-    (
         32,
         "the passphrase, identity or exported key does not open its slot",
     ),
@@ -121,7 +118,7 @@ pub(crate) fn of_envelope(error: &Error) -> Exit {
         Error::MisplacedChunk { .. } => 18,
         Error::TrailingBytes => 19,
         Error::TooLong => 20,
-        Error::NoUsableSlot => 21,
+        Error::NoUsableSlot | Error::NotMoved(_) => 21,
         Error::TornSlot => 22,
         Error::VersionBelowMinimum { .. } => 23,
         Error::WrapSize(_) => 29,
@@ -133,6 +130,17 @@ pub(crate) fn of_envelope(error: &Error) -> Exit {
         }
         _ => return Exit::LOCAL,
     })
+}
+
+/// The exit code of a job over many items of which some failed, with these codes, and `good` others
+/// did not. Where there is nothing else and one cause, it is that cause.
+pub(crate) fn of_many(codes: impl IntoIterator<Item = Exit>, good: u64) -> Exit {
+    let mut codes = codes.into_iter();
+    match codes.next() {
+        None => Exit::OK,
+        Some(first) if good == 0 && codes.all(|code| code == first) => first,
+        Some(_) => Exit::PARTIAL,
+    }
 }
 
 /// The exit code of a key service's error.
@@ -185,7 +193,6 @@ mod tests {
             Error::WrongIdentity("passphrase"),
         ];
         let mut codes: Vec<u8> = errors.iter().map(|error| of_envelope(error).0).collect();
-        codes.push(Exit::PARTIAL.0);
         codes.sort_unstable();
         let listed: Vec<u8> = TABLE
             .iter()
@@ -204,6 +211,15 @@ mod tests {
                 "{code}"
             );
         }
+    }
+
+    #[test]
+    fn a_job_that_did_nothing_but_fail_tells_its_one_cause() {
+        let torn = Exit(22);
+        assert_eq!(of_many([], 0), Exit::OK);
+        assert_eq!(of_many([torn, torn], 0), torn);
+        assert_eq!(of_many([torn, torn], 1), Exit::PARTIAL);
+        assert_eq!(of_many([torn, Exit(10)], 0), Exit::PARTIAL);
     }
 
     #[test]

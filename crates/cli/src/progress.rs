@@ -35,6 +35,11 @@ impl Bar {
         self.0.set_position(passed);
     }
 
+    /// Does `print`, which writes to stderr, in lines above the bar.
+    pub(crate) fn above(&self, print: impl FnOnce()) {
+        self.0.suspend(print);
+    }
+
     fn new(what: &'static str, template: &str) -> Self {
         let target = if io::stderr().is_terminal() {
             ProgressDrawTarget::stderr()
@@ -57,6 +62,10 @@ impl Progress for Bar {
 
     fn advance(&self, amount: u64) {
         self.0.inc(amount);
+    }
+
+    fn watches(&self) -> bool {
+        !self.0.is_hidden()
     }
 }
 

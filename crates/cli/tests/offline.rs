@@ -316,12 +316,12 @@ fn a_drill_tells_what_would_be_lost() {
     );
     assert_eq!(sealed.code, 0, "{}", sealed.stderr);
     let (code, report, stderr) = drill(&["data", "--identity=id"]);
-    assert_eq!((code, &report["opened"]), (21, &json!(2)), "{stderr}");
+    assert_eq!((code, &report["opened"]), (3, &json!(2)), "{stderr}");
     assert!(stderr.contains("data/c.kf"), "{stderr}");
     let bytes = fs::read(home.path().join("data/a.kf")).unwrap();
     fs::write(home.path().join("data/a.kf"), &bytes[..bytes.len() - 1]).unwrap();
     let (code, report, _) = drill(&["data", "--identity=id"]);
-    assert_eq!((code, &report["opened"]), (31, &json!(1)));
+    assert_eq!((code, &report["opened"]), (3, &json!(1)));
     assert_eq!(report["failures"][0]["exit_code"], 16);
 
     assert_eq!(drill(&["data"]).0, 1);

@@ -1,6 +1,7 @@
 //! [`TransitKeys`]: the envelope's [`KeyService`] on the transit engine of a server.
 
 mod offline_slots;
+mod wire;
 
 use std::collections::HashSet;
 use std::io;
@@ -9,13 +10,24 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use keyfold_api::base64;
 use keyfold_envelope::{
     Aad, KeyService, KeyVersions, Locator, RewrapItem, RewrapOutcome, ServiceError, WrappedDek,
+    wrap_opened,
 };
 use keyfold_secret::{Protected, Secret};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 
 use crate::blocking::Blocking;
 use crate::{Client, ClientError, Request, Response};
+
+use wire::{
+    BatchBody, BatchResults, Ciphertext, CiphertextBody, Data, EncryptBody, Key, MoveBody,
+    Plaintext, Server, UnwrapResult, WrapResult,
+};
+
+/// Items of a call to a Keyfold server: more make none faster.
+const BATCH: usize = 2048;
+/// Items of a call to another server, which refuses a body of more than 1,000 texts.
+const STOCK_BATCH: usize = 256;
 
 /// Wraps DEKs with transit keys. Rewrapping calls `transit/rewrap` only, so it needs no right to
 /// decrypt. Its calls block, from any thread.
@@ -79,6 +91,30 @@ impl TransitKeys {
         self.send(request)
     }
 
+    /// One call for many items: a result for each.
+    fn batch_call<T: DeserializeOwned>(
+        &self,
+        locator: &Locator,
+        operation: &str,
+        batch_input: Vec<impl Serialize>,
+    ) -> Result<Vec<T>, ServiceError> {
+        if batch_input.is_empty() {
+            return Ok(Vec::new());
+        }
+        let sent = batch_input.len();
+        let answer = self.call(locator, operation, &BatchBody { batch_input })?;
+        // Some bad items make the whole status 400, with a result for each all the same.
+        let Ok(results) = answer.json::<Data<BatchResults<T>>>() else {
+            let refused = good(answer).err().unwrap_or_else(malformed);
+            return Err(refused);
+        };
+        let results = results.data.batch_results;
+        if results.len() != sent {
+            return Err(malformed());
+        }
+        Ok(results)
+    }
+
     fn send(&self, request: Request) -> Result<Response, ServiceError> {
         let client = self.client.clone();
         self.blocking
@@ -113,15 +149,7 @@ impl KeyService for TransitKeys {
     ) -> Result<Protected<32>, ServiceError> {
         let body = CiphertextBody::new(wrapped, aad);
         let answer: Data<Plaintext> = json(&good(self.call(locator, "decrypt", &body)?)?)?;
-        let bytes = base64::decode(answer.data.plaintext.expose())
-            .map(Secret::new)
-            .map_err(|_| malformed())?;
-        let bytes: &[u8; 32] = bytes
-            .expose()
-            .as_slice()
-            .try_into()
-            .map_err(|_| malformed())?;
-        Ok(Protected::init_with(|dek| dek.copy_from_slice(bytes)))
+        dek_of(answer.data.plaintext.expose())
     }
 
     fn rewrap(
@@ -129,24 +157,63 @@ impl KeyService for TransitKeys {
         locator: &Locator,
         items: &[RewrapItem],
     ) -> Result<Vec<RewrapOutcome>, ServiceError> {
-        if items.is_empty() {
-            return Ok(Vec::new());
+        let results = self.batch_call::<WrapResult>(locator, "rewrap", bodies(items))?;
+        Ok(results.into_iter().map(WrapResult::outcome).collect())
+    }
+
+    fn rewrap_to(
+        &self,
+        from: &Locator,
+        to: &Locator,
+        items: &[RewrapItem],
+    ) -> Result<Vec<RewrapOutcome>, ServiceError> {
+        // Only Keyfold does that, and only within a mount.
+        if from.mount() != to.mount() || !self.binds_aad() {
+            let deks = self.unwrap_many(from, items)?;
+            let wrap = |deks: &[_]| self.wrap_many(to, deks);
+            return wrap_opened(wrap, deks, items.iter().map(|item| item.aad));
         }
-        let batch_input = items
+        let moved = bodies(items).into_iter().map(|item| MoveBody {
+            item,
+            to_key: to.key(),
+        });
+        let results = self.batch_call::<WrapResult>(from, "rewrap", moved.collect())?;
+        Ok(results.into_iter().map(WrapResult::outcome).collect())
+    }
+
+    fn wrap_many(
+        &self,
+        locator: &Locator,
+        items: &[(Protected<32>, Option<Aad>)],
+    ) -> Result<Vec<RewrapOutcome>, ServiceError> {
+        self.check_exists(locator)?;
+        let plaintexts: Vec<_> = items
             .iter()
-            .map(|item| CiphertextBody::new(&item.wrapped, item.aad.as_ref()))
+            .map(|(dek, _)| Secret::new(base64::encode(dek.expose())))
             .collect();
-        let answer = self.call(locator, "rewrap", &BatchBody { batch_input })?;
-        // Some bad items make the whole status 400, with a result for each all the same.
-        let Ok(results) = answer.json::<Data<BatchResults>>() else {
-            let refused = good(answer).err().unwrap_or_else(malformed);
-            return Err(refused);
-        };
-        let results = results.data.batch_results;
-        if results.len() != items.len() {
-            return Err(malformed());
+        let bodies = items.iter().zip(&plaintexts);
+        let bodies = bodies.map(|((_, aad), plaintext)| EncryptBody {
+            plaintext: plaintext.expose(),
+            associated_data: aad.as_ref().map(base64_of),
+        });
+        let results = self.batch_call::<WrapResult>(locator, "encrypt", bodies.collect())?;
+        Ok(results.into_iter().map(WrapResult::outcome).collect())
+    }
+
+    fn unwrap_many(
+        &self,
+        locator: &Locator,
+        items: &[RewrapItem],
+    ) -> Result<Vec<Result<Protected<32>, ServiceError>>, ServiceError> {
+        let results = self.batch_call::<UnwrapResult>(locator, "decrypt", bodies(items))?;
+        Ok(results.into_iter().map(UnwrapResult::outcome).collect())
+    }
+
+    fn batch(&self) -> usize {
+        match self.binds_aad() {
+            true => BATCH,
+            false => STOCK_BATCH,
         }
-        Ok(results.into_iter().map(BatchResult::outcome).collect())
     }
 
     fn versions(&self, locator: &Locator) -> Result<Option<KeyVersions>, ServiceError> {
@@ -178,90 +245,22 @@ impl KeyService for TransitKeys {
     }
 }
 
-/// `sys/seal-status`, as far as it matters here.
-#[derive(Deserialize)]
-struct Server {
-    #[serde(default)]
-    sealed: bool,
-    /// Keyfold's own member; others have none.
-    server: Option<String>,
-    cluster_id: Option<String>,
+fn bodies(items: &[RewrapItem]) -> Vec<CiphertextBody> {
+    let body = |item: &RewrapItem| CiphertextBody::new(&item.wrapped, item.aad.as_ref());
+    items.iter().map(body).collect()
 }
 
-#[derive(Deserialize)]
-struct Data<T> {
-    data: T,
-}
-
-#[derive(Deserialize)]
-struct Key {
-    latest_version: u32,
-    min_decryption_version: u32,
-}
-
-#[derive(Deserialize)]
-struct Ciphertext {
-    ciphertext: String,
-}
-
-#[derive(Deserialize)]
-struct Plaintext {
-    plaintext: Secret<String>,
-}
-
-#[derive(Serialize)]
-struct EncryptBody<'a> {
-    plaintext: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    associated_data: Option<String>,
-}
-
-#[derive(Serialize)]
-struct BatchBody {
-    batch_input: Vec<CiphertextBody>,
-}
-
-#[derive(Serialize)]
-struct CiphertextBody {
-    ciphertext: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    associated_data: Option<String>,
-}
-
-impl CiphertextBody {
-    fn new(wrapped: &WrappedDek, aad: Option<&Aad>) -> Self {
-        let blob = base64::encode(&wrapped.blob);
-        Self {
-            ciphertext: format!("vault:v{}:{blob}", wrapped.version),
-            associated_data: aad.map(base64_of),
-        }
-    }
-}
-
-#[derive(Deserialize)]
-struct BatchResults {
-    batch_results: Vec<BatchResult>,
-}
-
-#[derive(Deserialize)]
-struct BatchResult {
-    #[serde(default)]
-    ciphertext: String,
-    #[serde(default)]
-    error: String,
-}
-
-impl BatchResult {
-    fn outcome(self) -> RewrapOutcome {
-        if self.error.is_empty() {
-            parse_ciphertext(&self.ciphertext)
-        } else {
-            Err(service_error(&ClientError::Api {
-                status: 400,
-                errors: vec![self.error],
-            }))
-        }
-    }
+/// A DEK in base64.
+fn dek_of(text: &str) -> Result<Protected<32>, ServiceError> {
+    let bytes = base64::decode(text)
+        .map(Secret::new)
+        .map_err(|_| malformed())?;
+    let bytes: &[u8; 32] = bytes
+        .expose()
+        .as_slice()
+        .try_into()
+        .map_err(|_| malformed())?;
+    Ok(Protected::init_with(|dek| dek.copy_from_slice(bytes)))
 }
 
 fn base64_of(aad: &Aad) -> String {
@@ -476,3 +475,4 @@ mod tests {
         }
     }
 }
+mod tests;

@@ -1,12 +1,13 @@
 //! Which key versions hold what: counted from headers, without any key.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 
+use crate::header::Header;
 use crate::locator::Locator;
 use crate::progress::Progress;
 use crate::slot::{Slot, SlotState};
-use crate::walk::{self, Found, Unreadable, Visit};
+use crate::store::{Content, Found, Pages, Store, Unreadable, in_parallel};
 
 /// What was counted.
 #[derive(Debug, Default)]
@@ -48,63 +49,88 @@ pub struct CensusRow {
     pub bytes: u64,
 }
 
-type RowKey = (Option<Locator>, [u8; 16], u32, SlotState);
-
-/// Reads the header of each envelope at or below `paths` and counts. Never fails as a whole: what
-/// cannot be read is listed.
+/// Reads the header of each envelope in `store` and counts. Never fails as a whole: what cannot be
+/// read is listed.
 #[must_use]
-pub fn census(paths: &[PathBuf], progress: &dyn Progress) -> Census {
-    progress.total(walk::count(paths));
-    let mut census = Census::default();
-    let mut rows = BTreeMap::<RowKey, (u64, u64)>::new();
-    walk::walk(paths, |visit| {
-        match visit {
-            Visit::Envelope(found) => {
-                census.count(&found);
-                for key in row_keys(&found) {
-                    let (files, bytes) = rows.entry(key).or_default();
-                    *files = files.saturating_add(1);
-                    *bytes = bytes.saturating_add(found.file_len);
+pub fn census<S: Store>(store: &S, progress: &dyn Progress) -> Census {
+    let counted = Mutex::new((Census::default(), Rows::new()));
+    let pages = Pages::of(store, store.batch());
+    let count = || {
+        let total = progress.watches().then(|| store.count());
+        if let Some(items) = total.flatten() {
+            progress.total(items);
+        }
+    };
+    let work = || {
+        while let Some((mut entries, unreadable)) = pages.next() {
+            let found = store.read(&mut entries);
+            let names = entries.iter().map(|entry| store.name(entry));
+            let mut counted = counted.lock().unwrap_or_else(PoisonError::into_inner);
+            let (census, rows) = &mut *counted;
+            progress.advance(unreadable.len().saturating_add(found.len()) as u64);
+            census.unreadable.extend(unreadable);
+            for (path, found) in names.zip(found) {
+                match found {
+                    Ok(Some(found)) => census.count(&found, rows),
+                    Ok(None) => census.other_files = census.other_files.saturating_add(1),
+                    Err(error) => census.unreadable.push(Unreadable { path, error }),
                 }
             }
-            Visit::Other => census.other_files = census.other_files.saturating_add(1),
-            Visit::Unreadable(unreadable) => census.unreadable.push(unreadable),
         }
-        progress.advance(1);
-        true
-    });
-    census.rows = rows
-        .into_iter()
-        .map(
-            |((locator, kek_id, version, state), (files, bytes))| CensusRow {
-                locator,
-                kek_id,
-                version,
-                state,
-                files,
-                bytes,
-            },
-        )
-        .collect();
+    };
+    in_parallel(None, work, count);
+    let (mut census, rows) = counted.into_inner().unwrap_or_else(PoisonError::into_inner);
+    // The threads read in any order.
+    census
+        .unreadable
+        .sort_by(|one, other| one.path.cmp(&other.path));
+    census.rows = rows.into_iter().map(CensusRow::from).collect();
     census
 }
 
+type RowKey = (Option<Locator>, [u8; 16], u32, SlotState);
+
+/// Files and bytes of each row.
+type Rows = BTreeMap<RowKey, (u64, u64)>;
+
+impl From<(RowKey, (u64, u64))> for CensusRow {
+    fn from(((locator, kek_id, version, state), (files, bytes)): (RowKey, (u64, u64))) -> Self {
+        Self {
+            locator,
+            kek_id,
+            version,
+            state,
+            files,
+            bytes,
+        }
+    }
+}
+
 impl Census {
-    fn count(&mut self, found: &Found) {
-        let slots = &found.header.slots;
-        let has_active = slots
-            .slots()
-            .any(|(_, slot)| slot.state == SlotState::Active);
+    fn count(&mut self, found: &Found, rows: &mut Rows) {
         self.envelopes = self.envelopes.saturating_add(1);
-        self.bytes = self.bytes.saturating_add(found.file_len);
-        self.with_damaged_slots = self
-            .with_damaged_slots
-            .saturating_add(u64::from(slots.damaged() > 0));
-        self.without_active_slot = self
-            .without_active_slot
-            .saturating_add(u64::from(!has_active));
+        self.bytes = self.bytes.saturating_add(found.len);
+        if let Content::Header(header) = &found.content {
+            let mut slots = header.slots.slots();
+            let has_active = slots.any(|(_, slot)| slot.state == SlotState::Active);
+            self.with_damaged_slots = self
+                .with_damaged_slots
+                .saturating_add(u64::from(header.slots.damaged() > 0));
+            self.without_active_slot = self
+                .without_active_slot
+                .saturating_add(u64::from(!has_active));
+            self.count_offline(header);
+        }
+        for key in row_keys(&found.content) {
+            let (files, bytes) = rows.entry(key).or_default();
+            *files = files.saturating_add(1);
+            *bytes = bytes.saturating_add(found.len);
+        }
+    }
+
+    fn count_offline(&mut self, header: &Header) {
         let in_use = || {
-            let slots = slots.slots().map(|(_, slot)| slot);
+            let slots = header.slots.slots().map(|(_, slot)| slot);
             slots.filter(|slot| slot.state != SlotState::Retired)
         };
         if !in_use().any(Slot::is_offline) {
@@ -118,12 +144,28 @@ impl Census {
     }
 }
 
-/// The rows that an envelope belongs to, each once.
-fn row_keys(found: &Found) -> BTreeSet<RowKey> {
-    let slots = found.header.slots.slots();
-    slots
-        .map(|(_, s)| (s.locator.clone(), s.kek_id, s.version, s.state))
-        .collect()
+/// The rows that an item belongs to, each once.
+fn row_keys(content: &Content) -> BTreeSet<RowKey> {
+    match content {
+        Content::Header(header) => {
+            let slots = header.slots.slots();
+            slots
+                .map(|(_, s)| (s.locator.clone(), s.kek_id, s.version, s.state))
+                .collect()
+        }
+        // Which cluster it is nobody says.
+        Content::Wrap {
+            locator, wrapped, ..
+        } => {
+            let key = (
+                Some(locator.clone()),
+                [0; 16],
+                wrapped.version,
+                SlotState::Active,
+            );
+            BTreeSet::from([key])
+        }
+    }
 }
 
 #[cfg(test)]
@@ -134,7 +176,13 @@ mod tests {
     use crate::error::Error;
     use crate::progress::NoProgress;
     use crate::recipient::Passphrase;
+    use crate::store::{Directories, Durability};
     use crate::testing::{Service, envelope, locator};
+
+    fn of(paths: &[std::path::PathBuf]) -> Census {
+        let store = Directories::new(paths.to_vec(), Durability::File);
+        census(&store, &NoProgress)
+    }
 
     #[test]
     fn counts_files_and_bytes_by_version() {
@@ -151,7 +199,7 @@ mod tests {
         std::fs::write(dir.path().join("notes.txt"), "text").unwrap();
         std::fs::write(dir.path().join("cut.kf"), b"\x89KFLD\r\n\x1a\x01").unwrap();
 
-        let census = census(&[dir.path().to_owned()], &NoProgress);
+        let census = of(&[dir.path().to_owned()]);
         assert_eq!((census.envelopes, census.other_files), (3, 1));
         assert_eq!(
             (census.with_damaged_slots, census.without_active_slot),
@@ -188,7 +236,7 @@ mod tests {
                 remove_slots(&path, &Which::Key(locator()), false).unwrap();
             }
         }
-        let census = census(&[dir.path().to_owned()], &NoProgress);
+        let census = of(&[dir.path().to_owned()]);
         assert_eq!((census.envelopes, census.with_offline_slot), (3, 2));
         assert_eq!(census.offline_by_key, BTreeMap::from([(locator(), 1)]));
     }
@@ -198,8 +246,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("notes.txt");
         std::fs::write(&path, "text").unwrap();
-        let census = census(&[path, dir.path().join("absent")], &NoProgress);
-        assert!(matches!(census.unreadable[0].error, Error::NotAnEnvelope));
-        assert!(matches!(census.unreadable[1].error, Error::Io(_)));
+        let census = of(&[dir.path().join("absent"), path]);
+        assert!(matches!(census.unreadable[0].error, Error::Io(_)));
+        assert!(matches!(census.unreadable[1].error, Error::NotAnEnvelope));
     }
 }

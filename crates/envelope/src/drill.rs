@@ -14,8 +14,8 @@ use crate::header::HEADER_LEN;
 use crate::progress::{NoProgress, Progress};
 use crate::recipient::Identity;
 use crate::slot::SlotState;
+use crate::store::{Content, Directories, Durability, Found, Store as _, Unreadable};
 use crate::unlock::unlock;
-use crate::walk::{self, Found, Unreadable, Visit};
 
 /// How to drill.
 #[derive(Clone, Copy, Debug, Default)]
@@ -59,21 +59,34 @@ pub fn drill(
 ) -> DrillReport {
     let mut report = DrillReport::default();
     let mut sample = Sample::new(options.sample);
-    walk::walk(paths, |visit| {
-        match visit {
-            Visit::Envelope(found) => {
-                add(&mut report.envelopes, 1);
-                add(
-                    &mut report.with_offline_slot,
-                    has_offline_slot(&found).into(),
-                );
-                sample.offer(found.path);
+    let store = Directories::new(paths.to_vec(), Durability::File);
+    for listed in store.list() {
+        let spot = match listed {
+            Ok(spot) => spot,
+            Err(unreadable) => {
+                report.unreadable.push(unreadable);
+                continue;
             }
-            Visit::Other => add(&mut report.other_files, 1),
-            Visit::Unreadable(unreadable) => report.unreadable.push(unreadable),
+        };
+        let path = store.name(&spot);
+        for found in store.read(&mut [spot]) {
+            match found {
+                Ok(Some(found)) => {
+                    add(&mut report.envelopes, 1);
+                    add(
+                        &mut report.with_offline_slot,
+                        has_offline_slot(&found).into(),
+                    );
+                    sample.offer(path.clone());
+                }
+                Ok(None) => add(&mut report.other_files, 1),
+                Err(error) => report.unreadable.push(Unreadable {
+                    path: path.clone(),
+                    error,
+                }),
+            }
         }
-        true
-    });
+    }
     let drawn = sample.drawn();
     progress.total(drawn.len() as u64);
     for path in drawn {
@@ -116,7 +129,10 @@ fn open(
 }
 
 fn has_offline_slot(found: &Found) -> bool {
-    let mut slots = found.header.slots.slots();
+    let Content::Header(header) = &found.content else {
+        return false;
+    };
+    let mut slots = header.slots.slots();
     slots.any(|(_, slot)| slot.is_offline() && slot.state != SlotState::Retired)
 }
 

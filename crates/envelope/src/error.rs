@@ -79,6 +79,10 @@ pub enum Error {
     #[error("the key of the file could not be wrapped for the {0}")]
     NotWrapped(&'static str),
     /// The wraps in use leave no room for another one among the six sectors.
+    /// There is no wrap under the key that the item was to move to.
+    #[error("the envelope has no wrap under {0}: move it there first")]
+    NotMoved(Locator),
+    /// All six slots are in use by active wraps.
     #[error("the envelope has no free slot for a new wrap")]
     NoFreeSlot,
     /// The recipient has a slot already.
@@ -125,6 +129,10 @@ pub enum Error {
     /// What was written to a slot does not read back: the storage is at fault.
     #[error("a slot that was just written does not read back as written")]
     WriteLost,
+    /// The place that holds the envelopes can't be reached; nothing more of it can be read or changed
+    /// for now.
+    #[error("the place that holds the envelopes can't be reached: {0}")]
+    Unavailable(String),
     /// The operating system refused a read or a write.
     #[error("{0}")]
     Io(#[from] io::Error),

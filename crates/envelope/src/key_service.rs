@@ -65,6 +65,59 @@ pub trait KeyService: Send + Sync {
         items: &[RewrapItem],
     ) -> Result<Vec<RewrapOutcome>, ServiceError>;
 
+    /// Unwraps many DEKs. One outcome an item, in order; `Err` when the call as a whole failed.
+    fn unwrap_many(
+        &self,
+        locator: &Locator,
+        items: &[RewrapItem],
+    ) -> Result<Vec<Result<Protected<32>, ServiceError>>, ServiceError> {
+        let mut outcomes = Vec::with_capacity(items.len());
+        for item in items {
+            let outcome = self.unwrap(locator, &item.wrapped, item.aad.as_ref());
+            if let Err(error @ (ServiceError::Unreachable(_) | ServiceError::Sealed)) = outcome {
+                return Err(error);
+            }
+            outcomes.push(outcome);
+        }
+        Ok(outcomes)
+    }
+
+    /// Wraps many DEKs by the newest version of the key. One outcome an item, in order; `Err` when
+    /// the call as a whole failed.
+    fn wrap_many(
+        &self,
+        locator: &Locator,
+        items: &[(Protected<32>, Option<Aad>)],
+    ) -> Result<Vec<RewrapOutcome>, ServiceError> {
+        let mut outcomes = Vec::with_capacity(items.len());
+        for (dek, aad) in items {
+            let outcome = self.wrap(locator, dek, aad.as_ref());
+            if let Err(error @ (ServiceError::Unreachable(_) | ServiceError::Sealed)) = outcome {
+                return Err(error);
+            }
+            outcomes.push(outcome);
+        }
+        Ok(outcomes)
+    }
+
+    /// Moves many wraps to another key of the same server, bound to what they were bound to. As it
+    /// stands here the DEKs come through this side; a server that can do it alone is asked to.
+    fn rewrap_to(
+        &self,
+        from: &Locator,
+        to: &Locator,
+        items: &[RewrapItem],
+    ) -> Result<Vec<RewrapOutcome>, ServiceError> {
+        let deks = self.unwrap_many(from, items)?;
+        let wrap = |deks: &[_]| self.wrap_many(to, deks);
+        wrap_opened(wrap, deks, items.iter().map(|item| item.aad))
+    }
+
+    /// How many items a call takes best. A stock server refuses bodies of more than 1,000 texts.
+    fn batch(&self) -> usize {
+        256
+    }
+
     /// The versions of the key, or `None` where the token may not read them.
     fn versions(&self, locator: &Locator) -> Result<Option<KeyVersions>, ServiceError>;
 
@@ -74,6 +127,36 @@ pub trait KeyService: Send + Sync {
 
     /// The server's cluster id, part of a slot's `kek_id`.
     fn cluster_id(&self) -> Result<String, ServiceError>;
+}
+
+/// Wraps what could be unwrapped, by `wrap`; an item that could not keeps its error.
+pub fn wrap_opened(
+    wrap: impl FnOnce(&[(Protected<32>, Option<Aad>)]) -> Result<Vec<RewrapOutcome>, ServiceError>,
+    deks: Vec<Result<Protected<32>, ServiceError>>,
+    aads: impl Iterator<Item = Option<Aad>>,
+) -> Result<Vec<RewrapOutcome>, ServiceError> {
+    let mut opened = Vec::with_capacity(deks.len());
+    let mut errors = Vec::with_capacity(deks.len());
+    for (dek, aad) in deks.into_iter().zip(aads) {
+        match dek {
+            Ok(dek) => {
+                opened.push((dek, aad));
+                errors.push(None);
+            }
+            Err(error) => errors.push(Some(error)),
+        }
+    }
+    let mut wrapped = match opened.is_empty() {
+        true => Vec::new(),
+        false => wrap(&opened)?,
+    }
+    .into_iter();
+    let missing = || Err(ServiceError::Other("no answer for an item".to_owned()));
+    let outcomes = errors.into_iter().map(|error| match error {
+        Some(error) => Err(error),
+        None => wrapped.next().unwrap_or_else(missing),
+    });
+    Ok(outcomes.collect())
 }
 
 /// Why the key service gave no answer.

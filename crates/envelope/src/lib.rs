@@ -20,7 +20,8 @@
 //! whoever rotates never holds the DEK. `docs/envelope-format.md` is the specification.
 //!
 //! The story, in the order to read it: [`header`] and [`slot`] (the format), [`cobblestone`] (the
-//! payload's cipher), [`encrypt_file`] and [`decrypt_file`], then [`rewrap()`] and [`census()`].
+//! payload's cipher), [`encrypt_file`] and [`decrypt_file`], then [`Store`], and over it [`rewrap()`] and
+//! [`census()`].
 #![forbid(unsafe_code)]
 
 pub mod cobblestone;
@@ -46,11 +47,11 @@ mod output;
 mod progress;
 mod recipient;
 mod rewrap;
+mod store;
 mod stream;
 #[cfg(test)]
 mod testing;
 mod unlock;
-mod walk;
 
 pub use census::{Census, CensusRow, census};
 pub use context::{Context, ContextError};
@@ -61,7 +62,7 @@ pub use encrypt::{EncryptOptions, Encrypted, encrypt_file, encrypt_stream};
 pub use error::Error;
 pub use inspect::{Inspection, SlotInfo, inspect, inspect_reader, payload_sha256};
 pub use key_service::{
-    Aad, KeyService, KeyVersions, RewrapItem, RewrapOutcome, ServiceError, WrappedDek,
+    Aad, KeyService, KeyVersions, RewrapItem, RewrapOutcome, ServiceError, WrappedDek, wrap_opened,
 };
 pub use labels::{Labels, LabelsError};
 pub use locator::{Locator, LocatorError};
@@ -70,8 +71,13 @@ pub use recipient::{
     ExportedKek, Identity, KeyFileError, KeyTextError, Passphrase, Recipient, TransitKey,
     XWingIdentity, XWingRecipient, identities_of, recipients_of,
 };
-pub use rewrap::{FileFailure, RewrapOptions, RewrapReport, Verify, rewrap};
-pub use walk::Unreadable;
+pub use rewrap::{
+    Done, Outcome, RewrapOptions, RewrapReport, Stopped, Target, Verify, Watch, move_wraps,
+    retire_moved, rewrap,
+};
+pub use store::{
+    Added, Change, Content, Directories, Durability, Found, Spot, Store, Unreadable, Written,
+};
 
 /// The name an envelope file ends with.
 pub const SUFFIX: &str = ".kf";

@@ -8,9 +8,18 @@ pub trait Progress: Sync {
 
     /// `amount` more is done.
     fn advance(&self, _amount: u64) {}
+
+    /// False where nobody would look at the amounts, so that what costs something is not counted.
+    fn watches(&self) -> bool {
+        true
+    }
 }
 
 /// Nobody watches.
 pub struct NoProgress;
 
-impl Progress for NoProgress {}
+impl Progress for NoProgress {
+    fn watches(&self) -> bool {
+        false
+    }
+}

@@ -37,6 +37,7 @@ struct State {
     failure: Option<ServiceError>,
     hides_versions: bool,
     cluster: String,
+    batch: usize,
     calls: Calls,
 }
 
@@ -77,6 +78,7 @@ impl Service {
             failure: None,
             hides_versions: false,
             cluster: "cluster".to_owned(),
+            batch: 256,
             calls: Calls::default(),
         };
         let service = Self {
@@ -120,6 +122,11 @@ impl Service {
 
     pub(crate) fn move_to_cluster(&self, cluster: &str) {
         self.state().cluster = cluster.to_owned();
+    }
+
+    /// The server refuses calls of more items.
+    pub(crate) fn takes(&self, items: usize) {
+        self.state().batch = items;
     }
 
     pub(crate) fn calls(&self) -> Calls {
@@ -223,6 +230,9 @@ impl KeyService for Service {
         if let Some(failure) = &state.failure {
             return Err(failure.clone());
         }
+        if items.len() > state.batch {
+            return Err(ServiceError::Other("too many items".to_owned()));
+        }
         let latest = state.versions.len() as u32;
         let rewrap = |item: &RewrapItem| {
             let dek = state.open(locator, &item.wrapped, item.aad.as_ref())?;
@@ -245,6 +255,10 @@ impl KeyService for Service {
                 min_decryption: state.min_decryption,
             })),
         }
+    }
+
+    fn batch(&self) -> usize {
+        self.state().batch
     }
 
     fn binds_aad(&self) -> bool {

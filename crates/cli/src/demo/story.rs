@@ -8,7 +8,9 @@ use std::time::Instant;
 use keyfold_client::Client;
 use keyfold_envelope::header::HEADER_LEN;
 use keyfold_envelope::slot::SLOT_LEN;
-use keyfold_envelope::{Error, NoProgress, RewrapOptions, ServiceError, payload_sha256, rewrap};
+use keyfold_envelope::{
+    Directories, Durability, Error, NoProgress, RewrapOptions, ServiceError, payload_sha256, rewrap,
+};
 use serde_json::json;
 use tokio::runtime::Runtime;
 
@@ -175,8 +177,8 @@ impl Stage<'_> {
             .holds("The rewrapping job's token can't decrypt: 403. It may only rewrap.")?;
 
         let began = Instant::now();
-        let paths = [self.envelope.clone()];
-        let report = rewrap(&rewrapper.0, &paths, RewrapOptions::default(), &NoProgress)
+        let store = Directories::new(vec![self.envelope.clone()], Durability::File);
+        let report = rewrap(&rewrapper.0, &store, &RewrapOptions::default(), &NoProgress)
             .map_err(DemoError::envelope("rewrapping"))?;
         let took = began.elapsed();
         if let Some(failure) = report.failures.into_iter().next() {

@@ -3,11 +3,12 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use keyfold_envelope::{Census, census};
+use keyfold_envelope::Unreadable;
 use serde_json::{Value, json};
 
 use super::register::register;
-use super::{exit_of, hex, state_name};
+use super::scan::{Scan, Sum, scan};
+use super::{hex, state_name};
 use crate::error::CliError;
 use crate::exit::{self, Exit};
 use crate::output::{self, Table};
@@ -27,22 +28,25 @@ pub(crate) struct CensusArgs {
 
 /// Counts which key versions hold what, and lists what could not be read on stderr.
 pub(crate) fn run(session: &Session, args: &CensusArgs) -> Result<Exit, CliError> {
-    let counted = census(&args.paths, &Bar::files("counting"));
-    for failure in &counted.unreadable {
+    let scans = scan(&args.paths, &Bar::files("counting"));
+    let counted = Scan::sum(&scans);
+    let unreadable = || scans.iter().flat_map(|scan| &scan.found.unreadable);
+    for failure in unreadable() {
         output::note(&format!("{}: {}", failure.path.display(), failure.error));
     }
     session
         .output
-        .result(&document(&counted), || text(&counted))?;
+        .result(&document(&counted, unreadable()), || text(&counted))?;
     if args.register {
-        register(session, &args.paths)?;
+        register(session, &scans)?;
         tell_forbidden(session, &counted)?;
     }
-    Ok(exit_of(&counted.unreadable))
+    let codes = unreadable().map(|failure| exit::of_envelope(&failure.error));
+    Ok(exit::of_many(codes, counted.envelopes))
 }
 
 /// Tells of envelopes that have offline slots against the setting of their key.
-fn tell_forbidden(session: &Session, counted: &Census) -> Result<(), CliError> {
+fn tell_forbidden(session: &Session, counted: &Sum) -> Result<(), CliError> {
     for (key, files) in &counted.offline_by_key {
         let told = session.keys()?.offline_slots_allowed(key);
         if told.is_ok_and(|allowed| allowed == Some(false)) {
@@ -55,7 +59,7 @@ fn tell_forbidden(session: &Session, counted: &Census) -> Result<(), CliError> {
     Ok(())
 }
 
-fn document(counted: &Census) -> Value {
+fn document<'a>(counted: &Sum, unreadable: impl Iterator<Item = &'a Unreadable>) -> Value {
     let rows = counted.rows.iter().map(|row| {
         json!({
             "key": row.locator.as_ref().map(|locator| locator.as_str()),
@@ -68,7 +72,7 @@ fn document(counted: &Census) -> Value {
     });
     let offline = counted.offline_by_key.iter();
     let offline = offline.map(|(key, files)| (key.to_string(), (*files).into()));
-    let unreadable = counted.unreadable.iter().map(|failure| {
+    let unreadable = unreadable.map(|failure| {
         json!({"path": failure.path.to_string_lossy(), "error": failure.error.to_string(),
             "exit_code": exit::of_envelope(&failure.error).0})
     });
@@ -85,7 +89,7 @@ fn document(counted: &Census) -> Value {
     })
 }
 
-fn text(counted: &Census) -> String {
+fn text(counted: &Sum) -> String {
     let rows = counted.rows.iter().map(|row| {
         vec![
             row.locator
@@ -103,10 +107,7 @@ fn text(counted: &Census) -> String {
     let table = Table::new(&headings, rows.collect());
     let mut text = format!(
         "{table}\n{} envelopes, {} bytes; {} other files; {} unreadable\n",
-        counted.envelopes,
-        counted.bytes,
-        counted.other_files,
-        counted.unreadable.len()
+        counted.envelopes, counted.bytes, counted.other_files, counted.unreadable
     );
     for (count, what) in [
         (

@@ -7,8 +7,8 @@ use clap::{Args, ValueEnum};
 use keyfold_envelope::{DrillOptions, DrillReport, drill};
 use serde_json::{Value, json};
 
+use super::context_of;
 use super::parties::With;
-use super::{context_of, exit_of};
 use crate::error::CliError;
 use crate::exit::{self, Exit};
 use crate::output::{self, Table};
@@ -68,10 +68,9 @@ pub(crate) fn run(session: &Session, args: &DrillArgs) -> Result<Exit, CliError>
     if report.envelopes == 0 && report.unreadable.is_empty() {
         return Err(CliError::Usage("there is no envelope there".to_owned()));
     }
-    Ok(match exit_of(&report.failures) {
-        Exit::OK => exit_of(&report.unreadable),
-        failed => failed,
-    })
+    let failures = report.failures.iter().chain(&report.unreadable);
+    let codes = failures.map(|failure| exit::of_envelope(&failure.error));
+    Ok(exit::of_many(codes, report.opened))
 }
 
 fn document(report: &DrillReport) -> Value {

@@ -4,14 +4,19 @@ pub(crate) mod census;
 pub(crate) mod decrypt;
 pub(crate) mod drill;
 pub(crate) mod encrypt;
+mod events;
 pub(crate) mod inspect;
 mod interrupt;
+mod journal;
 pub(crate) mod keygen;
 mod parties;
 mod register;
 pub(crate) mod rewrap;
+mod scan;
 pub(crate) mod secret_file;
 pub(crate) mod slots;
+mod target;
+mod watch;
 
 use std::fs::File;
 use std::io;
@@ -23,7 +28,6 @@ use keyfold_envelope::slot::{SlotState, TYPE_PASSPHRASE, TYPE_X_WING};
 use keyfold_envelope::{Context, SlotInfo};
 
 use crate::error::CliError;
-use crate::exit::{self, Exit};
 
 /// Where bytes come from and go to.
 #[derive(Args)]
@@ -136,35 +140,9 @@ fn hex(bytes: &[u8]) -> String {
         })
 }
 
-/// The exit code of a run over many files: that of the failures' cause where they have one cause.
-fn exit_of(failures: &[keyfold_envelope::Unreadable]) -> Exit {
-    let mut codes = failures
-        .iter()
-        .map(|failure| exit::of_envelope(&failure.error));
-    match codes.next() {
-        None => Exit::OK,
-        Some(first) if codes.all(|code| code == first) => first,
-        Some(_) => Exit::PARTIAL,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use keyfold_envelope::{Error, Unreadable};
-
-    #[test]
-    fn one_cause_has_its_own_exit_code() {
-        let failed = |error| Unreadable {
-            path: PathBuf::from("f"),
-            error,
-        };
-        assert_eq!(exit_of(&[]), Exit::OK);
-        let same = [failed(Error::TornSlot), failed(Error::TornSlot)];
-        assert_eq!(exit_of(&same), Exit(22));
-        let different = [failed(Error::TornSlot), failed(Error::NotAnEnvelope)];
-        assert_eq!(exit_of(&different), Exit::PARTIAL);
-    }
 
     #[test]
     fn bytes_in_hex() {

@@ -2,41 +2,35 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Instant;
 
 use keyfold_client::Request;
 use keyfold_envelope::slot::SlotState;
-use keyfold_envelope::{Census, Locator, NoProgress, census};
+use keyfold_envelope::{Census, Locator};
 use keyfold_keys::digest::Digest;
 use serde_json::json;
 
 use super::hex;
+use super::scan::Scan;
 use crate::error::CliError;
 use crate::session::Session;
 
 /// Bytes of the hash that names a catalog.
 const NAME: usize = 12;
 
-/// Registers what is found below each path: a catalog for each key of each.
-pub(super) fn register(session: &Session, paths: &[PathBuf]) -> Result<(), CliError> {
-    for path in paths {
+/// Registers what was found below each path: a catalog for each key of each. After something else was
+/// done the caller may pass over the error: there are servers without catalogs, and policies that let
+/// a token write none.
+pub(super) fn register(session: &Session, scans: &[Scan]) -> Result<(), CliError> {
+    for Scan { path, began, found } in scans {
         let root = fs::canonicalize(path).unwrap_or_else(|_| path.clone());
-        let began = Instant::now();
-        let found = census(std::slice::from_ref(path), &NoProgress);
-        for (key, items) in by_key(&found) {
-            let asked = request(&root, &key, &items, &found, began)?;
+        for (key, items) in by_key(found) {
+            let asked = request(&root, &key, &items, found, *began)?;
             session.ask(&asked)?.success()?;
         }
     }
     Ok(())
-}
-
-/// The same by the way, after something else was done: servers that have no catalogs, and policies
-/// that let the token write none, are no error then.
-pub(super) fn try_to_register(session: &Session, paths: &[PathBuf]) {
-    // What was to be done is done, and said.
-    let _ = register(session, paths);
 }
 
 fn request(

@@ -1,23 +1,36 @@
 //! `keyfold rewrap`.
 
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use keyfold_envelope::{RewrapOptions, RewrapReport, Verify, rewrap};
+use keyfold_envelope::{
+    Directories, Durability, NoProgress, RewrapOptions, RewrapReport, Stopped, Verify, move_wraps,
+    retire_moved, rewrap,
+};
 use serde_json::{Value, json};
 
-use super::exit_of;
-use super::register::try_to_register;
-use crate::error::{CliError, envelope_hint};
+use super::register::register;
+use super::scan::{Scan, Sum, scan};
+use super::target::TargetArgs;
+use super::watch::Watcher;
+use crate::error::CliError;
 use crate::exit::{self, Exit};
 use crate::output::{self, Table};
 use crate::progress::Bar;
 use crate::session::Session;
 
+/// What is assumed of a disk and of a server, to say how long a run may take.
+const SYNC: Duration = Duration::from_millis(1);
+const WRITE: Duration = Duration::from_micros(20);
+const CALL: Duration = Duration::from_millis(5);
+
 /// Arguments of `rewrap`.
 #[derive(Args)]
+#[command(after_help = WHICH)]
 pub(crate) struct RewrapArgs {
-    /// Only count what would be done
+    /// Only count what would be done, and say how long it may take
     #[arg(long)]
     dry_run: bool,
     /// Do not tell the server what is left under which version; a server or a policy that takes no
@@ -27,16 +40,43 @@ pub(crate) struct RewrapArgs {
     /// What to check of each envelope; commit and full need the right to decrypt
     #[arg(long, value_enum, default_value_t = Check::None, value_name = "HOW")]
     verify: Check,
+    /// When new wraps are made durable: each file by itself, or a batch of files at once
+    #[arg(long, value_enum, default_value_t = Durable::File, value_name = "HOW")]
+    durability: Durable,
+    /// Send at most so many wraps a second to the server
+    #[arg(long, value_name = "WRAPS")]
+    server_rate: Option<NonZeroU32>,
+    /// Change at most so many envelopes a second
+    #[arg(long, value_name = "ENVELOPES")]
+    store_rate: Option<NonZeroU32>,
+    /// Threads; a few, and at least one a core, if it is not said
+    #[arg(long, value_name = "THREADS")]
+    workers: Option<NonZeroUsize>,
+    /// Append a line for each envelope that was changed, or that could not be
+    #[arg(long, value_name = "FILE")]
+    journal: Option<PathBuf>,
+    /// Print what happens as lines of JSON: started, progress each second, failure, finished
+    #[arg(long)]
+    json: bool,
     /// Envelopes, and folders with envelopes
     #[arg(required = true)]
     paths: Vec<PathBuf>,
+    #[command(flatten)]
+    target: TargetArgs,
 }
+
+const WHICH: &str = "\
+Rewrap answers a key (KEK) that is old or was lost: the data encryption key of each envelope is wrapped
+by the newest version, and the payload stays as it is. It does not answer a data encryption key (DEK) or
+a plaintext that was lost: that takes a new envelope.
+
+A run that was stopped, whatever stopped it, goes on when the command is given again.";
 
 #[derive(Clone, Copy, ValueEnum)]
 enum Check {
     /// Nothing beyond the protocol
     None,
-    /// The new slot reads back before the old one is retired
+    /// The new slot reads back before the old one is retired, and what is left is counted after it
     Slot,
     /// The new wrap opens the payload's commitment before anything is written
     Commit,
@@ -55,44 +95,100 @@ impl From<Check> for Verify {
     }
 }
 
-/// Rewraps, prints what was done, and lists what was left as it was on stderr.
-pub(crate) fn run(session: &Session, args: RewrapArgs) -> Result<Exit, CliError> {
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Durable {
+    /// Two syncs a file
+    File,
+    /// Two syncs of the file system for some thousand files
+    Batch,
+}
+
+impl From<Durable> for Durability {
+    fn from(durable: Durable) -> Self {
+        match durable {
+            Durable::File => Self::File,
+            Durable::Batch => Self::Batch,
+        }
+    }
+}
+
+/// Rewraps, tells what was left as it was as it goes, and prints what was done.
+pub(crate) fn run(session: &Session, args: &RewrapArgs) -> Result<Exit, CliError> {
     let options = RewrapOptions {
         dry_run: args.dry_run,
         verify: args.verify.into(),
+        server_rate: args.server_rate,
+        store_rate: args.store_rate,
+        workers: args.workers,
     };
     let keys = session.keys()?;
+    let moved = args.target.wanted()?;
+    let journal = args.journal.as_deref().filter(|_| !args.dry_run);
+    let bar = Bar::files("rewrapping");
+    let watcher = Watcher::start(session, "rewrap", bar, args.dry_run, args.json, journal)?;
+    let store = Directories::new(args.paths.clone(), args.durability.into());
     let first = args.paths.first().cloned().unwrap_or_default();
-    let report = rewrap(&keys, &args.paths, options, &Bar::files("rewrapping"))
-        .map_err(CliError::envelope(&first))?;
-    for failure in &report.failures {
-        output::note(&format!("{}: {}", failure.path.display(), failure.error));
+    let report = match &moved {
+        None => rewrap(&keys, &store, &options, &watcher),
+        Some(to) if args.target.retire_source => {
+            retire_moved(&keys, &store, to.target(), &options, &watcher)
+        }
+        Some(to) => move_wraps(&keys, &store, to.target(), &options, &watcher),
+    };
+    let report = report.map_err(CliError::envelope(&first))?;
+    if let Some(stopped) = &report.stopped {
+        output::note(&format!(
+            "stopped: {stopped}; run the command again to go on"
+        ));
     }
-    if let Some(hint) = report
-        .failures
-        .first()
-        .and_then(|failure| envelope_hint(&failure.error, &session.setup()))
-    {
-        output::note(&format!("  {hint}"));
+    let through = report.stopped.is_none() && !args.dry_run;
+    let looks = !args.no_register || options.verify > Verify::None;
+    let scans = (through && looks).then(|| scan(&args.paths, &NoProgress));
+    let left = scans.as_deref().map(Scan::sum);
+    let exit = match &report.stopped {
+        Some(Stopped::Service(error)) => exit::of_service(error),
+        Some(Stopped::Store(_)) => Exit::LOCAL,
+        _ => watcher.exit(good(&report)),
+    };
+    watcher.finish(document(&report, args, left.as_ref()), || {
+        text(&report, args, left.as_ref())
+    })?;
+    if let Some(scans) = scans.filter(|_| !args.no_register) {
+        // What was to be done is done, and said.
+        let _ = register(session, &scans);
     }
-    if let Some(error) = &report.stopped {
-        output::note(&format!("stopped: {error}; run the command again to go on"));
-    }
-    session
-        .output
-        .result(&document(&report, args.dry_run), || {
-            text(&report, args.dry_run)
-        })?;
-    if !args.no_register && !args.dry_run && report.stopped.is_none() {
-        try_to_register(session, &args.paths);
-    }
-    Ok(match &report.stopped {
-        Some(error) => exit::of_service(error),
-        None => exit_of(&report.failures),
-    })
+    Ok(exit)
 }
 
-fn document(report: &RewrapReport, dry_run: bool) -> Value {
+/// Envelopes that did not fail.
+fn good(report: &RewrapReport) -> u64 {
+    let good = report.rewrapped.saturating_add(report.already_newest);
+    good.saturating_add(report.finished)
+}
+
+/// How long a run may take that a dry run was made for.
+fn estimate(report: &RewrapReport, args: &RewrapArgs) -> Duration {
+    let times =
+        |each: Duration, count: u64| each.saturating_mul(u32::try_from(count).unwrap_or(u32::MAX));
+    let write = match args.durability {
+        // Two syncs, and some threads.
+        Durable::File => SYNC / 2,
+        Durable::Batch => WRITE,
+    };
+    let work = report
+        .elapsed
+        .saturating_add(times(write, report.rewrapped))
+        .saturating_add(times(CALL, report.server_calls));
+    let paced = |rate: Option<NonZeroU32>, count: u64| {
+        rate.map_or(Duration::ZERO, |rate| {
+            times(Duration::from_secs(1), count) / rate.get()
+        })
+    };
+    work.max(paced(args.server_rate, report.wraps_sent))
+        .max(paced(args.store_rate, report.rewrapped))
+}
+
+fn document(report: &RewrapReport, args: &RewrapArgs, left: Option<&Sum>) -> Value {
     let newest = report
         .newest
         .iter()
@@ -101,13 +197,21 @@ fn document(report: &RewrapReport, dry_run: bool) -> Value {
         json!({"path": failure.path.to_string_lossy(), "error": failure.error.to_string(),
             "exit_code": exit::of_envelope(&failure.error).0})
     });
+    let left = left.map(|left| {
+        let rows = left.in_use().into_iter().map(|((key, version), files)| {
+            json!({"key": key.map(|key| key.as_str()), "version": version, "files": files})
+        });
+        rows.collect::<Vec<_>>()
+    });
+    let seconds = |time: Duration| (time.as_secs_f64() * 1000.0).round() / 1000.0;
     json!({
-        "dry_run": dry_run,
+        "dry_run": args.dry_run,
         "envelopes": report.envelopes,
         "other_files": report.other_files,
         "rewrapped": report.rewrapped,
         "already_newest": report.already_newest,
         "finished": report.finished,
+        "failed": report.failed,
         "bytes_written": report.bytes_written,
         "payload_bytes_untouched": report.payload_bytes,
         "server_calls": report.server_calls,
@@ -115,12 +219,15 @@ fn document(report: &RewrapReport, dry_run: bool) -> Value {
         "newest": newest.collect::<serde_json::Map<_, _>>(),
         "failures": failures.collect::<Vec<_>>(),
         "stopped": report.stopped.as_ref().map(ToString::to_string),
+        "in_use": left,
+        "seconds": seconds(report.elapsed),
+        "estimated_seconds": args.dry_run.then(|| seconds(estimate(report, args))),
     })
 }
 
-fn text(report: &RewrapReport, dry_run: bool) -> String {
+fn text(report: &RewrapReport, args: &RewrapArgs, left: Option<&Sum>) -> String {
     let row = |key: &str, value: u64| (key.to_owned(), value.to_string());
-    let rewrapped = if dry_run {
+    let rewrapped = if args.dry_run {
         "Would Be Rewrapped"
     } else {
         "Rewrapped"
@@ -130,14 +237,65 @@ fn text(report: &RewrapReport, dry_run: bool) -> String {
         row(rewrapped, report.rewrapped),
         row("Already Newest", report.already_newest),
         row("Left-overs Retired", report.finished),
-        row("Failed", report.failures.len() as u64),
+        row("Failed", report.failed),
         row("Other Files", report.other_files),
         row("Bytes Written", report.bytes_written),
         row("Payload Bytes Untouched", report.payload_bytes),
+        row("Distinct Wraps", report.wraps_sent),
         row("Server Calls", report.server_calls),
     ];
     for (key, version) in &report.newest {
         rows.push((format!("Newest {key}"), version.to_string()));
     }
+    if args.dry_run {
+        let seconds = estimate(report, args).as_secs_f64();
+        rows.push((
+            "Estimated Time".to_owned(),
+            format!(
+                "{seconds:.1} s (reading as measured; {SYNC:?} a sync, {CALL:?} a call assumed)"
+            ),
+        ));
+    }
+    for ((key, version), files) in left.into_iter().flat_map(Sum::in_use) {
+        let key = key.map_or_else(String::new, ToString::to_string);
+        rows.push((
+            format!("In Use: {key} version {version}"),
+            files.to_string(),
+        ));
+    }
     Table::of_pairs(rows).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Cli {
+        #[command(flatten)]
+        args: RewrapArgs,
+    }
+
+    fn args(flags: &[&str]) -> RewrapArgs {
+        let line = ["rewrap", "data"].iter().chain(flags);
+        Cli::parse_from(line).args
+    }
+
+    #[test]
+    fn an_estimate_heeds_the_rates_that_were_asked_for() {
+        let report = RewrapReport {
+            rewrapped: 10_000,
+            wraps_sent: 5_000,
+            server_calls: 5,
+            elapsed: Duration::from_secs(1),
+            ..RewrapReport::default()
+        };
+        let seconds = |flags: &[&str]| estimate(&report, &args(flags)).as_secs_f64();
+        assert_eq!(seconds(&[]), 1.0 + 5.0 + 0.025);
+        assert_eq!(seconds(&["--durability=batch"]), 1.0 + 0.2 + 0.025);
+        assert_eq!(seconds(&["--store-rate=100"]), 100.0);
+        assert_eq!(seconds(&["--server-rate=10"]), 500.0);
+    }
 }

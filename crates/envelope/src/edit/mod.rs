@@ -14,8 +14,8 @@ use crate::header::Header;
 use crate::inspect::SlotInfo;
 use crate::locator::Locator;
 use crate::recipient::{Identity, Recipient};
-use crate::rewrap::apply::{Sectors, lock};
 use crate::slot::{SLOT_COUNT, SLOT_LEN, Sector, Slot, SlotState, SlotTable};
+use crate::store::{Sectors, lock};
 use crate::unlock::unlock_dek;
 
 /// Adds a slot for one more recipient. The DEK is opened once, by one of the identities.

@@ -7,13 +7,19 @@ use crate::NoProgress;
 use crate::header::{HEADER_LEN, SLOTS_AT};
 use crate::inspect::{inspect, payload_sha256};
 use crate::recipient::{Passphrase, TransitKey, XWingIdentity};
-use crate::rewrap::{RewrapOptions, rewrap};
+use crate::rewrap::{RewrapOptions, RewrapReport, rewrap};
+use crate::store::{Directories, Durability};
 use crate::testing::{Service, envelope, locator};
 use crate::unlock::unlock;
 
 fn opens(path: &Path, identity: &dyn Identity) -> Result<(), Error> {
     let header = Header::parse_prefix(&std::fs::read(path)?)?;
     unlock(&[identity], &header, &Context::new()).map(drop)
+}
+
+fn rewrapped(service: &Service, path: &Path) -> RewrapReport {
+    let store = Directories::new(vec![path.to_owned()], Durability::File);
+    rewrap(service, &store, &RewrapOptions::default(), &NoProgress).unwrap()
 }
 
 #[test]
@@ -93,13 +99,7 @@ fn retired_and_damaged_slots_are_removed() {
     let passphrase = Passphrase::cheap("x");
     add_slot(&path, &[&service], &context, &passphrase).unwrap();
     service.rotate();
-    rewrap(
-        &service,
-        std::slice::from_ref(&path),
-        RewrapOptions::default(),
-        &NoProgress,
-    )
-    .unwrap();
+    rewrapped(&service, &path);
     assert_eq!(inspect(&path).unwrap().slots.len(), 3);
     let removed = remove_slots(&path, &Which::Key(locator()), false).unwrap();
     assert_eq!(removed.len(), 2);
@@ -128,8 +128,7 @@ fn rotation_leaves_offline_slots_alone() {
     let offline = std::fs::read(&path).unwrap()[1024..3072].to_vec();
     for version in 2..9 {
         service.rotate();
-        let paths = std::slice::from_ref(&path);
-        let report = rewrap(&service, paths, RewrapOptions::default(), &NoProgress).unwrap();
+        let report = rewrapped(&service, &path);
         assert_eq!((report.rewrapped, report.bytes_written), (1, 1024));
         service.retire_below(version);
         for one in [&service as &dyn Identity, &identity, &passphrase] {
@@ -209,8 +208,7 @@ fn power_may_fail_at_any_byte() {
         let path = envelope(&service, dir.path(), "a.kf", b"text");
         for _ in 0..rotations {
             service.rotate();
-            let paths = std::slice::from_ref(&path);
-            rewrap(&service, paths, RewrapOptions::default(), &NoProgress).unwrap();
+            rewrapped(&service, &path);
         }
         let opened = Header::parse_prefix(&std::fs::read(&path).unwrap()).unwrap();
         let dek = unlock_dek(&[&service], &opened, &context).unwrap();
