@@ -185,6 +185,8 @@ pub(crate) enum Command {
     Drill(envelope::drill::DrillArgs),
     /// Move envelopes to the newest version of their keys, without touching their payload
     Rewrap(envelope::rewrap::RewrapArgs),
+    /// Make envelopes anew in their places, with other data keys: after one of those was lost
+    Reencrypt(envelope::reencrypt::ReencryptArgs),
     /// Count which key versions hold what; needs no key and, unless it registers, no server
     Census(envelope::census::CensusArgs),
     /// The whole story on one file, with a server of its own; leaves nothing behind

@@ -49,7 +49,7 @@ const TABLE: [(u8, &str); 27] = [
     ),
     (
         3,
-        "`rewrap`, `census`, `drill`: some items failed, and the rest is done; `operator validate-config`, \
+        "`rewrap`, `reencrypt`, `census`, `drill`: some items failed, and the rest is done; `operator validate-config`, \
          `diagnose`: no configuration is named",
     ),
     (

@@ -123,6 +123,7 @@ fn run(session: &Session, command: Command) -> Result<Exit, CliError> {
         Command::Status => return status::run(session),
         Command::Operator(operator) => return operator::run(session, operator),
         Command::Rewrap(args) => return envelope::rewrap::run(session, &args),
+        Command::Reencrypt(args) => return envelope::reencrypt::run(session, &args),
         Command::Census(args) => return envelope::census::run(session, &args),
         Command::Drill(args) => return envelope::drill::run(session, &args),
         Command::Login(args) => login::run(session, args),

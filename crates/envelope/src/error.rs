@@ -120,6 +120,12 @@ pub enum Error {
     /// The output exists, and overwriting was not asked for.
     #[error("{0:?} exists already")]
     OutputExists(PathBuf),
+    /// The file has other names, under which the old envelope would stay.
+    #[error("the envelope has {0} names (hard links): make a copy of it, and remove the others")]
+    OtherNames(u64),
+    /// Whoever watched the job asked for its end.
+    #[error("interrupted")]
+    Interrupted,
     /// Another process changed the envelope's slots since they were read.
     #[error("another process changed the envelope's slots; run the command again")]
     SlotsChanged,

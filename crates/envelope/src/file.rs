@@ -94,6 +94,39 @@ pub(crate) fn decrypt(
     Ok(total.into_inner())
 }
 
+/// Opens the `sealed_len` bytes behind the header of `input` and seals them again, under another
+/// key, behind that of `output`. Lengths and places stay the same. `stop` is asked between batches.
+pub(crate) fn reencrypt(
+    old: &PayloadKey,
+    new: &PayloadKey,
+    input: &File,
+    output: &File,
+    sealed_len: u64,
+    workers: usize,
+    stop: &(dyn Fn() -> bool + Sync),
+) -> Result<(), Error> {
+    output.set_len(sealed_len.saturating_add(HEADER_LEN as u64))?;
+    let batches = (sealed_len / BATCH_SEALED as u64).saturating_add(1);
+    in_parallel(workers, batches, sealed_len, |batch, buffers| {
+        if stop() {
+            return Err(Error::Interrupted);
+        }
+        let at = batch.saturating_mul(BATCH_SEALED as u64);
+        let sealed = prefix_mut(&mut buffers.sealed, sealed_len.saturating_sub(at));
+        input
+            .read_exact_at(sealed, payload_offset(batch))
+            .map_err(input_error)?;
+        let is_last = batch.saturating_add(1) == batches;
+        let first = first_chunk(batch);
+        let opened = open_batch(old, first, sealed, is_last, &mut buffers.plain);
+        if let Some(error) = opened.error {
+            return Err(error);
+        }
+        let sealed = seal_batch(new, first, opened.plain, is_last, &mut buffers.sealed)?;
+        Ok(write_at(output, sealed, payload_offset(batch))?)
+    })
+}
+
 /// Seals the chunks of one batch into the first bytes of `sealed`, and returns those.
 pub(crate) fn seal_batch<'a>(
     key: &PayloadKey,

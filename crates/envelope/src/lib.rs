@@ -46,6 +46,7 @@ mod locator;
 mod output;
 mod progress;
 mod recipient;
+mod reencrypt;
 mod rewrap;
 mod store;
 mod stream;
@@ -71,6 +72,7 @@ pub use recipient::{
     ExportedKek, Identity, KeyFileError, KeyTextError, Passphrase, Recipient, TransitKey,
     XWingIdentity, XWingRecipient, identities_of, recipients_of,
 };
+pub use reencrypt::{ReencryptOptions, ReencryptReport, reencrypt};
 pub use rewrap::{
     Done, Outcome, RewrapOptions, RewrapReport, Stopped, Target, Verify, Watch, move_wraps,
     retire_moved, rewrap,

@@ -1,8 +1,9 @@
 //! An output file that appears under its name only when it is whole.
 
-use std::fs::{self, File, OpenOptions, Permissions};
+use std::ffi::OsStr;
+use std::fs::{self, File, Metadata, OpenOptions, Permissions};
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
 use keyfold_keys::rng;
@@ -20,6 +21,21 @@ pub(crate) struct Output {
 }
 
 impl Output {
+    /// Removes what killed runs left under temporary names of `target`: files that nobody has open
+    /// to write. What can't be removed stays; it is in nobody's way.
+    pub(crate) fn sweep(target: &Path) {
+        let Ok(start) = temporary_start(target) else {
+            return;
+        };
+        let entries = fs::read_dir(parent(target)).into_iter().flatten().flatten();
+        for entry in entries.filter(|entry| is_temporary(&entry.file_name(), &start)) {
+            let abandoned = File::open(entry.path()).is_ok_and(|file| file.try_lock().is_ok());
+            if abandoned {
+                let _ = fs::remove_file(entry.path());
+            }
+        }
+    }
+
     /// Makes the temporary file, readable by its owner only.
     pub(crate) fn create(target: &Path, overwrite: bool) -> Result<Self, Error> {
         if !overwrite && fs::symlink_metadata(target).is_ok() {
@@ -32,6 +48,8 @@ impl Output {
             .create_new(true)
             .mode(0o600)
             .open(&temporary)?;
+        // Says that it is in use: see `sweep`. Where there are no locks nothing is swept either.
+        let _ = file.try_lock();
         Ok(Self {
             file,
             temporary,
@@ -60,6 +78,26 @@ impl Output {
         } else {
             self.name_without_overwriting()?;
         }
+        self.published = true;
+        File::open(parent(&self.target))?.sync_all()?;
+        Ok(())
+    }
+
+    /// Makes the file durable and puts it in the place of the target, with the owner and the mode of
+    /// what was there, which is `old`. [`Error::InputChanged`] where something else is there by now.
+    pub(crate) fn replace(mut self, old: &Metadata) -> Result<(), Error> {
+        let own = self.file.metadata()?;
+        if (own.uid(), own.gid()) != (old.uid(), old.gid()) {
+            fchown(&self.file, Some(old.uid()), Some(old.gid()))?;
+        }
+        let mode = Permissions::from_mode(old.mode() & 0o7777);
+        self.file.set_permissions(mode)?;
+        self.file.sync_all()?;
+        let now = fs::symlink_metadata(&self.target)?;
+        if (now.dev(), now.ino()) != (old.dev(), old.ino()) {
+            return Err(Error::InputChanged);
+        }
+        fs::rename(&self.temporary, &self.target)?;
         self.published = true;
         File::open(parent(&self.target))?.sync_all()?;
         Ok(())
@@ -101,15 +139,29 @@ fn is_unsupported(error: &io::Error) -> bool {
 
 /// `.NAME.<random>.part` beside the target.
 fn temporary_name(target: &Path) -> Result<PathBuf, Error> {
+    Ok(parent(target).join(format!(
+        "{}{:016x}.part",
+        temporary_start(target)?,
+        u64::from_be_bytes(rng::bytes())
+    )))
+}
+
+/// What stands before the random part.
+fn temporary_start(target: &Path) -> Result<String, Error> {
     let name = target
         .file_name()
         .ok_or_else(|| io::Error::new(ErrorKind::InvalidInput, "the output has no file name"))?;
     // A name of up to 255 bytes keeps some of its start; the rest is cut to make room.
     let start: String = name.to_string_lossy().chars().take(48).collect();
-    Ok(parent(target).join(format!(
-        ".{start}.{:016x}.part",
-        u64::from_be_bytes(rng::bytes())
-    )))
+    Ok(format!(".{start}."))
+}
+
+/// True for a temporary name with this start.
+fn is_temporary(name: &OsStr, start: &str) -> bool {
+    let name = name.to_string_lossy();
+    let random = name.strip_prefix(start);
+    let random = random.and_then(|rest| rest.strip_suffix(".part"));
+    random.is_some_and(|hex| hex.len() == 16 && hex.bytes().all(|c| c.is_ascii_hexdigit()))
 }
 
 fn parent(target: &Path) -> &Path {

@@ -3,6 +3,7 @@
 //! It is for people and for audits. A run that goes on after another one reads it to tell what was
 //! done before; what there is to do it takes from the items themselves.
 
+use std::collections::HashSet;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, BufRead as _, BufReader, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -13,7 +14,7 @@ use keyfold_envelope::{Done, Outcome};
 use keyfold_keys::digest::Digest;
 use serde_json::{Value, json};
 
-use super::hex;
+use super::hex as hex_of;
 use crate::error::CliError;
 
 /// What the first line says.
@@ -34,6 +35,8 @@ pub(super) struct Earlier {
     pub(super) changed: u64,
     /// Items that failed.
     pub(super) failed: u64,
+    /// Object ids of new envelopes. The last of a run that was killed may never have been there.
+    pub(super) made: HashSet<[u8; 16]>,
 }
 
 impl Journal {
@@ -90,9 +93,13 @@ impl Journal {
                 set("old_version", old.version.into());
                 set(
                     "old_wrap_sha256",
-                    hex(&Digest::Sha2_256.of(&old.blob)).into(),
+                    hex_of(&Digest::Sha2_256.of(&old.blob)).into(),
                 );
                 set("new_version", (*version).into());
+            }
+            Outcome::Replacing { object_id } => {
+                set("state", "replacing".into());
+                set("object_id", hex_of(*object_id).into());
             }
             Outcome::Retired => set("state", "retired".into()),
             Outcome::Failed(error) => {
@@ -154,8 +161,17 @@ fn read(file: &mut File) -> io::Result<Option<Read>> {
             Some(_) => read.earlier.changed = read.earlier.changed.saturating_add(1),
             None => {}
         }
+        read.earlier.made.extend(object_id(&said));
         read.whole = read.whole.saturating_add(len);
     }
+}
+
+/// The new envelope that a line tells of.
+fn object_id(line: &Value) -> Option<[u8; 16]> {
+    let text = line.get("object_id")?.as_str()?;
+    let mut id = [0; 16];
+    hex::decode_to_slice(text, &mut id).ok()?;
+    Some(id)
 }
 
 #[cfg(test)]
@@ -210,7 +226,14 @@ mod tests {
             fs::write(&path, &whole[..len]).unwrap();
             let journal = Journal::open(&path).unwrap();
             let failed = u64::from(len == whole.len());
-            assert_eq!(journal.earlier, Earlier { changed: 1, failed });
+            assert_eq!(
+                journal.earlier,
+                Earlier {
+                    changed: 1,
+                    failed,
+                    ..Earlier::default()
+                }
+            );
             drop(journal);
             let kept = if failed == 1 { whole.len() } else { last };
             assert_eq!(fs::read(&path).unwrap(), whole[..kept]);
@@ -218,6 +241,26 @@ mod tests {
         fs::write(&path, &whole[..9]).unwrap();
         write(&Journal::open(&path).unwrap(), "a", false);
         assert_eq!(fs::read(&path).unwrap(), whole[..last]);
+    }
+
+    #[test]
+    fn new_envelopes_are_known_by_their_ids() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("journal");
+        let journal = Journal::open(&path).unwrap();
+        for object_id in [[7; 16], [9; 16]] {
+            let done = Done {
+                place: Path::new("a"),
+                key: None,
+                outcome: Outcome::Replacing {
+                    object_id: &object_id,
+                },
+            };
+            journal.done(&done).unwrap();
+        }
+        drop(journal);
+        let earlier = Journal::open(&path).unwrap().earlier;
+        assert_eq!(earlier.made, HashSet::from([[7; 16], [9; 16]]));
     }
 
     #[test]

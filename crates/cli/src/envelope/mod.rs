@@ -10,6 +10,7 @@ mod interrupt;
 mod journal;
 pub(crate) mod keygen;
 mod parties;
+pub(crate) mod reencrypt;
 mod register;
 pub(crate) mod rewrap;
 mod scan;
@@ -22,12 +23,14 @@ use std::fs::File;
 use std::io;
 use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::Args;
 use keyfold_envelope::slot::{SlotState, TYPE_PASSPHRASE, TYPE_X_WING};
 use keyfold_envelope::{Context, SlotInfo};
 
 use crate::error::CliError;
+use crate::exit;
 
 /// Where bytes come from and go to.
 #[derive(Args)]
@@ -127,6 +130,23 @@ fn key_name(slot: &SlotInfo) -> String {
         (None, TYPE_PASSPHRASE) => "a passphrase".to_owned(),
         (None, kind) => format!("type {kind}"),
     }
+}
+
+/// What failed, for programs.
+fn failures(failures: &[Unreadable]) -> Vec<Value> {
+    let failure = |failure: &Unreadable| {
+        json!({
+            "path": failure.path.to_string_lossy(),
+            "error": failure.error.to_string(),
+            "exit_code": exit::of_envelope(&failure.error).0,
+        })
+    };
+    failures.iter().map(failure).collect()
+}
+
+/// Seconds, to the thousandth.
+fn seconds(time: Duration) -> f64 {
+    (time.as_secs_f64() * 1000.0).round() / 1000.0
 }
 
 fn hex(bytes: &[u8]) -> String {

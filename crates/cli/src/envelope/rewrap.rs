@@ -14,7 +14,8 @@ use serde_json::{Value, json};
 use super::register::register;
 use super::scan::{Scan, Sum, scan};
 use super::target::TargetArgs;
-use super::watch::Watcher;
+use super::watch::{Watched, Watcher};
+use super::{failures, seconds};
 use crate::error::CliError;
 use crate::exit::{self, Exit};
 use crate::output::{self, Table};
@@ -68,7 +69,7 @@ pub(crate) struct RewrapArgs {
 const WHICH: &str = "\
 Rewrap answers a key (KEK) that is old or was lost: the data encryption key of each envelope is wrapped
 by the newest version, and the payload stays as it is. It does not answer a data encryption key (DEK) or
-a plaintext that was lost: that takes a new envelope.
+a plaintext that was lost: that takes a new envelope, `keyfold reencrypt`.
 
 A run that was stopped, whatever stopped it, goes on when the command is given again.";
 
@@ -124,8 +125,13 @@ pub(crate) fn run(session: &Session, args: &RewrapArgs) -> Result<Exit, CliError
     let keys = session.keys()?;
     let moved = args.target.wanted()?;
     let journal = args.journal.as_deref().filter(|_| !args.dry_run);
-    let bar = Bar::files("rewrapping");
-    let watcher = Watcher::start(session, "rewrap", bar, args.dry_run, args.json, journal)?;
+    let watched = Watched {
+        what: "rewrap",
+        dry_run: args.dry_run,
+        json: args.json,
+        journal,
+    };
+    let watcher = Watcher::start(session, Bar::files("rewrapping"), &watched)?;
     let store = Directories::new(args.paths.clone(), args.durability.into());
     let first = args.paths.first().cloned().unwrap_or_default();
     let report = match &moved {
@@ -193,17 +199,12 @@ fn document(report: &RewrapReport, args: &RewrapArgs, left: Option<&Sum>) -> Val
         .newest
         .iter()
         .map(|(key, version)| (key.to_string(), (*version).into()));
-    let failures = report.failures.iter().map(|failure| {
-        json!({"path": failure.path.to_string_lossy(), "error": failure.error.to_string(),
-            "exit_code": exit::of_envelope(&failure.error).0})
-    });
     let left = left.map(|left| {
         let rows = left.in_use().into_iter().map(|((key, version), files)| {
             json!({"key": key.map(|key| key.as_str()), "version": version, "files": files})
         });
         rows.collect::<Vec<_>>()
     });
-    let seconds = |time: Duration| (time.as_secs_f64() * 1000.0).round() / 1000.0;
     json!({
         "dry_run": args.dry_run,
         "envelopes": report.envelopes,
@@ -217,7 +218,7 @@ fn document(report: &RewrapReport, args: &RewrapArgs, left: Option<&Sum>) -> Val
         "server_calls": report.server_calls,
         "wraps_sent": report.wraps_sent,
         "newest": newest.collect::<serde_json::Map<_, _>>(),
-        "failures": failures.collect::<Vec<_>>(),
+        "failures": failures(&report.failures),
         "stopped": report.stopped.as_ref().map(ToString::to_string),
         "in_use": left,
         "seconds": seconds(report.elapsed),

@@ -1,6 +1,6 @@
 //! [`Watcher`]: whoever looks at a long job over many items: a bar, lines for programs, a journal.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
@@ -26,6 +26,16 @@ pub(super) struct Watcher<'a> {
     seen: Mutex<Seen>,
 }
 
+/// What is watched, and how.
+pub(super) struct Watched<'a> {
+    /// The command.
+    pub(super) what: &'a str,
+    pub(super) dry_run: bool,
+    /// Lines for programs.
+    pub(super) json: bool,
+    pub(super) journal: Option<&'a Path>,
+}
+
 #[derive(Default)]
 struct Seen {
     /// The exit codes of the failures.
@@ -35,16 +45,12 @@ struct Seen {
 }
 
 impl<'a> Watcher<'a> {
-    /// `what` names the job for programs, `bar` for people.
     pub(super) fn start(
         session: &'a Session,
-        what: &str,
         bar: Bar,
-        dry_run: bool,
-        json: bool,
-        journal: Option<&Path>,
+        watched: &Watched<'_>,
     ) -> Result<Self, CliError> {
-        let journal = journal.map(Journal::open).transpose()?;
+        let journal = watched.journal.map(Journal::open).transpose()?;
         if let Some(earlier) = journal.as_ref().map(|journal| &journal.earlier)
             && earlier.changed > 0
         {
@@ -56,11 +62,20 @@ impl<'a> Watcher<'a> {
         Ok(Self {
             session,
             bar,
-            events: json.then(|| Events::start(what, dry_run)).transpose()?,
+            events: watched
+                .json
+                .then(|| Events::start(watched.what, watched.dry_run))
+                .transpose()?,
             journal,
             stop: Stop::on_signal()?,
             seen: Mutex::new(Seen::default()),
         })
+    }
+
+    /// Object ids of the envelopes that earlier runs made, as their journal tells.
+    pub(super) fn made(&self) -> HashSet<[u8; 16]> {
+        let made = self.journal.as_ref().map(|journal| &journal.earlier.made);
+        made.cloned().unwrap_or_default()
     }
 
     /// Prints the result: as the last line for programs, or as other commands do.

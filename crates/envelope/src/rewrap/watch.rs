@@ -43,6 +43,11 @@ pub enum Outcome<'a> {
     },
     /// A left-over of an earlier run was retired.
     Retired,
+    /// A new envelope is whole, and is about to take the old one's place.
+    Replacing {
+        /// The name of the new one.
+        object_id: &'a [u8; 16],
+    },
     /// It was left as it was.
     Failed(&'a Error),
 }

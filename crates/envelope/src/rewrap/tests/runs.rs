@@ -73,7 +73,7 @@ impl Watch for Watcher {
                 assert_eq!((old.version, version), (1, 2));
                 self.changed.fetch_add(1, Relaxed);
             }
-            Outcome::Retired => {}
+            _ => {}
         }
     }
 
