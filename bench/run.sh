@@ -1,16 +1,17 @@
 #!/usr/bin/env bash
 # Measures keyfold against the ceiling (bench/ceiling), against age and against cp, on this machine, in one run.
 #
-#   bench/run.sh [--quick] [--write] [--only server|transit|data|lists|keys]...
+#   bench/run.sh [--quick] [--write] [--only server|transit|data|rotation|lists|keys]...
 #
 # --quick   short rounds and small files: shows that it works, measures nothing
 # --only    one part: transit is each of its calls beside the ceiling's and keys with many versions, lists is a folder of
-#           a million secrets, keys is rotation and unseal with a million records and tokens, and what readers notice
+#           a million secrets, rotation is many envelopes and a petabyte of holes, keys is rotation and unseal with a million records and tokens, and what readers notice
 # --write   puts what was measured into its sections of docs/performance.md
 #
 # BENCH_DIR     where stores lie (default: a temporary folder under the target folder; a real disk, not tmpfs)
 # BENCH_MIB     size of the file that is encrypted, in MiB (default 4096)
-# BENCH_FILES   how many files are rewrapped (default 10000)
+# BENCH_FILES   how many files are rewrapped (default 10000; of 64 KiB, for rotation, 100000)
+# BENCH_SPARSE  how many files of 1 GiB, all of them holes, are rewrapped for rotation (default 1000000)
 # BENCH_SECRETS  how many secrets are listed (default 1000000)
 # BENCH_RECORDS, BENCH_TOKENS  how much the larger server of keys holds (default 1000000 each)
 # BENCH_SHM     the RAM disk (default /dev/shm)
@@ -31,5 +32,6 @@ need age age
 need python3 python3
 
 cargo build --profile dist --locked -p keyfold-cli -p keyfold-ceiling
-cargo build --profile dist --locked -p keyfold-backends --example token_memory -p keyfold-core --example acl_check
+cargo build --profile dist --locked -p keyfold-backends --example token_memory -p keyfold-core --example acl_check \
+    -p keyfold-client --example many_envelopes
 PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=bench exec python3 -m measure "$@"

@@ -7,7 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from measure import data_plane, keys, lists, report, server_plane, transit
+from measure import data_plane, keys, lists, report, rotation, server_plane, transit
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -17,6 +17,7 @@ PARTS = {
     "server": server_plane.measure,
     "transit": transit.measure,
     "data": data_plane.measure,
+    "rotation": rotation.measure,
     "lists": lists.measure,
     "keys": keys.measure,
 }
@@ -28,7 +29,7 @@ def main():
     base = os.environ.get("BENCH_DIR")
     folder = Path(tempfile.mkdtemp(prefix="bench-", dir=base or target))
     programs = {name: target / "dist" / name for name in ("keyfold", "keyfold-ceiling")}
-    programs |= {name: target / "dist" / "examples" / name for name in ("token_memory", "acl_check")}
+    programs |= {name: target / "dist" / "examples" / name for name in ("token_memory", "acl_check", "many_envelopes")}
     try:
         machine = report.machine(folder)
         sections = [

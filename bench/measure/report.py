@@ -16,7 +16,7 @@ Measured, not promised: `bench/run.sh --write` made this page, each section in o
 which compare programs in one run.
 """
 # How the sections begin, in their order.
-TITLES = ["Server", "Transit", "Files", "A folder of", "The life of the keys"]
+TITLES = ["Server", "Transit", "Files", "Rotation", "A folder of", "The life of the keys"]
 # Rows of which something else is asked.
 OTHER = {"AppRole login, batch token": {"no audit": 0.35}, "token lookup-self": {"no audit": 0.45}}
 
@@ -132,6 +132,25 @@ def data(mib, big, many):
         "```\n",
     ]
     return "\n".join(lines)
+
+
+def rotation(small, petabyte):
+    """The table of rotation at scale."""
+    anew, bare = small["anew"], small["rewrap"]
+    both = petabyte["first"] + petabyte["rest"]
+    return "\n".join([
+        "## Rotation\n\nA transit key is rotated, and envelopes on a RAM disk are moved under its new version by one "
+        "`keyfold rewrap --durability=batch`; the server runs on the same cores, and each envelope has a DEK of its own.\n",
+        "| envelopes | what | seconds | envelopes/s | goal |",
+        "|---|---|--:|--:|--:|",
+        f"| {small['count']:,} of 64 KiB | rewrap | {bare:.2f} | {small['count'] / bare:,.0f} | |",
+        f"| | encrypted anew, `keyfold reencrypt` | {anew:.1f} | {small['count'] / anew:,.0f} | ≥ 50 times the rewrap: {anew / bare:.0f} |",
+        f"| {petabyte['count']:,} of 1 GiB, holes | rewrap, verified (`--verify=commit`), killed at half, resumed, counted | {both:.1f} "
+        f"| {petabyte['count'] / both:,.0f} | < 900 s for a million |",
+        f"\nWritten to each small envelope: {small['said']['bytes_written'] / small['count']:,.0f} bytes (goal: 1,024); "
+        f"{small['kernel']:,.0f} given to write calls by the kernel's count, the rest of it for the server. The run that "
+        f"was resumed found {petabyte['said']['already_newest']:,} envelopes done, by their headers.\n",
+    ])
 
 
 def document(old, sections):
