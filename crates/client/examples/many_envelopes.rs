@@ -19,9 +19,7 @@ use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 use keyfold_client::{Client, ClientConfig, TransitKeys};
-use keyfold_envelope::cobblestone::{
-    CHUNK_LEN, PayloadKey, SALT_LEN, TAG_LEN, sealed_len,
-};
+use keyfold_envelope::cobblestone::{CHUNK_LEN, PayloadKey, SALT_LEN, TAG_LEN, sealed_len};
 use keyfold_envelope::header::{HEADER_LEN, Header, Prelude};
 use keyfold_envelope::slot::{FLAG_AAD_BOUND, Slot, SlotTable, TYPE_TRANSIT, kek_id};
 use keyfold_envelope::{Context, KeyService as _, Labels, Locator, WrappedDek};
@@ -119,7 +117,8 @@ impl Maker {
             let len = left.min(CHUNK_LEN);
             let at = out.len();
             out.resize(at + len + TAG_LEN, 0);
-            key.seal_chunk(chunk, &plain[..len], &mut out[at..]).unwrap();
+            key.seal_chunk(chunk, &plain[..len], &mut out[at..])
+                .unwrap();
             left -= len;
             if len < CHUNK_LEN {
                 break;

@@ -8,7 +8,7 @@ const KEY: (u16, &str) = (
     r#"{"data":{"latest_version":3,"min_decryption_version":2}}"#,
 );
 
-fn keys(server: &Answers) -> TransitKeys {
+pub(super) fn keys(server: &Answers) -> TransitKeys {
     let config = ClientConfig {
         address: server.address(),
         retry_pause: Duration::ZERO,
@@ -17,7 +17,7 @@ fn keys(server: &Answers) -> TransitKeys {
     TransitKeys::new(Client::new(config).unwrap()).unwrap()
 }
 
-fn locator() -> Locator {
+pub(super) fn locator() -> Locator {
     "transit/payments".parse().unwrap()
 }
 
