@@ -50,3 +50,37 @@ def test_a_pipe_goes_through(stock, keyfold):
     stock.secrets.transit.create_key("pipes")
     sealed = keyfold("encrypt", "--key", "transit/pipes", "-", stdin=PAYLOAD)
     assert keyfold("decrypt", "-", stdin=sealed) == PAYLOAD
+
+
+def test_files_move_to_keyfold_and_both_servers_open_them_meanwhile(stock, keyfold, server, root, mount, tmp_path):
+    stock.secrets.transit.create_key("moving")
+    transit = mount("transit")
+    root.secrets.transit.create_key("moved", mount_point=transit)
+    folder = tmp_path / "tree"
+    folder.mkdir()
+    for number in range(300):
+        keyfold("encrypt", "--key", "transit/moving", "-o", folder / f"{number}.kf", "-", stdin=PAYLOAD[:number])
+    bodies = [path.read_bytes()[4096:] for path in sorted(folder.iterdir())]
+    token = tmp_path / "token"
+    token.write_text(server.root_token + "\n")
+    to = [f"--to={transit}/moved", f"--to-address={server.url}", f"--to-token-file={token}", "-format=json", folder]
+
+    def here(*arguments, code=0):
+        environment = {**os.environ, "VAULT_ADDR": server.url, "VAULT_TOKEN": server.root_token, "HOME": str(tmp_path)}
+        done = subprocess.run([os.environ["KEYFOLD_BIN"], *map(str, arguments)], env=environment, capture_output=True)
+        assert done.returncode == code, done.stderr.decode()
+        return done.stdout
+
+    moved = json.loads(keyfold("rewrap", *to))
+    assert (moved["rewrapped"], moved["failed"], moved["bytes_written"]) == (300, 0, 300 * 512)
+    one = folder / "299.kf"
+    assert keyfold("decrypt", "-o", "-", one) == here("decrypt", "-o", "-", one) == PAYLOAD[:299]
+    slots = json.loads(here("inspect", "-format=json", one))["slots"]
+    assert [(slot["state"], slot["aad_bound"]) for slot in slots] == [("active", False), ("active", True)]
+    ended = json.loads(keyfold("rewrap", "--retire-source", *to))
+    assert (ended["finished"], ended["failed"]) == (300, 0)
+    assert ended["in_use"] == [{"key": f"{transit}/moved", "version": 1, "files": 300}]
+    stock.secrets.transit.update_key_configuration("moving", deletion_allowed=True)
+    stock.secrets.transit.delete_key("moving")
+    assert here("decrypt", "-o", "-", one) == PAYLOAD[:299]
+    assert bodies == [path.read_bytes()[4096:] for path in sorted(folder.iterdir())]
