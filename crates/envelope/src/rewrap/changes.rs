@@ -1,5 +1,6 @@
 //! What a run writes: new wraps in their places, left-overs retired.
 
+use super::again::Again;
 use super::plan::Job;
 use super::queue::Task;
 use super::report::add;
@@ -12,7 +13,7 @@ use crate::store::{Change, Store, Written};
 
 impl<S: Store> Run<'_, S> {
     /// Puts new wraps in their places, or only retires what they replaced.
-    pub(super) fn change(&self, tasks: Tasks<S::Entry>) {
+    pub(super) fn change(&self, tasks: Tasks<S::Entry>, again: &mut Again<S::Entry>) {
         let mut changes = Vec::with_capacity(tasks.len());
         for (task, wrapped) in tasks {
             if self.options.dry_run {
@@ -48,7 +49,7 @@ impl<S: Store> Run<'_, S> {
             .collect();
         let written = self.store.change(&pairs);
         for ((task, change), written) in answered(changes, written) {
-            self.record(&task, &change, written);
+            self.record(task, &change, written, again);
         }
     }
 
@@ -80,10 +81,21 @@ impl<S: Store> Run<'_, S> {
         }
     }
 
-    fn record(&self, task: &Task<S::Entry>, change: &Change, written: Result<Written, Error>) {
+    fn record(
+        &self,
+        task: Task<S::Entry>,
+        change: &Change,
+        written: Result<Written, Error>,
+        again: &mut Again<S::Entry>,
+    ) {
         let written = match written {
             Ok(written) => written,
-            Err(error) => return self.fail_task(task, error),
+            Err(error) => {
+                if let Err((task, error)) = again.keep(task, change.new_wrap(), error) {
+                    self.fail_task(&task, error);
+                }
+                return;
+            }
         };
         self.report().count(written, task.item.payload_len);
         let old = change.old_wrap();

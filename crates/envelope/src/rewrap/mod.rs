@@ -5,6 +5,7 @@
 //! guarded change of many. Several threads do so at once, each with queues of its own. Nothing is
 //! kept about a run: a second one finds what the first left undone.
 
+mod again;
 mod changes;
 mod goal;
 mod pace;

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use super::again::Again;
 use super::goal::Goal;
 use super::pace::Pace;
 use super::plan::{self, Job};
@@ -28,7 +29,7 @@ pub(super) struct Run<'a, S: Store> {
     pub(super) watch: &'a dyn Watch,
     pub(super) cluster_id: String,
     /// Wraps that a thread sends and changes together.
-    batch: usize,
+    pub(super) batch: usize,
     pub(super) server_pace: Pace,
     pub(super) store_pace: Pace,
     /// The newest version of each key met, or why it can't be used.
@@ -39,8 +40,11 @@ pub(super) struct Run<'a, S: Store> {
     began: Instant,
 }
 
-/// The queues of a thread.
-type Queues<E> = BTreeMap<Locator, Queue<E>>;
+/// What a thread has taken on and not finished.
+pub(super) struct Mine<E> {
+    queues: BTreeMap<Locator, Queue<E>>,
+    pub(super) again: Again<E>,
+}
 
 /// Tasks with the new wraps that they got; those without one have left-overs to retire.
 pub(super) type Tasks<E> = Vec<(Task<E>, Option<WrappedDek>)>;
@@ -104,23 +108,36 @@ impl<'a, S: Store> Run<'a, S> {
 
     /// What each thread does.
     fn work(&self, pages: &Pages<'_, S>) {
-        let mut queues = Queues::new();
+        let mut mine = Mine {
+            queues: BTreeMap::new(),
+            again: Again::new(),
+        };
         while !self.is_over() {
-            let Some((mut entries, unreadable)) = pages.next() else {
+            let Some((entries, unreadable)) = pages.next() else {
                 break;
             };
             for failure in unreadable {
                 self.fail(failure.path, None, failure.error);
             }
-            let found = self.store.read(&mut entries);
-            let mut left_overs = Vec::new();
-            for (entry, found) in answered(entries, found) {
-                left_overs.extend(self.consider(entry, found, &mut queues));
-            }
-            self.change(left_overs);
+            self.look(entries, &mut mine);
         }
-        for (locator, queue) in queues {
-            self.flush(&locator, queue);
+        self.flush_all(&mut mine);
+        self.try_again(&mut mine);
+    }
+
+    /// Reads items and decides about them.
+    pub(super) fn look(&self, mut entries: Vec<S::Entry>, mine: &mut Mine<S::Entry>) {
+        let found = self.store.read(&mut entries);
+        let mut left_overs = Vec::new();
+        for (entry, found) in answered(entries, found) {
+            left_overs.extend(self.consider(entry, found, mine));
+        }
+        self.change(left_overs, &mut mine.again);
+    }
+
+    pub(super) fn flush_all(&self, mine: &mut Mine<S::Entry>) {
+        for (locator, queue) in std::mem::take(&mut mine.queues) {
+            self.flush(&locator, queue, &mut mine.again);
         }
     }
 
@@ -130,7 +147,7 @@ impl<'a, S: Store> Run<'a, S> {
         &self,
         entry: S::Entry,
         found: Result<Option<Found>, Error>,
-        queues: &mut Queues<S::Entry>,
+        mine: &mut Mine<S::Entry>,
     ) -> Tasks<S::Entry> {
         let mut left_overs = Vec::new();
         let found = match found {
@@ -145,7 +162,9 @@ impl<'a, S: Store> Run<'a, S> {
                 return left_overs;
             }
         };
-        add(&mut self.report().envelopes, 1);
+        if mine.again.is_first() {
+            add(&mut self.report().envelopes, 1);
+        }
         let jobs = match self.jobs(&found.content) {
             Ok(jobs) => jobs,
             Err(error) => {
@@ -174,7 +193,7 @@ impl<'a, S: Store> Run<'a, S> {
                 }
             };
             if !matches!(self.goal, Goal::Newest) || !task.job.is_newest(newest) {
-                self.enqueue(task, queues);
+                self.enqueue(task, mine);
             } else if task.job.superseded.is_empty() {
                 self.nothing_to_do();
             } else {
@@ -194,19 +213,19 @@ impl<'a, S: Store> Run<'a, S> {
         Ok(job.into_iter().collect())
     }
 
-    fn enqueue(&self, task: Task<S::Entry>, queues: &mut Queues<S::Entry>) {
+    fn enqueue(&self, task: Task<S::Entry>, mine: &mut Mine<S::Entry>) {
         let known = lock(&self.answers).known(&task.job.ask);
         let locator = task.job.locator.clone();
-        let queue = queues.entry(locator.clone()).or_insert_with(Queue::new);
+        let queue = mine.queues.entry(locator.clone()).or_insert_with(Queue::new);
         queue.push(task, known);
         if queue.is_full(self.batch) {
             let full = std::mem::replace(queue, Queue::new());
-            self.flush(&locator, full);
+            self.flush(&locator, full, &mut mine.again);
         }
     }
 
     /// Calls of the key service, then the changes.
-    fn flush(&self, locator: &Locator, queue: Queue<S::Entry>) {
+    fn flush(&self, locator: &Locator, queue: Queue<S::Entry>, again: &mut Again<S::Entry>) {
         let (wraps, tasks) = queue.into_parts();
         if self.is_over() {
             return;
@@ -214,7 +233,7 @@ impl<'a, S: Store> Run<'a, S> {
         if let Goal::Retire(_) = self.goal {
             let tasks = tasks.into_iter().map(|(_, task)| (task, None));
             let tasks = self.proven(locator, tasks.collect());
-            return self.change(tasks);
+            return self.change(tasks, again);
         }
         let Some(answers) = self.ask(locator, &wraps) else {
             return;
@@ -237,7 +256,7 @@ impl<'a, S: Store> Run<'a, S> {
         if !self.options.dry_run && self.options.verify >= Verify::Commit {
             good = self.proven(locator, good);
         }
-        self.change(good);
+        self.change(good, again);
     }
 
     /// The newest version of a key, asked for once a run; `None` where the token may not read it, and

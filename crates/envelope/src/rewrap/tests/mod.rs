@@ -1,3 +1,4 @@
+mod again;
 mod moves;
 mod power;
 mod runs;

@@ -47,8 +47,8 @@ impl Sectors for File {
 
 /// Locks an envelope against other writers, until the file is closed.
 pub(crate) fn lock(file: &File) -> Result<(), Error> {
-    // Another run holds the lock for two writes; a second is plenty.
-    for _ in 0..100 {
+    // Another run holds the lock for two writes; a job tries what is busy again at its end.
+    for _ in 0..30 {
         match file.try_lock() {
             Ok(()) => return Ok(()),
             Err(TryLockError::WouldBlock) => thread::sleep(Duration::from_millis(10)),
