@@ -32,7 +32,8 @@ ALLOWED = {
     "server": "secret keys api core backends",
     "envelope": "secret keys",
     "client": "secret keys api envelope",
-    "cli": "secret keys api envelope client server",
+    "stores": "secret keys envelope",
+    "cli": "secret keys api envelope client stores server",
     "ceiling": "",
     "tests": "",
 }

@@ -50,6 +50,9 @@ pub(crate) enum CliError {
         subject: PathBuf,
         source: keyfold_envelope::Error,
     },
+    /// A place with envelopes that can't be opened.
+    #[error(transparent)]
+    Place(#[from] keyfold_stores::OpenError),
     /// A file that is no good snapshot.
     #[error(transparent)]
     Snapshot(keyfold_server::snapshot::FileError),
@@ -84,6 +87,7 @@ impl CliError {
             | Self::Io { .. }
             | Self::Config(_)
             | Self::NoField(_)
+            | Self::Place(_)
             | Self::Snapshot(_) => Exit::LOCAL,
             Self::Client(
                 ClientError::Config(_) | ClientError::Path { .. } | ClientError::Encode,

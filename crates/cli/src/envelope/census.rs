@@ -6,8 +6,9 @@ use clap::Args;
 use keyfold_envelope::Unreadable;
 use serde_json::{Value, json};
 
+use super::place::{ADDRESSES, Place};
 use super::register::register;
-use super::scan::{Scan, Sum, scan};
+use super::scan::{Scan, Sum};
 use super::{hex, state_name};
 use crate::error::CliError;
 use crate::exit::{self, Exit};
@@ -17,18 +18,20 @@ use crate::session::Session;
 
 /// Arguments of `census`.
 #[derive(Args)]
+#[command(after_help = ADDRESSES)]
 pub(crate) struct CensusArgs {
     /// Tell the servers' keys what was found: a catalog of each path, by this machine's name and the path
     #[arg(long)]
     register: bool,
-    /// Envelopes, and folders with envelopes
+    /// Envelopes, and folders with envelopes; or an address
     #[arg(required = true)]
     paths: Vec<PathBuf>,
 }
 
 /// Counts which key versions hold what, and lists what could not be read on stderr.
 pub(crate) fn run(session: &Session, args: &CensusArgs) -> Result<Exit, CliError> {
-    let scans = scan(&args.paths, &Bar::files("counting"));
+    let place = Place::of(&args.paths)?;
+    let scans = place.scan(&Bar::files("counting"));
     let counted = Scan::sum(&scans);
     let unreadable = || scans.iter().flat_map(|scan| &scan.found.unreadable);
     for failure in unreadable() {

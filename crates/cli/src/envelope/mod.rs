@@ -10,6 +10,7 @@ mod interrupt;
 mod journal;
 pub(crate) mod keygen;
 mod parties;
+mod place;
 pub(crate) mod reencrypt;
 mod register;
 pub(crate) mod rewrap;

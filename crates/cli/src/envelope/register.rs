@@ -12,6 +12,7 @@ use keyfold_keys::digest::Digest;
 use serde_json::json;
 
 use super::hex;
+use super::place::address_of;
 use super::scan::Scan;
 use crate::error::CliError;
 use crate::session::Session;
@@ -24,7 +25,7 @@ const NAME: usize = 12;
 /// a token write none.
 pub(super) fn register(session: &Session, scans: &[Scan]) -> Result<(), CliError> {
     for Scan { path, began, found } in scans {
-        let root = fs::canonicalize(path).unwrap_or_else(|_| path.clone());
+        let root = root_of(path);
         for (key, items) in by_key(found) {
             let asked = request(&root, &key, &items, found, *began)?;
             session.ask(&asked)?.success()?;
@@ -33,14 +34,22 @@ pub(super) fn register(session: &Session, scans: &[Scan]) -> Result<(), CliError
     Ok(())
 }
 
+/// What to call the place: an address is the same from every machine.
+fn root_of(path: &Path) -> String {
+    if let Some(address) = address_of(path) {
+        return address.to_owned();
+    }
+    let root = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    format!("{}:{}", host(), root.display())
+}
+
 fn request(
-    root: &Path,
+    root: &str,
     key: &Locator,
     items: &BTreeMap<u32, u64>,
     found: &Census,
     began: Instant,
 ) -> Result<Request, CliError> {
-    let root = format!("{}:{}", host(), root.display());
     let name = Digest::Sha2_256.of(root.as_bytes());
     let name = hex(name.get(..NAME).unwrap_or(&name));
     let path = format!("{}/keys/{}/catalogs/{name}", key.mount(), key.key());
@@ -114,13 +123,7 @@ mod tests {
         let key = "transit/k".parse().unwrap();
         let path = |root: &str| {
             let found = Census::default();
-            let made = request(
-                Path::new(root),
-                &key,
-                &BTreeMap::new(),
-                &found,
-                Instant::now(),
-            );
+            let made = request(root, &key, &BTreeMap::new(), &found, Instant::now());
             made.unwrap().path().to_owned()
         };
         assert_eq!(path("/a"), path("/a"));

@@ -6,14 +6,15 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use keyfold_envelope::{
-    Directories, Durability, NoProgress, RewrapOptions, RewrapReport, Stopped, Verify, move_wraps,
-    retire_moved, rewrap,
+    Directories, Durability, Error, KeyService, NoProgress, RewrapOptions, RewrapReport, Stopped,
+    Store, Verify, move_wraps, retire_moved, rewrap,
 };
 use serde_json::{Value, json};
 
+use super::place::{ADDRESSES, Place};
 use super::register::register;
-use super::scan::{Scan, Sum, scan};
-use super::target::TargetArgs;
+use super::scan::{Scan, Sum};
+use super::target::{Move, TargetArgs};
 use super::watch::{Watched, Watcher};
 use super::{failures, seconds};
 use crate::error::CliError;
@@ -29,7 +30,7 @@ const CALL: Duration = Duration::from_millis(5);
 
 /// Arguments of `rewrap`.
 #[derive(Args)]
-#[command(after_help = WHICH)]
+#[command(after_help = format!("{WHICH}\n\n{ADDRESSES}"))]
 pub(crate) struct RewrapArgs {
     /// Only count what would be done, and say how long it may take
     #[arg(long)]
@@ -41,7 +42,7 @@ pub(crate) struct RewrapArgs {
     /// What to check of each envelope; commit and full need the right to decrypt
     #[arg(long, value_enum, default_value_t = Check::None, value_name = "HOW")]
     verify: Check,
-    /// When new wraps are made durable: each file by itself, or a batch of files at once
+    /// When new wraps of files are made durable: each file by itself, or a batch of files at once
     #[arg(long, value_enum, default_value_t = Durable::File, value_name = "HOW")]
     durability: Durable,
     /// Send at most so many wraps a second to the server
@@ -59,7 +60,7 @@ pub(crate) struct RewrapArgs {
     /// Print what happens as lines of JSON: started, progress each second, failure, finished
     #[arg(long)]
     json: bool,
-    /// Envelopes, and folders with envelopes
+    /// Envelopes, and folders with envelopes; or an address
     #[arg(required = true)]
     paths: Vec<PathBuf>,
     #[command(flatten)]
@@ -122,6 +123,7 @@ pub(crate) fn run(session: &Session, args: &RewrapArgs) -> Result<Exit, CliError
         store_rate: args.store_rate,
         workers: args.workers,
     };
+    let place = Place::of(&args.paths)?;
     let keys = session.keys()?;
     let moved = args.target.wanted()?;
     let journal = args.journal.as_deref().filter(|_| !args.dry_run);
@@ -132,16 +134,18 @@ pub(crate) fn run(session: &Session, args: &RewrapArgs) -> Result<Exit, CliError
         journal,
     };
     let watcher = Watcher::start(session, Bar::files("rewrapping"), &watched)?;
-    let store = Directories::new(args.paths.clone(), args.durability.into());
-    let first = args.paths.first().cloned().unwrap_or_default();
-    let report = match &moved {
-        None => rewrap(&keys, &store, &options, &watcher),
-        Some(to) if args.target.retire_source => {
-            retire_moved(&keys, &store, to.target(), &options, &watcher)
-        }
-        Some(to) => move_wraps(&keys, &store, to.target(), &options, &watcher),
+    let job = Job {
+        keys: &keys,
+        moved: moved.as_ref(),
+        retires: args.target.retire_source,
+        options: &options,
+        watcher: &watcher,
     };
-    let report = report.map_err(CliError::envelope(&first))?;
+    let report = match &place {
+        Place::Paths(paths) => job.run(&Directories::new(paths.clone(), args.durability.into())),
+        Place::Rows(rows) => job.run(&**rows),
+    };
+    let report = report.map_err(CliError::envelope(place.subject()))?;
     if let Some(stopped) = &report.stopped {
         output::note(&format!(
             "stopped: {stopped}; run the command again to go on"
@@ -149,7 +153,7 @@ pub(crate) fn run(session: &Session, args: &RewrapArgs) -> Result<Exit, CliError
     }
     let through = report.stopped.is_none() && !args.dry_run;
     let looks = !args.no_register || options.verify > Verify::None;
-    let scans = (through && looks).then(|| scan(&args.paths, &NoProgress));
+    let scans = (through && looks).then(|| place.scan(&NoProgress));
     let left = scans.as_deref().map(Scan::sum);
     let exit = match &report.stopped {
         Some(Stopped::Service(error)) => exit::of_service(error),
@@ -164,6 +168,28 @@ pub(crate) fn run(session: &Session, args: &RewrapArgs) -> Result<Exit, CliError
         let _ = register(session, &scans);
     }
     Ok(exit)
+}
+
+/// What is done wherever the envelopes are.
+struct Job<'a> {
+    keys: &'a dyn KeyService,
+    moved: Option<&'a Move>,
+    retires: bool,
+    options: &'a RewrapOptions,
+    watcher: &'a Watcher<'a>,
+}
+
+impl Job<'_> {
+    fn run<S: Store>(&self, store: &S) -> Result<RewrapReport, Error> {
+        let (keys, options) = (self.keys, self.options);
+        match self.moved {
+            None => rewrap(keys, store, options, self.watcher),
+            Some(to) if self.retires => {
+                retire_moved(keys, store, to.target(), options, self.watcher)
+            }
+            Some(to) => move_wraps(keys, store, to.target(), options, self.watcher),
+        }
+    }
 }
 
 /// Envelopes that did not fail.

@@ -1,13 +1,13 @@
-//! [`Scan`]: what lies under which version, below each of some paths.
+//! [`Scan`]: what lies under which version, below each of some paths or at an address.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Instant;
 
 use keyfold_envelope::slot::SlotState;
-use keyfold_envelope::{Census, CensusRow, Directories, Durability, Locator, Progress, census};
+use keyfold_envelope::{Census, CensusRow, Locator};
 
-/// What was found below one path.
+/// What was found below one path, or at an address.
 pub(super) struct Scan {
     pub(super) path: PathBuf,
     pub(super) began: Instant,
@@ -26,19 +26,6 @@ pub(super) struct Sum {
     pub(super) offline_by_key: BTreeMap<Locator, u64>,
     pub(super) unreadable: u64,
     pub(super) rows: Vec<CensusRow>,
-}
-
-/// Counts what lies below each path.
-pub(super) fn scan(paths: &[PathBuf], progress: &dyn Progress) -> Vec<Scan> {
-    let one = |path: &PathBuf| Scan {
-        path: path.clone(),
-        began: Instant::now(),
-        found: census(
-            &Directories::new(vec![path.clone()], Durability::File),
-            progress,
-        ),
-    };
-    paths.iter().map(one).collect()
 }
 
 impl Scan {

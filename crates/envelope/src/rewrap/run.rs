@@ -216,7 +216,10 @@ impl<'a, S: Store> Run<'a, S> {
     fn enqueue(&self, task: Task<S::Entry>, mine: &mut Mine<S::Entry>) {
         let known = lock(&self.answers).known(&task.job.ask);
         let locator = task.job.locator.clone();
-        let queue = mine.queues.entry(locator.clone()).or_insert_with(Queue::new);
+        let queue = mine
+            .queues
+            .entry(locator.clone())
+            .or_insert_with(Queue::new);
         queue.push(task, known);
         if queue.is_full(self.batch) {
             let full = std::mem::replace(queue, Queue::new());

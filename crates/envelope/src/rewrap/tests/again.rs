@@ -30,7 +30,11 @@ impl Row {
     }
 
     fn version(&self) -> Option<u32> {
-        self.held.lock().unwrap().as_ref().map(|wrapped| wrapped.version)
+        self.held
+            .lock()
+            .unwrap()
+            .as_ref()
+            .map(|wrapped| wrapped.version)
     }
 }
 
@@ -63,7 +67,10 @@ impl Store for Row {
             },
             len: 0,
         };
-        entries.iter().map(|()| Ok(held.clone().map(found))).collect()
+        entries
+            .iter()
+            .map(|()| Ok(held.clone().map(found)))
+            .collect()
     }
 
     fn change(&self, changes: &[(&(), &Change)]) -> Vec<Result<Written, Error>> {
@@ -112,7 +119,10 @@ fn what_was_held_is_tried_again() {
     service.rotate();
     let row = Row::new(old, [Refusal::Busy, Refusal::Busy]);
     let report = rewrapped(&service, &row);
-    assert_eq!((report.envelopes, report.rewrapped, report.failed), (1, 1, 0));
+    assert_eq!(
+        (report.envelopes, report.rewrapped, report.failed),
+        (1, 1, 0)
+    );
     assert_eq!(row.version(), Some(2));
 }
 
@@ -124,7 +134,13 @@ fn what_stays_held_is_named() {
     let row = Row::new(old, (0..9).map(|_| Refusal::Busy));
     let report = rewrapped(&service, &row);
     assert_eq!((report.rewrapped, report.failed), (0, 1));
-    assert!(matches!(report.failures[..], [Unreadable { error: Error::Busy, .. }]));
+    assert!(matches!(
+        report.failures[..],
+        [Unreadable {
+            error: Error::Busy,
+            ..
+        }]
+    ));
     assert_eq!(row.version(), Some(1));
 }
 
@@ -135,14 +151,27 @@ fn what_changed_meanwhile_is_read_again_and_never_gets_the_wrap_of_what_it_was()
     service.rotate();
     let row = Row::new(old, [Refusal::Changed(other.clone())]);
     let report = rewrapped(&service, &row);
-    assert_eq!((report.envelopes, report.rewrapped, report.failed), (1, 1, 0));
-    assert_eq!(service.calls().rewrap_items, 2, "the wrap that came was sent, too");
+    assert_eq!(
+        (report.envelopes, report.rewrapped, report.failed),
+        (1, 1, 0)
+    );
+    assert_eq!(
+        service.calls().rewrap_items,
+        2,
+        "the wrap that came was sent, too"
+    );
     let held = row.held.lock().unwrap().clone().unwrap();
     let item = RewrapItem {
         wrapped: other,
         aad: None,
     };
-    assert_eq!(service.rewrap(&locator(), &[item]).unwrap()[0].as_ref().unwrap().version, held.version);
+    assert_eq!(
+        service.rewrap(&locator(), &[item]).unwrap()[0]
+            .as_ref()
+            .unwrap()
+            .version,
+        held.version
+    );
     assert!(service.unwrap(&locator(), &held, None).is_ok());
 }
 
@@ -153,7 +182,10 @@ fn what_somebody_else_moved_needs_nothing() {
     service.rotate();
     let row = Row::new(old, [Refusal::Changed(wrap(&service))]);
     let report = rewrapped(&service, &row);
-    assert_eq!((report.already_newest, report.rewrapped, report.failed), (1, 0, 0));
+    assert_eq!(
+        (report.already_newest, report.rewrapped, report.failed),
+        (1, 0, 0)
+    );
 }
 
 #[test]
@@ -164,7 +196,13 @@ fn what_changes_each_time_is_named() {
     let changes = wraps[1..].iter().cloned().map(Refusal::Changed);
     let row = Row::new(wraps[0].clone(), changes);
     let report = rewrapped(&service, &row);
-    assert!(matches!(report.failures[..], [Unreadable { error: Error::SlotsChanged, .. }]));
+    assert!(matches!(
+        report.failures[..],
+        [Unreadable {
+            error: Error::SlotsChanged,
+            ..
+        }]
+    ));
     assert_eq!(row.version(), Some(1));
 }
 

@@ -1,0 +1,12 @@
+//! Places that hold envelopes and wrapped keys, beside the directories that the `envelope` crate knows:
+//! each a [`Store`](keyfold_envelope::Store), so that `rewrap` and `census` do in them what they do to
+//! files.
+//!
+//! A crate of its own, so that whoever only seals files links no client of a database.
+#![forbid(unsafe_code)]
+
+mod error;
+mod postgres;
+
+pub use error::OpenError;
+pub use postgres::{Postgres, Row};

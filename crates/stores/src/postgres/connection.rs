@@ -1,0 +1,173 @@
+//! [`Connections`]: as many as there are threads, each made when it is needed and used again.
+
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use keyfold_envelope::Error;
+use tokio::runtime::{Builder, Runtime};
+use tokio_postgres::config::SslMode;
+use tokio_postgres::error::SqlState;
+use tokio_postgres::{Client, Config, NoTls};
+
+use crate::OpenError;
+
+use super::address::{self, Address, whole};
+use super::tls::Tls;
+
+/// Times between tries, where a connection was lost: a server that starts again, or another one that
+/// takes its place, is there within seconds.
+const PAUSES: [Duration; 4] = [
+    Duration::from_millis(200),
+    Duration::from_secs(1),
+    Duration::from_secs(3),
+    Duration::from_secs(6),
+];
+
+/// Most time for a connection to come up.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What every connection is set to. Keys come and go as text: dates in one form. A guarded statement
+/// needs no more than READ COMMITTED, waits for no lock of a table for long, is planned for the rows
+/// it has, and is durable when it returns.
+const SETTINGS: &str = "\
+    SET DateStyle = 'ISO, YMD'; \
+    SET default_transaction_isolation = 'read committed'; \
+    SET lock_timeout = '5s'; \
+    SET plan_cache_mode = 'force_custom_plan'; \
+    SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'";
+
+/// Connections to one database, for threads that wait.
+pub(super) struct Connections {
+    runtime: Runtime,
+    config: Config,
+    tls: Option<Tls>,
+    idle: Mutex<Vec<Client>>,
+}
+
+impl Connections {
+    /// Nothing is connected yet.
+    pub(super) fn new(address: &Address) -> Result<Self, OpenError> {
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("keyfold-postgres")
+            .enable_all()
+            .build()
+            .map_err(OpenError::Thread)?;
+        let mut config = address.config.clone();
+        if config.get_connect_timeout().is_none() {
+            config.connect_timeout(PATIENCE);
+        }
+        let tls = match &address.tls {
+            address::Tls::Off => None,
+            wanted => Some(Tls::new(wanted).map_err(|reason| OpenError::Address {
+                place: "column",
+                reason,
+            })?),
+        };
+        config.ssl_mode(if tls.is_some() {
+            SslMode::Require
+        } else {
+            SslMode::Disable
+        });
+        Ok(Self {
+            runtime,
+            config,
+            tls,
+            idle: Mutex::new(Vec::new()),
+        })
+    }
+
+    /// The result of `work` on a connection. Where that is lost, it is done again on another one: so
+    /// it must be such that twice does not harm.
+    pub(super) fn run<T>(
+        &self,
+        work: impl AsyncFn(&Client) -> Result<T, tokio_postgres::Error>,
+    ) -> Result<T, Error> {
+        let mut pauses = PAUSES.iter();
+        loop {
+            let error = match self.try_once(&work) {
+                Ok(done) => return Ok(done),
+                Err(error) => error,
+            };
+            match pauses.next() {
+                Some(pause) if is_lost(&error) => thread::sleep(*pause),
+                _ => return Err(fault(error)),
+            }
+        }
+    }
+
+    /// The same without another try: so that an address that is wrong is told at once.
+    pub(super) fn try_once<T>(
+        &self,
+        work: &impl AsyncFn(&Client) -> Result<T, tokio_postgres::Error>,
+    ) -> Result<T, tokio_postgres::Error> {
+        let idle = || self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = idle().pop();
+        self.runtime.block_on(async {
+            let client = match known.filter(|client| !client.is_closed()) {
+                Some(client) => client,
+                None => self.connect().await?,
+            };
+            let done = work(&client).await;
+            if !client.is_closed() {
+                idle().push(client);
+            }
+            done
+        })
+    }
+
+    async fn connect(&self) -> Result<Client, tokio_postgres::Error> {
+        // What a connection ends with, its client is told, too.
+        let client = match &self.tls {
+            None => {
+                let (client, connection) = self.config.connect(NoTls).await?;
+                self.runtime.spawn(connection);
+                client
+            }
+            Some(tls) => {
+                let (client, connection) = self.config.connect(tls.clone()).await?;
+                self.runtime.spawn(connection);
+                client
+            }
+        };
+        client.batch_execute(SETTINGS).await?;
+        Ok(client)
+    }
+}
+
+/// True where another connection may do what this one could not.
+fn is_lost(error: &tokio_postgres::Error) -> bool {
+    match error.as_db_error().map(|error| error.code()) {
+        Some(code) => {
+            let code = code.code();
+            // The server goes down or comes up, has too many clients, or ended a transaction of its own
+            // accord.
+            code.starts_with("08") || code.starts_with("57P") || code == "53300" || code == "40001"
+        }
+        None => error.is_closed() || is_io(error),
+    }
+}
+
+fn is_io(error: &tokio_postgres::Error) -> bool {
+    let cause = std::error::Error::source(error);
+    cause.is_some_and(|cause| cause.is::<std::io::Error>())
+}
+
+/// What a job makes of an error. Where the same would come for every row, the job ends.
+pub(super) fn fault(error: tokio_postgres::Error) -> Error {
+    let Some(db) = error.as_db_error() else {
+        return Error::Unavailable(whole(&error));
+    };
+    let text = format!("{}: {} ({})", db.severity(), db.message(), db.code().code());
+    let class = db.code().code().get(..2).unwrap_or_default();
+    match class {
+        _ if *db.code() == SqlState::LOCK_NOT_AVAILABLE => Error::Busy,
+        // Connections, passwords, databases; transactions that only read; rights and names; resources;
+        // whoever runs the server; the system.
+        "08" | "25" | "28" | "3D" | "3F" | "42" | "53" | "57" | "58" | "XX" => {
+            Error::Unavailable(text)
+        }
+        _ => Error::Io(std::io::Error::other(text)),
+    }
+}
