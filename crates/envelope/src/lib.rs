@@ -27,6 +27,7 @@
 pub mod cobblestone;
 pub mod header;
 pub mod slot;
+pub mod value;
 
 mod buffer;
 mod census;
@@ -80,6 +81,7 @@ pub use rewrap::{
 pub use store::{
     Added, Change, Content, Directories, Durability, Found, Spot, Store, Unreadable, Written,
 };
+pub use value::{Place, ValueError, ValueKey, ValueKeys, open_value, seal_value};
 
 /// The name an envelope file ends with.
 pub const SUFFIX: &str = ".kf";
