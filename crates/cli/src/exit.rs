@@ -34,7 +34,7 @@ impl From<Exit> for ExitCode {
     }
 }
 
-const TABLE: [(u8, &str); 27] = [
+const TABLE: [(u8, &str); 28] = [
     (0, "done"),
     (
         1,
@@ -90,6 +90,7 @@ const TABLE: [(u8, &str); 27] = [
         32,
         "the passphrase, identity or exported key does not open its slot",
     ),
+    (33, "the range reaches beyond the end of the plaintext"),
 ];
 
 /// The table as text.
@@ -124,6 +125,7 @@ pub(crate) fn of_envelope(error: &Error) -> Exit {
         Error::WrapSize(_) => 29,
         Error::SlotsChanged | Error::Busy => 30,
         Error::WrongIdentity(_) => 32,
+        Error::OutOfRange { .. } => 33,
         Error::Service(error) => return of_service(error),
         Error::Io(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {
             return Exit::CLOSED;
@@ -191,6 +193,7 @@ mod tests {
             Error::Service(ServiceError::Other(String::new())),
             Error::Busy,
             Error::WrongIdentity("passphrase"),
+            Error::OutOfRange { end: 2, len: 1 },
         ];
         let mut codes: Vec<u8> = errors.iter().map(|error| of_envelope(error).0).collect();
         codes.sort_unstable();

@@ -49,6 +49,7 @@ pub fn decrypt_file(
     let mut source = File::open(input)?;
     let metadata = source.metadata()?;
     let header = read_header(&mut source)?;
+    header.attached()?;
     let target = Output::create(output, options.overwrite)?;
     let unlocked = unlock(identities, &header, context)?;
     let workers = file::worker_count(options.workers);
@@ -65,7 +66,7 @@ pub fn decrypt_file(
         )
     };
     target.publish(permissions)?;
-    Ok(report(&header, unlocked, plaintext_len))
+    Ok(report(&header, &unlocked, plaintext_len))
 }
 
 /// Decrypts a stream into a stream, in constant memory. Chunks are written as they authenticate,
@@ -79,17 +80,19 @@ pub fn decrypt_stream(
     progress: &dyn Progress,
 ) -> Result<Opened, Error> {
     let header = read_header(&mut input)?;
+    header.attached()?;
     let unlocked = unlock(identities, &header, context)?;
     let workers = file::worker_count(options.workers);
     let plaintext_len = stream::decrypt(&unlocked.key, input, &mut output, workers, progress)?;
     output.flush()?;
-    Ok(report(&header, unlocked, plaintext_len))
+    Ok(report(&header, &unlocked, plaintext_len))
 }
 
-fn report(header: &Header, unlocked: Unlocked, plaintext_len: u64) -> Opened {
+/// What is told of an opening.
+pub(crate) fn report(header: &Header, unlocked: &Unlocked, plaintext_len: u64) -> Opened {
     Opened {
         plaintext_len,
-        slot: unlocked.slot,
+        slot: unlocked.slot.clone(),
         damaged_slots: header.slots.damaged(),
     }
 }

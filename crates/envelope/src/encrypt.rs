@@ -108,7 +108,7 @@ pub(crate) struct SealedHeader {
 }
 
 impl SealedHeader {
-    fn report(&self, plaintext_len: u64) -> Result<Encrypted, Error> {
+    pub(crate) fn report(&self, plaintext_len: u64) -> Result<Encrypted, Error> {
         let sealed_len = crate::cobblestone::sealed_len(plaintext_len).ok_or(Error::TooLong)?;
         Ok(Encrypted {
             plaintext_len,
@@ -125,9 +125,17 @@ pub(crate) fn seal_header(
     context: &Context,
     labels: &Labels,
 ) -> Result<SealedHeader, Error> {
+    let prelude = Prelude::new(rng::bytes(), context, labels)?;
+    seal_prelude(recipients, prelude)
+}
+
+/// As [`seal_header`], for a prelude that is made.
+pub(crate) fn seal_prelude(
+    recipients: &[&dyn Recipient],
+    prelude: Prelude,
+) -> Result<SealedHeader, Error> {
     let dek = Protected::<32>::init_with(|dek| rng::fill(dek));
     let salt: [u8; SALT_LEN] = rng::bytes();
-    let prelude = Prelude::new(rng::bytes(), context, labels)?;
     let wraps = recipients.iter().map(|one| one.wrap(&prelude, &dek));
     let slots = SlotTable::with(wraps.collect::<Result<_, _>>()?)?;
     if slots.slots().next().is_none() {

@@ -63,6 +63,14 @@ pub enum Error {
     /// The message is whole and more bytes follow it.
     #[error("bytes follow the end of the envelope's payload")]
     TrailingBytes,
+    /// The part that was asked for is not there, or not all of it.
+    #[error("the range reaches to byte {end}, and the plaintext has {len} bytes")]
+    OutOfRange {
+        /// Where the part would end.
+        end: u64,
+        /// Length of the plaintext, which the last chunk proves.
+        len: u64,
+    },
     /// The payload is longer than the format allows (2^38 chunks, 4 PiB).
     #[error("the payload is longer than the format allows")]
     TooLong,
@@ -142,4 +150,14 @@ pub enum Error {
     /// The operating system refused a read or a write.
     #[error("{0}")]
     Io(#[from] io::Error),
+}
+
+/// For readers and writers; what is no error of the system comes as [`io::ErrorKind::InvalidData`] around this one.
+impl From<Error> for io::Error {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Io(error) => error,
+            other => Self::new(io::ErrorKind::InvalidData, other),
+        }
+    }
 }

@@ -187,7 +187,7 @@ pub(crate) fn open_batch<'a>(
 }
 
 /// Names what is wrong with a chunk that did not authenticate.
-fn bad_chunk(key: &PayloadKey, chunk: u64, sealed: &[u8]) -> Error {
+pub(crate) fn bad_chunk(key: &PayloadKey, chunk: u64, sealed: &[u8]) -> Error {
     match diagnose(key, chunk, sealed) {
         Finding::EndsEarlier => Error::TrailingBytes,
         Finding::Belongs(belongs) => Error::MisplacedChunk { chunk, belongs },
@@ -285,7 +285,7 @@ fn prefix_mut(buffer: &mut [u8], len: u64) -> &mut [u8] {
 }
 
 /// An input that ends early was cut while it was read.
-fn input_error(error: io::Error) -> Error {
+pub(crate) fn input_error(error: io::Error) -> Error {
     match error.kind() {
         ErrorKind::UnexpectedEof => Error::InputChanged,
         _ => Error::Io(error),

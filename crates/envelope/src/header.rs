@@ -1,6 +1,6 @@
 //! The first 4 KiB of an envelope: prelude, slots, and the head of the payload.
 
-use crate::cobblestone::{COMMITMENT_LEN, SALT_LEN};
+use crate::cobblestone::{COMMITMENT_LEN, HEAD_LEN, SALT_LEN};
 use crate::context::Context;
 use crate::error::Error;
 use crate::fields::{field, is_zero, put, span};
@@ -18,6 +18,7 @@ pub const SLOTS_AT: usize = PRELUDE_LEN;
 const MAGIC: [u8; 8] = [0x89, b'K', b'F', b'L', b'D', 0x0d, 0x0a, 0x1a];
 const VERSION: u8 = 1;
 const SUITE_COBBLESTONE_256: u8 = 1;
+const FLAGS_AT: usize = 12;
 const FLAG_DETACHED: u8 = 1;
 const SLOT_LEN_LOG2: u8 = 9;
 const SLOTS_END: usize = SLOTS_AT + SLOT_COUNT * SLOT_LEN;
@@ -67,6 +68,13 @@ impl Prelude {
         })
     }
 
+    /// The same for a payload that is kept apart from its header, as an object of its own.
+    #[must_use]
+    pub fn detached(mut self) -> Self {
+        put(&mut self.bytes, FLAGS_AT, &[FLAG_DETACHED]);
+        self
+    }
+
     /// Reads a prelude. Total: any 512 bytes give a prelude or an error that says what is wrong.
     pub fn parse(bytes: &[u8; PRELUDE_LEN]) -> Result<Self, Error> {
         check_magic(bytes)?;
@@ -85,10 +93,7 @@ impl Prelude {
         if slot_log2 != SLOT_LEN_LOG2 || usize::from(slots) != SLOT_COUNT {
             return Err(damaged("slot size or count"));
         }
-        if flags == FLAG_DETACHED {
-            return Err(Error::Unsupported("a detached header"));
-        }
-        if flags != 0 {
+        if flags & !FLAG_DETACHED != 0 {
             return Err(damaged("flags"));
         }
         let reserved = bytes.get(RESERVED_AT..).unwrap_or_default();
@@ -110,6 +115,12 @@ impl Prelude {
     #[must_use]
     pub fn as_bytes(&self) -> &[u8; PRELUDE_LEN] {
         &self.bytes
+    }
+
+    /// True where the payload is not behind the header, but an object of its own.
+    #[must_use]
+    pub fn is_detached(&self) -> bool {
+        self.bytes.get(FLAGS_AT) == Some(&FLAG_DETACHED)
     }
 
     /// Names this envelope; random, and the same for all copies of it.
@@ -190,6 +201,31 @@ impl Header {
         }
     }
 
+    /// Refuses a header whose payload is elsewhere.
+    pub(crate) fn attached(&self) -> Result<(), Error> {
+        if self.prelude.is_detached() {
+            return Err(Error::Unsupported("a detached header without its payload"));
+        }
+        Ok(())
+    }
+
+    /// Refuses a header whose payload is behind it.
+    pub(crate) fn detached(&self) -> Result<(), Error> {
+        if self.prelude.is_detached() {
+            Ok(())
+        } else {
+            Err(Error::HeaderDamaged("it is not a detached one"))
+        }
+    }
+
+    /// Salt and commitment: what a payload begins with.
+    pub(crate) fn payload_head(&self) -> [u8; HEAD_LEN] {
+        let mut head = [0; HEAD_LEN];
+        put(&mut head, 0, &self.salt);
+        put(&mut head, SALT_LEN, &self.commitment);
+        head
+    }
+
     /// The 4,096 bytes.
     #[must_use]
     pub fn encode(&self) -> [u8; HEADER_LEN] {
@@ -258,7 +294,12 @@ mod tests {
             for bit in 0..8 {
                 let mut bytes = good;
                 bytes[at] ^= 1 << bit;
-                assert!(Header::parse(&bytes).is_err(), "byte {at} bit {bit}");
+                let parsed = Header::parse(&bytes);
+                // The one flag there is: the payload's key is bound to it.
+                match parsed {
+                    Ok(header) => assert!((at, bit) == (12, 0) && header.attached().is_err()),
+                    Err(_) => assert_ne!((at, bit), (12, 0)),
+                }
             }
         }
     }
@@ -276,7 +317,6 @@ mod tests {
         assert!(matches!(error(8, 2), Error::UnsupportedVersion(2)));
         assert!(matches!(error(9, 2), Error::Unsupported(_)));
         assert!(matches!(error(9, 9), Error::Unsupported(_)));
-        assert!(matches!(error(12, 1), Error::Unsupported(_)));
         assert!(matches!(error(12, 2), Error::HeaderDamaged(_)));
         assert!(matches!(
             Header::parse_prefix(&good[..4095]),

@@ -24,6 +24,8 @@ pub struct Inspection {
     pub object_id: [u8; 16],
     /// True where decrypting needs an encryption context.
     pub has_context: bool,
+    /// True where the payload is not behind the header, but an object of its own.
+    pub is_detached: bool,
     /// The labels in clear.
     pub labels: Labels,
     /// The readable slots.
@@ -131,6 +133,7 @@ fn describe(header: &Header, file_len: Option<u64>) -> Inspection {
         suite: "Cobblestone-256",
         object_id: *header.prelude.object_id(),
         has_context: header.prelude.has_context(),
+        is_detached: header.prelude.is_detached(),
         labels: header.prelude.labels().clone(),
         slots: SlotInfo::of_table(&header.slots),
         damaged_slots: sectors

@@ -22,6 +22,40 @@
 //! The story, in the order to read it: [`header`] and [`slot`] (the format), [`cobblestone`] (the
 //! payload's cipher), [`encrypt_file`] and [`decrypt_file`], then [`Store`], and over it [`rewrap()`] and
 //! [`census()`].
+//!
+//! | to | take |
+//! |---|---|
+//! | encrypt files and pipes | [`encrypt_file`], [`encrypt_stream`], and their opposites |
+//! | read parts, seek | [`Envelope`], over a file or any [`ReadAt`] |
+//! | encrypt columns | [`seal_value`], [`open_value`], [`ValueKey`] |
+//! | try it without a server | [`MemoryKeys`] |
+//!
+//! A file there and back:
+//!
+//! ```
+//! use keyfold_envelope::{
+//!     Context, DecryptOptions, EncryptOptions, MemoryKeys, NoProgress, TransitKey, decrypt_file,
+//!     encrypt_file,
+//! };
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let folder = tempfile::tempdir()?;
+//! # let (report, envelope) = (folder.path().join("report"), folder.path().join("report.kf"));
+//! # let copy = folder.path().join("copy");
+//! # std::fs::write(&report, "for nobody else")?;
+//! let keys = MemoryKeys::new(); // keyfold_client::TransitKeys, where there is a server
+//! let context = Context::from_pairs(["tenant=acme"])?; // needed again to decrypt
+//!
+//! let (name, options) = ("transit/reports".parse()?, EncryptOptions::default());
+//! let key = TransitKey::new(&keys, &name);
+//! encrypt_file(&[&key], &context, &report, &envelope, &options, &NoProgress)?;
+//!
+//! let options = DecryptOptions::default();
+//! decrypt_file(&[&keys], &context, &envelope, &copy, &options, &NoProgress)?;
+//! assert_eq!(std::fs::read(&copy)?, std::fs::read(&report)?);
+//! # Ok(())
+//! # }
+//! ```
 #![forbid(unsafe_code)]
 
 pub mod cobblestone;
@@ -44,8 +78,10 @@ mod inspect;
 mod key_service;
 mod labels;
 mod locator;
+mod memory;
 mod output;
 mod progress;
+mod range;
 mod recipient;
 mod reencrypt;
 mod rewrap;
@@ -54,6 +90,7 @@ mod stream;
 #[cfg(test)]
 mod testing;
 mod unlock;
+mod verified;
 
 pub use census::{Census, CensusRow, census};
 pub use context::{Context, ContextError};
@@ -68,7 +105,9 @@ pub use key_service::{
 };
 pub use labels::{Labels, LabelsError};
 pub use locator::{Locator, LocatorError};
+pub use memory::MemoryKeys;
 pub use progress::{NoProgress, Progress};
+pub use range::{Bounds, BoundsError, Envelope, ReadAt, open_range, open_range_file};
 pub use recipient::{
     ExportedKek, Identity, KeyFileError, KeyTextError, Passphrase, Recipient, TransitKey,
     XWingIdentity, XWingRecipient, identities_of, recipients_of,
@@ -82,6 +121,7 @@ pub use store::{
     Added, Change, Content, Directories, Durability, Found, Spot, Store, Unreadable, Written,
 };
 pub use value::{Place, ValueError, ValueKey, ValueKeys, open_value, seal_value};
+pub use verified::decrypt_verified;
 
 /// The name an envelope file ends with.
 pub const SUFFIX: &str = ".kf";

@@ -5,7 +5,10 @@ use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use keyfold_envelope::{DecryptOptions, Opened, SUFFIX, decrypt_file, decrypt_stream};
+use keyfold_envelope::{
+    Bounds, DecryptOptions, Opened, SUFFIX, decrypt_file, decrypt_stream, decrypt_verified,
+    open_range, open_range_file,
+};
 
 use super::interrupt;
 use super::parties::{Opener, With};
@@ -18,6 +21,12 @@ use crate::session::Session;
 /// Arguments of `decrypt`.
 #[derive(Args)]
 pub(crate) struct DecryptArgs {
+    /// A part alone, in bytes: A-B, A- to the end, or -N for the last N; to standard output unless -o names a file
+    #[arg(long, value_name = "A-B", allow_hyphen_values = true)]
+    range: Option<Bounds>,
+    /// Read the file twice, and write to a pipe only once all of it is authentic
+    #[arg(long, conflicts_with = "range")]
+    verify_first: bool,
     #[command(flatten)]
     with: With,
     #[command(flatten)]
@@ -25,12 +34,13 @@ pub(crate) struct DecryptArgs {
 }
 
 /// Decrypts FILE.kf into FILE, or a stream into a stream. A file appears only when all of it is
-/// authentic; of a stream each chunk is released when it is.
+/// authentic; of a stream each chunk is released when it is, or, if that is wished, when all are.
 pub(crate) fn run(session: &Session, args: DecryptArgs) -> Result<(), CliError> {
     let ends = args.ends;
     let context = ends.context()?;
     let target = match ends.named_output() {
         Some(target) => target,
+        None if args.range.is_some() => End::Pipe,
         None => End::File(without_suffix(&ends.input).ok_or_else(|| {
             CliError::Usage(format!(
                 "the input's name does not end with {SUFFIX}: name the output with -o"
@@ -48,14 +58,14 @@ pub(crate) fn run(session: &Session, args: DecryptArgs) -> Result<(), CliError> 
     let failed = CliError::envelope(ends.subject());
     let (path, opened) = match target {
         End::Pipe => {
-            let opened = decrypt_stream(
-                &identities,
-                &context,
-                ends.reader()?,
-                stdout()?,
-                &options,
-                &bar,
-            );
+            let input = ends.reader()?;
+            let opened = match args.range {
+                Some(range) => open_range(&identities, &context, input, range, stdout()?),
+                None if args.verify_first => {
+                    decrypt_verified(&identities, &context, &input, stdout()?, &options, &bar)
+                }
+                None => decrypt_stream(&identities, &context, input, stdout()?, &options, &bar),
+            };
             (None, opened.map_err(failed)?)
         }
         End::File(path) => {
@@ -65,7 +75,18 @@ pub(crate) fn run(session: &Session, args: DecryptArgs) -> Result<(), CliError> 
             } else {
                 &ends.input
             };
-            let opened = decrypt_file(&identities, &context, input, &path, &options, &bar);
+            let opened = match args.range {
+                Some(range) => open_range_file(
+                    &identities,
+                    &context,
+                    input,
+                    range,
+                    &path,
+                    options.overwrite,
+                ),
+                // A file gets its name only when all of it is authentic anyway.
+                None => decrypt_file(&identities, &context, input, &path, &options, &bar),
+            };
             (Some(path), opened.map_err(failed)?)
         }
     };

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::{Duration, UNIX_EPOCH};
 
 use clap::Args;
-use keyfold_envelope::{Inspection, SlotInfo, inspect, inspect_reader};
+use keyfold_envelope::{Error, Inspection, SlotInfo, inspect, inspect_reader};
 use serde_json::{Value, json};
 
 use super::{hex, is_dash, key_name, state_name};
@@ -15,6 +15,9 @@ use crate::session::Session;
 /// Arguments of `inspect`.
 #[derive(Args)]
 pub(crate) struct InspectArgs {
+    /// Print how many bytes the plaintext has, by the file's length, and nothing else
+    #[arg(long)]
+    plaintext_size: bool,
     /// The envelope; `-` is standard input
     #[arg(value_name = "FILE|-")]
     input: PathBuf,
@@ -28,7 +31,29 @@ pub(crate) fn run(session: &Session, args: &InspectArgs) -> Result<(), CliError>
         inspect(&args.input)
     };
     let found = found.map_err(CliError::envelope(&args.input))?;
+    if args.plaintext_size {
+        return plaintext_size(session, args, &found);
+    }
     session.output.result(&document(&found), || text(&found))
+}
+
+fn plaintext_size(
+    session: &Session,
+    args: &InspectArgs,
+    found: &Inspection,
+) -> Result<(), CliError> {
+    let Some(len) = found.plaintext_len else {
+        return Err(match found.file_len {
+            // No payload is so long.
+            Some(_) if !found.is_detached => CliError::envelope(&args.input)(Error::Truncated),
+            _ => CliError::Usage(
+                "the plaintext's length follows from that of the file: this is a pipe, or a header without its payload"
+                    .to_owned(),
+            ),
+        });
+    };
+    let document = json!({ "plaintext_bytes": len });
+    session.output.result(&document, || format!("{len}\n"))
 }
 
 fn document(found: &Inspection) -> Value {
@@ -37,6 +62,7 @@ fn document(found: &Inspection) -> Value {
         "suite": found.suite,
         "object_id": hex(&found.object_id),
         "needs_context": found.has_context,
+        "detached": found.is_detached,
         "labels": {
             "service": found.labels.service,
             "tenant": found.labels.tenant,

@@ -50,6 +50,7 @@ impl Job<'_> {
         lock(&source)?;
         let metadata = source.metadata()?;
         let header = read_header(&mut source)?;
+        header.attached()?;
         if options.made.contains(header.prelude.object_id()) {
             return Ok(Made::Already);
         }

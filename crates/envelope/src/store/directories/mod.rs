@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
 use crate::cobblestone::PayloadKey;
+use crate::decrypt::read_header;
 use crate::error::Error;
 use crate::file;
 use crate::header::HEADER_LEN;
@@ -179,7 +180,8 @@ impl Store for Directories {
     }
 
     fn check_payload(&self, spot: &Spot, key: &PayloadKey) -> Result<(), Error> {
-        let file = File::open(&spot.path)?;
+        let mut file = File::open(&spot.path)?;
+        read_header(&mut file)?.attached()?;
         let sealed_len = file.metadata()?.len().saturating_sub(HEADER_LEN as u64);
         file::decrypt(key, &file, None, sealed_len, 1, &NoProgress)?;
         Ok(())
