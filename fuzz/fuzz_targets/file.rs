@@ -1,10 +1,15 @@
-//! A whole envelope file, decrypted with a service whose wrap is the DEK itself.
+//! A whole envelope file, decrypted with a service whose wrap is the DEK itself: as a stream, as a range, and in pieces.
 #![no_main]
 
 #[path = "../src/plain_service.rs"]
 mod plain_service;
 
-use keyfold_envelope::{Context, DecryptOptions, NoProgress, decrypt_stream};
+use std::io::Read as _;
+
+use keyfold_envelope::header::HEADER_LEN;
+use keyfold_envelope::{
+    Context, DecryptOptions, Envelope, Error, NoProgress, Opener, decrypt_stream,
+};
 use libfuzzer_sys::fuzz_target;
 
 use plain_service::PlainService;
@@ -23,11 +28,45 @@ fuzz_target!(|bytes: &[u8]| {
         &options,
         &NoProgress,
     );
-    if let Ok(opened) = opened {
-        assert_eq!(opened.plaintext_len, plain.len() as u64);
+    let (by_range, by_pieces) = (range(bytes), pieces(bytes));
+    match opened {
+        Ok(opened) => {
+            assert_eq!(opened.plaintext_len, plain.len() as u64);
+            assert!(by_range.ok().as_ref() == Some(&plain) && by_pieces.ok().as_ref() == Some(&plain));
+        }
+        Err(error) => {
+            let told = |other: Result<Vec<u8>, Error>| {
+                other.err().map(|other| std::mem::discriminant(&other))
+            };
+            let error = Some(std::mem::discriminant(&error));
+            assert!(told(by_range) == error && told(by_pieces) == error);
+        }
     }
     assert!(
         plain.is_empty() || plain.len() < bytes.len(),
         "an envelope is longer than what it holds"
     );
 });
+
+fn range(bytes: &[u8]) -> Result<Vec<u8>, Error> {
+    let mut envelope = Envelope::open(&[&PlainService], &Context::new(), bytes)?;
+    let mut plain = Vec::new();
+    match envelope.read_to_end(&mut plain) {
+        Ok(_) => Ok(plain),
+        Err(error) => Err(error
+            .into_inner()
+            .and_then(|inner| inner.downcast().ok())
+            .map_or(Error::InputChanged, |error| *error)),
+    }
+}
+
+fn pieces(bytes: &[u8]) -> Result<Vec<u8>, Error> {
+    let header = bytes.get(..HEADER_LEN).unwrap_or(bytes);
+    let mut opener = Opener::new(&[&PlainService], &Context::new(), header)?;
+    let mut plain = Vec::new();
+    for piece in bytes.get(HEADER_LEN..).unwrap_or_default().chunks(5_000) {
+        opener.push(piece, &mut plain)?;
+    }
+    opener.finish(&mut plain)?;
+    Ok(plain)
+}

@@ -27,6 +27,8 @@
 //! |---|---|
 //! | encrypt files and pipes | [`encrypt_file`], [`encrypt_stream`], and their opposites |
 //! | read parts, seek | [`Envelope`], over a file or any [`ReadAt`] |
+//! | encrypt where a reader or writer is wanted | [`SealWriter`], [`OpenReader`] |
+//! | do so without I/O, or asynchronously | [`Sealer`], [`Opener`]; `keyfold_client::stream` |
 //! | encrypt columns | [`seal_value`], [`open_value`], [`ValueKey`] |
 //! | try it without a server | [`MemoryKeys`] |
 //!
@@ -81,6 +83,7 @@ mod locator;
 mod memory;
 mod output;
 mod progress;
+mod push;
 mod range;
 mod recipient;
 mod reencrypt;
@@ -107,6 +110,7 @@ pub use labels::{Labels, LabelsError};
 pub use locator::{Locator, LocatorError};
 pub use memory::MemoryKeys;
 pub use progress::{NoProgress, Progress};
+pub use push::{OpenReader, Opener, SealWriter, Sealer};
 pub use range::{Bounds, BoundsError, Envelope, ReadAt, open_range, open_range_file};
 pub use recipient::{
     ExportedKek, Identity, KeyFileError, KeyTextError, Passphrase, Recipient, TransitKey,
