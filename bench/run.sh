@@ -12,6 +12,7 @@
 # BENCH_MIB     size of the file that is encrypted, in MiB (default 4096)
 # BENCH_FILES   how many files are rewrapped (default 10000; of 64 KiB, for rotation, 100000)
 # BENCH_SPARSE  how many files of 1 GiB, all of them holes, are rewrapped for rotation (default 1000000)
+# BENCH_RANGES  size of the envelope that parts are read of, in GiB (default 16)
 # BENCH_SECRETS  how many secrets are listed (default 1000000)
 # BENCH_RECORDS, BENCH_TOKENS  how much the larger server of keys holds (default 1000000 each)
 # BENCH_SHM     the RAM disk (default /dev/shm)
@@ -33,5 +34,6 @@ need python3 python3
 
 cargo build --profile dist --locked -p keyfold-cli -p keyfold-ceiling
 cargo build --profile dist --locked -p keyfold-backends --example token_memory -p keyfold-core --example acl_check \
-    -p keyfold-client --example many_envelopes
+    -p keyfold-client --example many_envelopes \
+    -p keyfold-envelope --example values --example ranges
 PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=bench exec python3 -m measure "$@"

@@ -29,7 +29,8 @@ def main():
     base = os.environ.get("BENCH_DIR")
     folder = Path(tempfile.mkdtemp(prefix="bench-", dir=base or target))
     programs = {name: target / "dist" / name for name in ("keyfold", "keyfold-ceiling")}
-    programs |= {name: target / "dist" / "examples" / name for name in ("token_memory", "acl_check", "many_envelopes")}
+    examples = ("token_memory", "acl_check", "many_envelopes", "values", "ranges")
+    programs |= {name: target / "dist" / "examples" / name for name in examples}
     try:
         machine = report.machine(folder)
         sections = [

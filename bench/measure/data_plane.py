@@ -21,6 +21,7 @@ path "transit/+/payments" { capabilities = ["create", "read", "update"] }
 def measure(programs, folder, quick):
     """Returns the tables as text."""
     mib = int(os.environ.get("BENCH_MIB", 64 if quick else 4096))
+    gib = int(os.environ.get("BENCH_RANGES", 1 if quick else 16))
     files = int(os.environ.get("BENCH_FILES", 100 if quick else 10_000))
     shm = os.environ.get("BENCH_SHM", "/dev/shm")
     with process.keyfold(programs["keyfold"], folder / "data-plane") as (server, root):
@@ -31,8 +32,10 @@ def measure(programs, folder, quick):
         tool = Tool(programs["keyfold"], server.port, token["auth"]["client_token"], folder)
         with tempfile.TemporaryDirectory(prefix="keyfold-bench-", dir=shm) as ram:
             big = one_file(tool, Path(ram), mib, 1 if quick else 7)
+        with tempfile.TemporaryDirectory(prefix="keyfold-bench-", dir=shm) as ram:
+            library = [process.said(programs["values"]), process.said(programs["ranges"], ram, gib)]
         many = many_files(tool, server, root, folder / "files", files)
-    return report.data(mib, big, many)
+    return report.data(mib, big, many, library, gib)
 
 
 class Tool:

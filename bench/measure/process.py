@@ -127,6 +127,12 @@ def listening(server, log):
     raise RuntimeError(f"the server does not listen:\n{log.read_text(errors='replace')}")
 
 
+def said(program, *arguments):
+    """What an example prints."""
+    command = [str(argument) for argument in (program, *arguments)]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.rstrip()
+
+
 def stop(process):
     process.terminate()
     try:

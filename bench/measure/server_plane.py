@@ -4,7 +4,6 @@ import base64
 import contextlib
 import json
 import os
-import subprocess
 import time
 from dataclasses import dataclass
 from statistics import median
@@ -79,19 +78,15 @@ def measure(programs, folder, quick):
                     results[name].setdefault(row, []).append(done)
         after = targets["no audit"].process.resident_mib()
         writes = durable(targets["no audit"], folder, seconds, count)
-    token = int(said(programs["token_memory"]).split()[0])
+    token = int(process.said(programs["token_memory"]).split()[0])
     return report.server(results, writes, resident, after, token, acl_check(programs["acl_check"]))
 
 
 def acl_check(program):
     """What the example says, in one line."""
-    title, *rows = said(program).splitlines()
+    title, *rows = process.said(program).splitlines()
     figures = (row.rsplit(None, 1) for row in rows)
     return f"{title} " + ", ".join(f"{name.strip()} {time}" for name, time in figures)
-
-
-def said(program):
-    return subprocess.run([program], check=True, capture_output=True, text=True).stdout
 
 
 def ceiling(stack, program):
