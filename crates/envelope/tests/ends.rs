@@ -21,6 +21,9 @@ use keyfold_envelope::{
 /// What came out, and how it ended.
 type Read = (Vec<u8>, Result<(), Error>);
 
+/// A way to read an envelope.
+type Way = fn(&MemoryKeys, &[u8]) -> Read;
+
 fn pattern(len: usize) -> Vec<u8> {
     (0..len).map(|at| (at % 251) as u8).collect()
 }
@@ -91,7 +94,7 @@ fn by_pieces(keys: &MemoryKeys, bytes: &[u8]) -> Read {
 
 /// Reads in each way. All end alike, and what they release is a beginning of `plain`; a file is there whole or not at all.
 fn read(keys: &MemoryKeys, plain: &[u8], bytes: &[u8], what: &str) -> Result<(), String> {
-    let ways: [(&str, fn(&MemoryKeys, &[u8]) -> Read); 4] = [
+    let ways: [(&str, Way); 4] = [
         ("file", by_file),
         ("stream", by_stream),
         ("range", by_range),
