@@ -4,6 +4,7 @@ use std::error::Error as _;
 use std::sync::Arc;
 use std::time::Instant;
 
+use keyfold_envelope::cache::Partition;
 use keyfold_secret::Secret;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION};
 use reqwest::redirect::Policy;
@@ -29,6 +30,7 @@ pub struct Client {
     pace: Option<Arc<Pace>>,
     /// Sent with requests whose answer is for somebody else.
     wrap_ttl: Option<HeaderValue>,
+    partition: Partition,
 }
 
 impl Client {
@@ -39,6 +41,7 @@ impl Client {
     /// [`ConfigError`]: a bad address, an unreadable certificate.
     pub fn new(config: ClientConfig) -> Result<Self, ConfigError> {
         let mut address = Address::parse(&config.address)?;
+        let partition = partition(&config);
         let wrap_ttl = config.wrap_ttl.as_deref().filter(|text| !text.is_empty());
         let wrap_ttl = wrap_ttl.map(|text| header(text, "wrap TTL")).transpose()?;
         let mut builder = reqwest::Client::builder()
@@ -77,7 +80,13 @@ impl Client {
             redirects: config.redirects,
             pace: config.rate_limit.map(|limit| Arc::new(Pace::new(limit))),
             wrap_ttl,
+            partition,
         })
+    }
+
+    /// Who asks, for caches that several clients may share: server, token and namespace.
+    pub fn partition(&self) -> Partition {
+        self.partition
     }
 
     /// The server's address.
@@ -220,6 +229,21 @@ impl Client {
     }
 }
 
+fn partition(config: &ClientConfig) -> Partition {
+    let token = config.token.as_ref().map(|token| token.expose().as_str());
+    let namespace = config.namespace.as_deref();
+    let mut parts = vec![
+        config.address.as_str(),
+        namespace.unwrap_or_default(),
+        token.unwrap_or_default(),
+    ];
+    for (name, value) in &config.headers {
+        parts.extend([name.as_str(), value.as_str()]);
+    }
+    let parts: Vec<_> = parts.into_iter().map(str::as_bytes).collect();
+    Partition::of(&parts)
+}
+
 fn headers(config: &ClientConfig) -> Result<HeaderMap, ConfigError> {
     let mut headers = HeaderMap::new();
     headers.insert(
@@ -278,6 +302,15 @@ mod tests {
             ..ClientConfig::default()
         })
         .unwrap()
+    }
+
+    #[test]
+    fn another_token_is_another_identity() {
+        let one = client("http://127.0.0.1:1", Some("one")).partition();
+        assert!(one == client("http://127.0.0.1:1", Some("one")).partition());
+        assert!(one != client("http://127.0.0.1:1", Some("two")).partition());
+        assert!(one != client("http://127.0.0.1:1", None).partition());
+        assert!(one != client("http://127.0.0.1:2", Some("one")).partition());
     }
 
     #[tokio::test]

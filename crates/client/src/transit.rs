@@ -8,6 +8,7 @@ use std::io;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use keyfold_api::base64;
+use keyfold_envelope::cache::Partition;
 use keyfold_envelope::{
     Aad, KeyService, KeyVersions, Locator, RewrapItem, RewrapOutcome, ServiceError, WrappedDek,
     wrap_opened,
@@ -55,6 +56,11 @@ impl TransitKeys {
             server: OnceLock::new(),
             known: Mutex::new(HashSet::new()),
         })
+    }
+
+    /// Who asks, for caches that several identities may share.
+    pub fn partition(&self) -> Partition {
+        self.client.partition()
     }
 
     fn server(&self) -> Result<&Server, ServiceError> {
@@ -292,7 +298,7 @@ fn malformed() -> ServiceError {
 }
 
 /// What the envelope wants to tell apart. Transit says most of it in words only.
-fn service_error(error: &ClientError) -> ServiceError {
+pub(crate) fn service_error(error: &ClientError) -> ServiceError {
     match error {
         ClientError::Unreachable { reason, .. } => ServiceError::Unreachable(reason.clone()),
         _ if error.is_sealed() => ServiceError::Sealed,

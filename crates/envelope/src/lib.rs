@@ -60,6 +60,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+pub mod cache;
 pub mod cobblestone;
 pub mod header;
 pub mod slot;
