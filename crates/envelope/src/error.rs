@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::key_service::ServiceError;
+use crate::keyring::KeyringError;
 use crate::labels::LabelsError;
 use crate::locator::Locator;
 
@@ -116,6 +117,9 @@ pub enum Error {
     /// The key service refused or could not be asked.
     #[error(transparent)]
     Service(#[from] ServiceError),
+    /// The keyring has no such DEK, or could not be asked.
+    #[error(transparent)]
+    Keyring(#[from] KeyringError),
     /// The labels are too long for the header.
     #[error(transparent)]
     Labels(#[from] LabelsError),

@@ -30,6 +30,7 @@
 //! | encrypt where a reader or writer is wanted | [`SealWriter`], [`OpenReader`] |
 //! | do so without I/O, or asynchronously | [`Sealer`], [`Opener`]; `keyfold_client::stream` |
 //! | encrypt columns | [`seal_value`], [`open_value`], [`ValueKey`] |
+//! | keep one DEK for many objects | [`keyring`], and the [`cache`] that spares the server |
 //! | try it without a server | [`MemoryKeys`] |
 //!
 //! A file there and back:
@@ -63,6 +64,7 @@
 pub mod cache;
 pub mod cobblestone;
 pub mod header;
+pub mod keyring;
 pub mod slot;
 pub mod value;
 

@@ -97,6 +97,13 @@ impl Service {
         }
     }
 
+    /// A server whose key is the same in each process.
+    pub(crate) fn fixed() -> Self {
+        let service = Self::new();
+        service.state().versions = vec![[7; 32]];
+        service
+    }
+
     pub(crate) fn rotate(&self) {
         let mut key = [0u8; 32];
         rand::fill(&mut key).unwrap();
