@@ -3,7 +3,8 @@
 //! ```text
 //! ClientConfig (flags, KEYFOLD_* · BAO_* · VAULT_*, ~/.vault-token) ──→ Setup
 //!      └→ Client ──request──→ Response | ClientError ──Setup──→ the next step
-//!            └→ TransitKeys: the envelope's KeyService ──→ stream: envelopes over asynchronous readers
+//!            ├→ TransitKeys: the envelope's KeyService ──→ stream: envelopes over asynchronous readers
+//!            └→ KvKeyring: the envelope's KeyringStore
 //! ```
 //!
 //! ```no_run
@@ -34,6 +35,7 @@ mod client;
 mod config;
 mod error;
 mod hint;
+mod keyring;
 mod pace;
 mod request;
 mod response;
@@ -51,6 +53,7 @@ pub use client::Client;
 pub use config::{ClientConfig, ConfigError};
 pub use error::ClientError;
 pub use hint::Setup;
+pub use keyring::KvKeyring;
 pub use pace::RateLimit;
 pub use request::{Method, Request};
 pub use response::Response;
