@@ -8,8 +8,8 @@ use crate::output::Format;
 use crate::pairs::pair;
 use crate::span::span;
 use crate::{
-    audit, auth, completion, demo, envelope, exit, kv, lease, list, logical, login, mounts,
-    namespace, operator, plugin, policy, server, token, transit,
+    audit, auth, completion, demo, envelope, exit, keyring, kv, lease, list, logical, login,
+    mounts, namespace, operator, plugin, policy, server, token, transit,
 };
 
 /// Keyfold: secrets and keys in a server, and files encrypted under them.
@@ -189,6 +189,9 @@ pub(crate) enum Command {
     Reencrypt(envelope::reencrypt::ReencryptArgs),
     /// Count which key versions hold what; needs no key and, unless it registers, no server
     Census(envelope::census::CensusArgs),
+    /// Keyrings: one data key for many objects, kept in a file or on the server
+    #[command(subcommand)]
+    Keyring(keyring::Keyring),
     /// The whole story on one file, with a server of its own; leaves nothing behind
     Demo(demo::DemoArgs),
     /// Print a script that completes commands and flags: source <(keyfold completion bash)

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use keyfold_client::{ClientError, ConfigError, Setup};
 use keyfold_envelope::ServiceError;
+use keyfold_envelope::keyring::KeyringError;
 
 use crate::exit::{self, Exit};
 
@@ -53,6 +54,12 @@ pub(crate) enum CliError {
     /// A place with envelopes that can't be opened.
     #[error(transparent)]
     Place(#[from] keyfold_stores::OpenError),
+    /// A keyring.
+    #[error("{keyring}: {source}")]
+    Keyring {
+        keyring: String,
+        source: KeyringError,
+    },
     /// A file that is no good snapshot.
     #[error(transparent)]
     Snapshot(keyfold_server::snapshot::FileError),
@@ -100,6 +107,7 @@ impl CliError {
             | Self::Refused(_)
             | Self::Answer(_) => Exit::SERVER,
             Self::Envelope { source, .. } => exit::of_envelope(source),
+            Self::Keyring { source, .. } => exit::of_keyring(source),
             Self::Closed => Exit::CLOSED,
             Self::Rehearsed => Exit::OK,
         }
@@ -117,9 +125,24 @@ impl CliError {
             ),
             Self::NoValue { see, .. } => Some(format!("`{see}` shows what there is.")),
             Self::Envelope { source, .. } => envelope_hint(source, setup),
+            Self::Keyring { source, .. } => keyring_hint(source, setup),
             _ => None,
         }
     }
+}
+
+/// What to do next about a keyring.
+fn keyring_hint(error: &KeyringError, setup: &Setup) -> Option<String> {
+    let step = match error {
+        KeyringError::NoKeyring(_) => {
+            "Make it first: `keyfold keyring create NAME -key=MOUNT/KEY -store=STORE`."
+        }
+        KeyringError::Service(error) => return service_hint(error, setup),
+        KeyringError::Changed | KeyringError::Busy(_) => "Run the command again.",
+        KeyringError::WrongDek(_) => "A copy of the keyring from a backup may help.",
+        _ => return None,
+    };
+    Some(step.to_owned())
 }
 
 /// What to do next about an envelope.
@@ -127,25 +150,15 @@ pub(crate) fn envelope_hint(error: &keyfold_envelope::Error, setup: &Setup) -> O
     use keyfold_envelope::Error;
     let step = match error {
         Error::OutputExists(_) => "Give another name with -o, or -force to replace it.",
-        Error::VersionBelowMinimum { .. } | Error::Service(ServiceError::BelowMinimum) => {
-            "Take a copy that was rewrapped, or have the key's min_decryption_version lowered."
+        Error::VersionBelowMinimum { .. } => {
+            return service_hint(&ServiceError::BelowMinimum, setup);
         }
         Error::WrongKey => {
             "`keyfold inspect` shows which key the header names; a copy of the header from a \
              backup may help."
         }
-        Error::Service(ServiceError::Denied) if !setup.token => return Some(setup.refused_token()),
-        Error::Service(ServiceError::Denied) => {
-            "The token needs `update` on the key's encrypt, decrypt or rewrap path: see \
-             `keyfold token lookup`."
-        }
-        Error::Service(ServiceError::NotFound) => {
-            "Make the key first: `keyfold write -f transit/keys/NAME`."
-        }
-        Error::Service(ServiceError::Unreachable(reason)) => {
-            return Some(setup.unreachable(reason));
-        }
-        Error::Service(ServiceError::Sealed) => "Give it its shares: `keyfold operator unseal`.",
+        Error::Service(error) => return service_hint(error, setup),
+        Error::Keyring(error) => return keyring_hint(error, setup),
         Error::NoUsableSlot => "`keyfold slots list` shows what opens it.",
         Error::LastSlot => "-force removes it all the same: then nobody ever opens the envelope.",
         Error::NoFreeSlot => {
@@ -153,6 +166,25 @@ pub(crate) fn envelope_hint(error: &keyfold_envelope::Error, setup: &Setup) -> O
              free for rotation. `keyfold slots remove` makes room."
         }
         Error::Busy | Error::SlotsChanged => "Run the command again.",
+        _ => return None,
+    };
+    Some(step.to_owned())
+}
+
+/// What to do next about a key of the server's.
+fn service_hint(error: &ServiceError, setup: &Setup) -> Option<String> {
+    let step = match error {
+        ServiceError::BelowMinimum => {
+            "Take a copy that was rewrapped, or have the key's min_decryption_version lowered."
+        }
+        ServiceError::Denied if !setup.token => return Some(setup.refused_token()),
+        ServiceError::Denied => {
+            "The token needs `update` on the key's encrypt, decrypt or rewrap path: see \
+             `keyfold token lookup`."
+        }
+        ServiceError::NotFound => "Make the key first: `keyfold write -f transit/keys/NAME`.",
+        ServiceError::Unreachable(reason) => return Some(setup.unreachable(reason)),
+        ServiceError::Sealed => "Give it its shares: `keyfold operator unseal`.",
         _ => return None,
     };
     Some(step.to_owned())

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
+use keyfold_envelope::keyring::KeyringError;
 use keyfold_envelope::{Error, ServiceError};
 
 /// How the process ends.
@@ -34,7 +35,7 @@ impl From<Exit> for ExitCode {
     }
 }
 
-const TABLE: [(u8, &str); 28] = [
+const TABLE: [(u8, &str); 30] = [
     (0, "done"),
     (
         1,
@@ -63,7 +64,10 @@ const TABLE: [(u8, &str); 28] = [
     ),
     (12, "the header is damaged"),
     (13, "the encryption context is not that of the file"),
-    (14, "the unwrapped key is not that of the file"),
+    (
+        14,
+        "the unwrapped key is not that of the file, or of the keyring's row",
+    ),
     (15, "the file is truncated"),
     (16, "the last chunk is damaged or cut"),
     (17, "a chunk is corrupt"),
@@ -84,13 +88,15 @@ const TABLE: [(u8, &str); 28] = [
     (29, "any other answer of the server to a key operation"),
     (
         30,
-        "another process is changing the envelope (worth another try)",
+        "another process is changing the envelope or the keyring (worth another try)",
     ),
     (
         32,
         "the passphrase, identity or exported key does not open its slot",
     ),
     (33, "the range reaches beyond the end of the plaintext"),
+    (34, "there is no keyring there, or what is there is none"),
+    (35, "the keyring has no such data key, or it was destroyed"),
 ];
 
 /// The table as text.
@@ -127,6 +133,7 @@ pub(crate) fn of_envelope(error: &Error) -> Exit {
         Error::WrongIdentity(_) => 32,
         Error::OutOfRange { .. } => 33,
         Error::Service(error) => return of_service(error),
+        Error::Keyring(error) => return of_keyring(error),
         Error::Io(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {
             return Exit::CLOSED;
         }
@@ -143,6 +150,20 @@ pub(crate) fn of_many(codes: impl IntoIterator<Item = Exit>, good: u64) -> Exit 
         Some(first) if good == 0 && codes.all(|code| code == first) => first,
         Some(_) => Exit::PARTIAL,
     }
+}
+
+/// The exit code of a keyring's error.
+pub(crate) fn of_keyring(error: &KeyringError) -> Exit {
+    Exit(match error {
+        KeyringError::NoKeyring(_) | KeyringError::Malformed(_) => 34,
+        KeyringError::UnknownDek(_)
+        | KeyringError::UnknownDekId(_)
+        | KeyringError::Destroyed(_) => 35,
+        KeyringError::WrongDek(_) => 14,
+        KeyringError::Changed | KeyringError::Busy(_) => 30,
+        KeyringError::Service(error) => return of_service(error),
+        _ => return Exit::LOCAL,
+    })
 }
 
 /// The exit code of a key service's error.
@@ -194,6 +215,8 @@ mod tests {
             Error::Busy,
             Error::WrongIdentity("passphrase"),
             Error::OutOfRange { end: 2, len: 1 },
+            Error::Keyring(KeyringError::NoKeyring(String::new())),
+            Error::Keyring(KeyringError::UnknownDek(1)),
         ];
         let mut codes: Vec<u8> = errors.iter().map(|error| of_envelope(error).0).collect();
         codes.sort_unstable();

@@ -17,6 +17,7 @@ mod demo;
 mod envelope;
 mod error;
 mod exit;
+mod keyring;
 mod kv;
 mod lease;
 mod list;
@@ -126,6 +127,7 @@ fn run(session: &Session, command: Command) -> Result<Exit, CliError> {
         Command::Reencrypt(args) => return envelope::reencrypt::run(session, &args),
         Command::Census(args) => return envelope::census::run(session, &args),
         Command::Drill(args) => return envelope::drill::run(session, &args),
+        Command::Keyring(keyring) => return keyring::run(session, keyring),
         Command::Login(args) => login::run(session, args),
         Command::Secrets(secrets) => mounts::run(session, mounts::Class::Secrets, secrets),
         Command::Print(print) => login::print(session, &print),

@@ -111,10 +111,14 @@ impl Session {
         Ok(self.send(request)?.success()?)
     }
 
+    /// A client of its own, for what waits for answers by itself.
+    pub(crate) fn client(&self) -> Result<Client, CliError> {
+        Ok(Client::new(self.config()?)?)
+    }
+
     /// The transit keys of the server.
     pub(crate) fn keys(&self) -> Result<TransitKeys, CliError> {
-        let client = Client::new(self.config()?)?;
-        TransitKeys::new(client).map_err(CliError::io("can't start a thread"))
+        TransitKeys::new(self.client()?).map_err(CliError::io("can't start a thread"))
     }
 
     /// A session with the same flags and another token.

@@ -30,6 +30,8 @@ use clap::Args;
 use keyfold_envelope::slot::{SlotState, TYPE_PASSPHRASE, TYPE_X_WING};
 use keyfold_envelope::{Context, SlotInfo};
 
+pub(crate) use inspect::time;
+
 use crate::error::CliError;
 use crate::exit;
 
@@ -150,7 +152,7 @@ fn seconds(time: Duration) -> f64 {
     (time.as_secs_f64() * 1000.0).round() / 1000.0
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
     bytes
         .iter()

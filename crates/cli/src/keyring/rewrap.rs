@@ -1,0 +1,80 @@
+//! `keyfold keyring rewrap`.
+
+use clap::Args;
+use keyfold_envelope::keyring::{KeyringRewrap, rewrap_keyring};
+use serde_json::{Value, json};
+
+use super::StoreName;
+use crate::error::CliError;
+use crate::exit::{self, Exit};
+use crate::output::{self, Table};
+use crate::session::Session;
+
+/// Arguments of `keyring rewrap`.
+#[derive(Args)]
+pub(crate) struct RewrapArgs {
+    /// See that each new wrap opens the right data key before it is saved; needs the right to decrypt
+    #[arg(long)]
+    verify: bool,
+    /// The keyring: a file, or kv:MOUNT/PATH
+    #[arg(value_name = "STORE")]
+    store: StoreName,
+}
+
+/// Rewraps, prints what was done, and lists what was left as it was on stderr.
+pub(super) fn run(session: &Session, args: &RewrapArgs) -> Result<Exit, CliError> {
+    let (store, keys) = (args.store.store(session)?, session.keys()?);
+    let report = rewrap_keyring(&*store, &keys, args.verify).map_err(args.store.failed())?;
+    for (dek_no, error) in &report.failures {
+        output::note(&format!("DEK {dek_no}: {error}"));
+    }
+    let document = document(&args.store, &report);
+    session
+        .output
+        .result(&document, || text(&args.store, &report))?;
+    let mut codes = report
+        .failures
+        .iter()
+        .map(|(_, error)| exit::of_keyring(error));
+    Ok(match codes.next() {
+        None => Exit::OK,
+        Some(first) if codes.all(|code| code == first) => first,
+        Some(_) => Exit::PARTIAL,
+    })
+}
+
+fn document(store: &StoreName, report: &KeyringRewrap) -> Value {
+    let newest = report
+        .newest
+        .iter()
+        .map(|(key, version)| (key.to_string(), (*version).into()));
+    let failures = report.failures.iter().map(|(dek_no, error)| {
+        json!({"dek_no": dek_no, "error": error.to_string(),
+            "exit_code": exit::of_keyring(error).0})
+    });
+    json!({
+        "store": store.to_string(),
+        "deks": report.deks,
+        "rewrapped": report.rewrapped,
+        "already_newest": report.already_newest,
+        "server_calls": report.server_calls,
+        "newest": newest.collect::<serde_json::Map<_, _>>(),
+        "failures": failures.collect::<Vec<_>>(),
+    })
+}
+
+fn text(store: &StoreName, report: &KeyringRewrap) -> String {
+    let row = |key: &str, value: u64| (key.to_owned(), value.to_string());
+    let mut rows = vec![
+        ("Keyring".to_owned(), store.to_string()),
+        row("DEKs", report.deks),
+        row("Rewrapped", report.rewrapped),
+        row("Already Newest", report.already_newest),
+        row("Failed", report.failures.len() as u64),
+        row("Server Calls", report.server_calls),
+    ];
+    for (key, version) in &report.newest {
+        rows.push((format!("Newest {key}"), version.to_string()));
+    }
+    Table::of_pairs(rows).to_string()
+}

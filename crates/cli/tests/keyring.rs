@@ -1,0 +1,173 @@
+//! Keyrings against a real server: kept in a file and in its KV, rotated, rewrapped, and shared by processes.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    missing_docs
+)]
+#![allow(
+    dead_code,
+    reason = "each test binary uses its part of the support module"
+)]
+
+mod support;
+
+use std::fs;
+
+use serde_json::json;
+use support::Server;
+
+fn server() -> Server {
+    let server = Server::dev();
+    server.ok(&["secrets", "enable", "transit"]);
+    server.ok(&["write", "-f", "transit/keys/payments"]);
+    server
+}
+
+fn create(server: &Server, store: &str) {
+    let store = format!("-store={store}");
+    server.ok(&[
+        "keyring",
+        "create",
+        "payments",
+        "-key=transit/payments",
+        &store,
+    ]);
+}
+
+#[test]
+fn a_keyring_is_made_shown_rotated_and_rewrapped_in_a_file_and_in_kv() {
+    let server = server();
+    for store in ["payments.keyring", "kv:secret/rings/payments"] {
+        create(&server, store);
+        let again = server.run(&[
+            "keyring",
+            "create",
+            "payments",
+            "-key=transit/payments",
+            &format!("-store={store}"),
+        ]);
+        assert_eq!(again.code, 1, "{}", again.stderr);
+        assert!(again.stderr.contains("already"), "{}", again.stderr);
+
+        assert_eq!(server.json(&["keyring", "rotate", store])["dek_no"], 2);
+        let shown = server.json(&["keyring", "show", store]);
+        assert_eq!(
+            (&shown["service"], &shown["active_dek_no"]),
+            (&json!("payments"), &json!(2))
+        );
+        let states: Vec<_> = shown["deks"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|dek| &dek["state"])
+            .collect();
+        assert_eq!(states, ["retired", "active"]);
+        let table = server.ok(&["keyring", "show", store]);
+        assert!(
+            table.contains("transit/payments") && table.contains("retired"),
+            "{table}"
+        );
+
+        server.ok(&["write", "-f", "transit/keys/payments/rotate"]);
+        let done = server.json(&["keyring", "rewrap", "-verify", store]);
+        assert_eq!(
+            (&done["rewrapped"], &done["server_calls"]),
+            (&json!(2), &json!(1))
+        );
+        let again = server.json(&["keyring", "rewrap", store]);
+        assert_eq!(
+            (&again["rewrapped"], &again["already_newest"]),
+            (&json!(0), &json!(2))
+        );
+
+        assert_eq!(
+            server.run(&["keyring", "destroy", store, "1"]).code,
+            1,
+            "not without -force"
+        );
+        server.ok(&["keyring", "destroy", "-force", store, "1"]);
+        let shown = server.json(&["keyring", "show", store]);
+        assert_eq!(shown["deks"][0]["state"], "destroyed");
+        assert_eq!(
+            server
+                .run(&["keyring", "destroy", "-force", store, "9"])
+                .code,
+            35
+        );
+    }
+    use std::os::unix::fs::PermissionsExt as _;
+    let mode = fs::metadata(server.path("payments.keyring"))
+        .unwrap()
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o777, 0o600);
+}
+
+#[test]
+fn rewrapping_a_keyring_needs_no_right_to_decrypt() {
+    let server = server();
+    create(&server, "k");
+    server.ok(&["write", "-f", "transit/keys/payments/rotate"]);
+    let policy = "path \"transit/rewrap/payments\" { capabilities = [\"update\"] }\n";
+    let written = server.piped(&["policy", "write", "rewrapper", "-"], policy.as_bytes());
+    assert_eq!(written.code, 0);
+    let token = server.ok(&["token", "create", "-policy=rewrapper", "-field=token"]);
+    let done = server.run_as(&token, &["keyring", "rewrap", "-field=rewrapped", "k"]);
+    assert_eq!(
+        (done.code, done.text().as_str()),
+        (0, "1"),
+        "{}",
+        done.stderr
+    );
+    // To see that it opens the right key takes that right.
+    server.ok(&["write", "-f", "transit/keys/payments/rotate"]);
+    let denied = server.run_as(&token, &["keyring", "rewrap", "-verify", "k"]);
+    assert_eq!(denied.code, 24, "{}", denied.stderr);
+    assert_eq!(
+        server.json(&["keyring", "show", "k"])["deks"][0]["version"],
+        2
+    );
+}
+
+#[test]
+fn faults_have_their_codes_and_change_nothing() {
+    let server = server();
+    assert_eq!(server.run(&["keyring", "show", "none"]).code, 34);
+    assert_eq!(server.run(&["keyring", "show", "kv:secret/none"]).code, 34);
+    fs::write(server.path("other"), "{\"password\":\"hunter2\"}").unwrap();
+    let refused = server.run(&["keyring", "show", "other"]);
+    assert_eq!(refused.code, 34);
+    assert!(!refused.stderr.contains("hunter2"));
+    let missing = [
+        "keyring",
+        "create",
+        "payments",
+        "-key=transit/none",
+        "-store=x",
+    ];
+    assert_eq!(server.run(&missing).code, 25);
+    assert!(!server.path("x").exists());
+    let unnamed = [
+        "keyring",
+        "create",
+        "a\nb",
+        "-key=transit/payments",
+        "-store=x",
+    ];
+    assert_eq!(server.run(&unnamed).code, 1);
+    assert!(!server.path("x").exists());
+
+    create(&server, "k");
+    let before = fs::read(server.path("k")).unwrap();
+    let denied = server.run_as("", &["keyring", "rotate", "k"]);
+    assert_eq!(denied.code, 24, "{}", denied.stderr);
+    assert_eq!(
+        server
+            .run(&["keyring", "rotate", "k", "-address=http://127.0.0.1:1"])
+            .code,
+        27
+    );
+    assert!(fs::read(server.path("k")).unwrap() == before);
+}
