@@ -44,22 +44,22 @@ impl<E> Again<E> {
         !self.is_last
     }
 
-    /// Keeps a task whose change was refused, where another try may help; else it is given back with
-    /// the error.
+    /// Keeps a task whose change was refused, where another try may help; else gives it back with the
+    /// error.
     pub(super) fn keep(
         &mut self,
         task: Task<E>,
         new: Option<WrappedDek>,
         error: Error,
-    ) -> Result<(), (Task<E>, Error)> {
+    ) -> Option<(Task<E>, Error)> {
         match error {
             Error::Busy if self.busy.len() < MOST => self.busy.push((task, new)),
             Error::SlotsChanged if !self.is_last && self.changed.len() < MOST => {
                 self.changed.push(task);
             }
-            error => return Err((task, error)),
+            error => return Some((task, error)),
         }
-        Ok(())
+        None
     }
 }
 

@@ -91,7 +91,7 @@ impl<S: Store> Run<'_, S> {
         let written = match written {
             Ok(written) => written,
             Err(error) => {
-                if let Err((task, error)) = again.keep(task, change.new_wrap(), error) {
+                if let Some((task, error)) = again.keep(task, change.new_wrap(), error) {
                     self.fail_task(&task, error);
                 }
                 return;
