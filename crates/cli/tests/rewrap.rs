@@ -200,7 +200,7 @@ fn two_runs_at_once_and_a_writer_do_not_harm_each_other() {
         let told = ran.stderr.lines();
         assert!(
             told.filter(|line| line.contains(".kf"))
-                .all(|line| line.contains("slots")),
+                .all(|line| line.contains("another process")),
             "{}",
             ran.stderr
         );

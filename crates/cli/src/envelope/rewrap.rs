@@ -176,7 +176,7 @@ struct Job<'a> {
     moved: Option<&'a Move>,
     retires: bool,
     options: &'a RewrapOptions,
-    watcher: &'a Watcher<'a>,
+    watcher: &'a Watcher,
 }
 
 impl Job<'_> {

@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
+use keyfold_client::Setup;
 use keyfold_envelope::{Done, Error, Outcome, Progress, Watch};
 use serde_json::Value;
 
@@ -12,13 +13,14 @@ use super::interrupt::Stop;
 use super::journal::Journal;
 use crate::error::{CliError, envelope_hint};
 use crate::exit::{self, Exit};
-use crate::output;
+use crate::output::{self, Output};
 use crate::progress::Bar;
 use crate::session::Session;
 
 /// Watches one job.
-pub(super) struct Watcher<'a> {
-    session: &'a Session,
+pub(super) struct Watcher {
+    output: Output,
+    setup: Setup,
     bar: Bar,
     events: Option<Events>,
     journal: Option<Journal>,
@@ -44,9 +46,9 @@ struct Seen {
     journal: Option<CliError>,
 }
 
-impl<'a> Watcher<'a> {
+impl Watcher {
     pub(super) fn start(
-        session: &'a Session,
+        session: &Session,
         bar: Bar,
         watched: &Watched<'_>,
     ) -> Result<Self, CliError> {
@@ -60,7 +62,8 @@ impl<'a> Watcher<'a> {
             ));
         }
         Ok(Self {
-            session,
+            output: session.output.clone(),
+            setup: session.setup(),
             bar,
             events: watched
                 .json
@@ -85,7 +88,7 @@ impl<'a> Watcher<'a> {
         table: impl FnOnce() -> String,
     ) -> Result<(), CliError> {
         let Self {
-            session,
+            output,
             bar,
             events,
             journal,
@@ -101,7 +104,7 @@ impl<'a> Watcher<'a> {
         }
         match events {
             Some(events) => events.finish(result),
-            None => session.output.result(&result, table),
+            None => output.result(&result, table),
         }
     }
 
@@ -122,7 +125,7 @@ impl<'a> Watcher<'a> {
                 output::note(&format!("{}: {error}", place.display()));
                 // One hint is enough for a thousand files.
                 if lock(&self.seen).codes.is_empty()
-                    && let Some(hint) = envelope_hint(error, &self.session.setup())
+                    && let Some(hint) = envelope_hint(error, &self.setup)
                 {
                     output::note(&format!("  {hint}"));
                 }
@@ -132,7 +135,7 @@ impl<'a> Watcher<'a> {
     }
 }
 
-impl Progress for Watcher<'_> {
+impl Progress for Watcher {
     fn total(&self, amount: u64) {
         self.bar.total(amount);
         if let Some(events) = &self.events {
@@ -152,7 +155,7 @@ impl Progress for Watcher<'_> {
     }
 }
 
-impl Watch for Watcher<'_> {
+impl Watch for Watcher {
     fn done(&self, done: &Done<'_>) {
         if let Outcome::Failed(error) = &done.outcome {
             self.failed(done.place, error);
