@@ -135,7 +135,7 @@ pub(super) fn slots(slots: &[SlotInfo]) -> Table {
     Table::new(&headings, rows.collect())
 }
 
-pub(super) fn time(unix_seconds: u64) -> String {
+pub(crate) fn time(unix_seconds: u64) -> String {
     UNIX_EPOCH
         .checked_add(Duration::from_secs(unix_seconds))
         .filter(|_| unix_seconds < 1 << 37)

@@ -1,4 +1,4 @@
-//! The data plane: `encrypt`, `decrypt`, `inspect`, `slots`, `rewrap`, `census`, `drill`, `keygen`.
+//! The data plane: `encrypt`, `decrypt`, `inspect`, `slots`, `rewrap`, `reencrypt`, `census`, `drill`, `keygen`.
 
 pub(crate) mod census;
 pub(crate) mod decrypt;
@@ -28,7 +28,8 @@ use std::time::Duration;
 
 use clap::Args;
 use keyfold_envelope::slot::{SlotState, TYPE_PASSPHRASE, TYPE_X_WING};
-use keyfold_envelope::{Context, SlotInfo};
+use keyfold_envelope::{Context, SlotInfo, Unreadable};
+use serde_json::{Value, json};
 
 pub(crate) use inspect::time;
 
