@@ -77,11 +77,6 @@ impl NewKey {
         }))
     }
 
-    /// The key.
-    pub fn key(&self) -> &LoadedKey {
-        &self.0
-    }
-
     /// Its ciphers.
     pub fn ciphers(&self, transit: &Transit, call: &Call<'_>) -> Ciphers<'_> {
         Ciphers::latest(&self.0, transit.census.user(call))
