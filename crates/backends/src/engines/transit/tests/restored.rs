@@ -1,7 +1,5 @@
 //! Keys that were restored: their versions begin anywhere, and marks of compromise outlive them.
 
-use keyfold_core::ports::engine::Engine as _;
-
 use super::*;
 
 impl Mount {
