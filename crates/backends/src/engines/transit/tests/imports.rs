@@ -121,7 +121,8 @@ async fn an_imported_key_for_contexts() {
     proof["signature"] = signed["signature"].clone();
     let valid = async |proof: &Value| mount.write("verify/e", proof.clone()).await.data;
     assert_eq!(valid(&proof).await["valid"], true);
-    let shown = mount.ask(Op::Read, "keys/e", &json!({"context": HELLO}).to_string());
+    let context = json!({"context": HELLO}).to_string();
+    let shown = mount.ask(Op::Read, "keys/e", &context);
     let shown = shown.await.unwrap().data;
     assert_eq!(shown["keys"]["1"]["public_key"], signed["public_key"]);
     assert_eq!(mount.show("e").await["keys"]["1"]["public_key"], "");

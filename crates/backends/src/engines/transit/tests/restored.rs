@@ -46,7 +46,7 @@ async fn the_last_version_that_there_can_be() {
     );
     let error = mount.refused("keys/last/rotate", json!({})).await;
     assert!(error.contains("no version is left"), "{error}");
-    mount.transit.settle().await.unwrap();
+    Engine::settle(&mount.transit).await.unwrap();
     // Over itself, and away: what is stored goes, however many numbers there are below it.
     let again = json!({"backup": backup, "force": true});
     mount.write("restore/last", again).await;
