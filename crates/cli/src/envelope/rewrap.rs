@@ -319,10 +319,10 @@ mod tests {
             elapsed: Duration::from_secs(1),
             ..RewrapReport::default()
         };
-        let seconds = |flags: &[&str]| estimate(&report, &args(flags)).as_secs_f64();
-        assert_eq!(seconds(&[]), 1.0 + 5.0 + 0.025);
-        assert_eq!(seconds(&["--durability=batch"]), 1.0 + 0.2 + 0.025);
-        assert_eq!(seconds(&["--store-rate=100"]), 100.0);
-        assert_eq!(seconds(&["--server-rate=10"]), 500.0);
+        let takes = |flags: &[&str]| estimate(&report, &args(flags)).as_millis();
+        assert_eq!(takes(&[]), 1000 + 5000 + 25);
+        assert_eq!(takes(&["--durability=batch"]), 1000 + 200 + 25);
+        assert_eq!(takes(&["--store-rate=100"]), 100_000);
+        assert_eq!(takes(&["--server-rate=10"]), 500_000);
     }
 }
