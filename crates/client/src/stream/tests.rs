@@ -122,5 +122,5 @@ fn failing(bytes: Vec<u8>) -> impl tokio::io::AsyncRead + Unpin {
             std::task::Poll::Ready(Err(ErrorKind::ConnectionReset.into()))
         }
     }
-    std::io::Cursor::new(bytes).chain(Failing)
+    io::Cursor::new(bytes).chain(Failing)
 }
