@@ -131,7 +131,7 @@ fn the_length_follows_from_the_file_alone() {
             Ran::of(command.args(arguments).output().unwrap())
         };
         let ran = offline(&["inspect", "--plaintext-size", "f.kf"]);
-        assert_eq!((ran.code, ran.text()), (0, length.to_string()));
+        assert_eq!((ran.code, ran.text()), (0, format!("{length}\n")));
         let ran = offline(&["inspect", "-plaintext-size", "-format=json", "f.kf"]);
         let found: serde_json::Value = serde_json::from_str(&ran.text()).unwrap();
         assert_eq!(found, json!({ "plaintext_bytes": length }));
