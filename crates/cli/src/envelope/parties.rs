@@ -97,7 +97,7 @@ pub(super) enum Opener {
     /// Without the server.
     Offline(Vec<Box<dyn Identity>>),
     /// By the server.
-    Server(TransitKeys),
+    Server(Box<TransitKeys>),
 }
 
 impl Opener {
@@ -105,14 +105,14 @@ impl Opener {
         Ok(if with.is_some() {
             Self::Offline(with.offline()?)
         } else {
-            Self::Server(session.keys()?)
+            Self::Server(Box::new(session.keys()?))
         })
     }
 
     pub(super) fn identities(&self) -> Vec<&dyn Identity> {
         match self {
             Self::Offline(identities) => identities.iter().map(AsRef::as_ref).collect(),
-            Self::Server(keys) => vec![keys],
+            Self::Server(keys) => vec![keys.as_ref()],
         }
     }
 }
