@@ -1,6 +1,7 @@
 """Columns of wrapped keys in a real PostgreSQL, rewrapped by keyfold's command line."""
 
 import base64
+import hashlib
 import json
 import os
 import subprocess
@@ -289,3 +290,22 @@ def test_a_key_is_retired_when_no_row_needs_it(db, keys, run, root):
     run("rewrap", address)
     found = root.read(f"{keys.mount}/keys/{keys.name}/catalogs/{catalogs[0]}")["data"]
     assert (found["items"].get("1", 0), found["items"]["2"]) == (0, 50)
+
+
+def test_wraps_that_are_bound_to_their_row(db, keys, run):
+    db.sql("CREATE TABLE bound (id text PRIMARY KEY, dek text)")
+    bound = {id: base64.b64encode(hashlib.sha256(id.encode()).digest()).decode() for id in ["ann", "bob"]}
+    batch = [{"plaintext": base64.b64encode(b"k" * 32).decode(), "associated_data": aad} for aad in bound.values()]
+    made = keys.transit.encrypt_data(keys.name, batch_input=batch, mount_point=keys.mount)["data"]["batch_results"]
+    db.fill("bound", [(id, item["ciphertext"]) for id, item in zip(bound, made)])
+    keys.rotate()
+    address = db.address(f"table=bound&wrapped=dek&key={keys.locator}")
+    out, _ = run("rewrap", "--json", address, code=26)
+    assert len(events(out)[0]) == 2 and versions(db, "bound") == {"v1": "2"}
+    run("rewrap", "--verify=commit", address + "&aad=id")
+    assert versions(db, "bound") == {"v2": "2"}
+    # A wrap that was put into another row is not taken for that row's.
+    db.sql("UPDATE bound SET dek = (SELECT dek FROM bound WHERE id = 'ann') WHERE id = 'bob'")
+    keys.rotate()
+    failures, _ = events(run("rewrap", "--json", address + "&aad=id", code=3)[0])
+    assert [(failure["place"], failure["exit_code"]) for failure in failures] == [("bound id=bob", 26)]
