@@ -14,14 +14,15 @@ pub(super) const ADDRESSES: &str = "\
 In place of paths, one address of a column of wrapped keys in PostgreSQL:
   pg://USER@HOST/DATABASE?table=TABLE&wrapped=COLUMN&key=MOUNT/NAME
     table=        its name, or schema.name
-    wrapped=      the column, text or bytea: vault:v1:…, or an envelope or its header (in base64, as text)
+    wrapped=      the column, text or bytea: vault:v1:…, or an envelope or its header
     key=          the key of wraps that stand alone
     id=           columns of a unique index that name a row; without it, the primary key
     aad=id        the wraps are bound to SHA-256 of their row's key as text
     sslmode=      disable, require or verify-full; without it verify-full, and none on this machine
     sslrootcert=  the authorities' certificates, in PEM
-The password comes from PGPASSWORD or ~/.pgpass, what else is missing from PGHOST, PGPORT, PGUSER, PGDATABASE.
-Pages go along the index of id, so no other index is needed. One on the column itself makes each update dearer.";
+The password comes from PGPASSWORD or ~/.pgpass, what else is missing from PGHOST, PGPORT, PGUSER
+and PGDATABASE. Pages go along the index of id, so no other index is needed. One on the column
+itself makes each update dearer.";
 
 /// Where the envelopes are.
 pub(super) enum Place {
