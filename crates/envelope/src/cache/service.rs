@@ -15,7 +15,8 @@ use crate::key_service::{
 use crate::locator::Locator;
 use crate::slot::kek_id;
 
-/// Answers [`KeyService::unwrap`] out of a [`DekCache`] where it may, and passes everything else on.
+/// Answers [`KeyService::unwrap`] out of a [`DekCache`] where it may, and passes everything else on,
+/// also what is asked for in bulk: a run over many wraps meets each of them once.
 ///
 /// A wrap is never answered from memory: it is of a DEK that the server has not seen.
 pub struct CachingKeyService {
@@ -87,6 +88,35 @@ impl KeyService for CachingKeyService {
         items: &[RewrapItem],
     ) -> Result<Vec<RewrapOutcome>, ServiceError> {
         self.keys.rewrap(locator, items)
+    }
+
+    fn unwrap_many(
+        &self,
+        locator: &Locator,
+        items: &[RewrapItem],
+    ) -> Result<Vec<Result<Protected<32>, ServiceError>>, ServiceError> {
+        self.keys.unwrap_many(locator, items)
+    }
+
+    fn wrap_many(
+        &self,
+        locator: &Locator,
+        items: &[(Protected<32>, Option<Aad>)],
+    ) -> Result<Vec<RewrapOutcome>, ServiceError> {
+        self.keys.wrap_many(locator, items)
+    }
+
+    fn rewrap_to(
+        &self,
+        from: &Locator,
+        to: &Locator,
+        items: &[RewrapItem],
+    ) -> Result<Vec<RewrapOutcome>, ServiceError> {
+        self.keys.rewrap_to(from, to, items)
+    }
+
+    fn batch(&self) -> usize {
+        self.keys.batch()
     }
 
     fn versions(&self, locator: &Locator) -> Result<Option<KeyVersions>, ServiceError> {

@@ -9,9 +9,6 @@ use super::store::{Change, KeyringStore};
 use crate::key_service::{KeyService, RewrapItem, ServiceError, WrappedDek};
 use crate::locator::Locator;
 
-/// Wraps in one call: far below what a server takes for a body.
-const MOST_ITEMS: usize = 4096;
-
 /// What was done to a keyring.
 #[derive(Debug, Default)]
 pub struct KeyringRewrap {
@@ -21,7 +18,7 @@ pub struct KeyringRewrap {
     pub rewrapped: u64,
     /// Rows that had nothing to do.
     pub already_newest: u64,
-    /// Calls that rewrap: one for each KEK, or some where there are thousands of rows.
+    /// Calls that rewrap: one for each KEK, or more where a server does not take so many wraps.
     pub server_calls: u64,
     /// The newest version that each KEK answered with.
     pub newest: BTreeMap<Locator, u32>,
@@ -61,7 +58,7 @@ pub fn rewrap_keyring(
         report: KeyringRewrap::default(),
     };
     for (key, rows) in by_key {
-        for rows in rows.chunks(MOST_ITEMS) {
+        for rows in rows.chunks(keys.batch().max(1)) {
             run.ask(key, rows)?;
         }
     }
