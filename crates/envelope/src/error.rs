@@ -119,7 +119,7 @@ pub enum Error {
     Service(#[from] ServiceError),
     /// The keyring has no such DEK, or could not be asked.
     #[error(transparent)]
-    Keyring(#[from] KeyringError),
+    Keyring(KeyringError),
     /// The labels are too long for the header.
     #[error(transparent)]
     Labels(#[from] LabelsError),
@@ -162,6 +162,16 @@ impl From<Error> for io::Error {
         match error {
             Error::Io(error) => error,
             other => Self::new(io::ErrorKind::InvalidData, other),
+        }
+    }
+}
+
+/// What the key service said is told the same, whoever asked it.
+impl From<KeyringError> for Error {
+    fn from(error: KeyringError) -> Self {
+        match error {
+            KeyringError::Service(error) => Self::Service(error),
+            other => Self::Keyring(other),
         }
     }
 }

@@ -6,10 +6,13 @@
 //!                            └──→ value key      (value::ValueKey)         seals values
 //! ```
 
+use std::sync::{Arc, OnceLock};
+
 use keyfold_keys::kdf;
 use keyfold_secret::Protected;
 
 use super::row::Row;
+use crate::value::ValueKey;
 
 /// What derives a commitment; payloads, values and object keys have labels of their own.
 const COMMITMENT: &[u8] = b"keyfold/1 commit";
@@ -22,6 +25,8 @@ pub struct ServiceDek {
     commitment: [u8; 32],
     /// The newest version of its KEK when it was unwrapped, where that was looked at and told.
     newest: Option<u32>,
+    /// Made at its first use.
+    values: OnceLock<Arc<ValueKey>>,
 }
 
 impl ServiceDek {
@@ -33,6 +38,7 @@ impl ServiceDek {
             commitment: commitment(&bytes, service, row.dek_no, &row.dek_id),
             bytes,
             newest,
+            values: OnceLock::new(),
         }
     }
 
@@ -46,6 +52,13 @@ impl ServiceDek {
     #[must_use]
     pub fn dek_id(&self) -> &[u8; 16] {
         &self.dek_id
+    }
+
+    /// The key of its values.
+    #[must_use]
+    pub fn value_key(&self) -> Arc<ValueKey> {
+        let key = || Arc::new(ValueKey::new(self.dek_no, &self.bytes));
+        Arc::clone(self.values.get_or_init(key))
     }
 
     /// The DEK itself, to derive keys from, each with a label of its own.

@@ -30,10 +30,12 @@ mod reserve;
 mod rewrap;
 mod row;
 mod service;
+mod slot;
 mod snapshot;
 mod store;
 #[cfg(test)]
 mod tests;
+mod values;
 
 pub use dek::ServiceDek;
 pub use document::{Keyring, MAX_KEYRING};
@@ -43,4 +45,5 @@ pub use limits::{DekLimits, DekOptions};
 pub use rewrap::{KeyringRewrap, rewrap_keyring};
 pub use row::{DekState, Row};
 pub use service::ServiceDeks;
+pub use slot::{KeyringRecipient, keyring_reference};
 pub use store::{Change, KeyringStore, Plan};

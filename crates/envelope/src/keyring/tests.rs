@@ -12,19 +12,19 @@ use crate::testing::{Service, locator};
 
 const DAY: u64 = 24 * 60 * 60;
 
-struct Bench {
+pub(super) struct Bench {
     dir: tempfile::TempDir,
-    service: Arc<Service>,
+    pub(super) service: Arc<Service>,
     clock: Arc<FakeClock>,
     options: DekOptions,
 }
 
 impl Bench {
-    fn new(limits: DekLimits) -> Self {
+    pub(super) fn new(limits: DekLimits) -> Self {
         Self::with(Service::new(), limits)
     }
 
-    fn with(service: Service, limits: DekLimits) -> Self {
+    pub(super) fn with(service: Service, limits: DekLimits) -> Self {
         let bench = Self {
             dir: tempfile::tempdir().unwrap(),
             service: Arc::new(service),
@@ -37,12 +37,12 @@ impl Bench {
         bench
     }
 
-    fn store(&self) -> FileStore {
+    pub(super) fn store(&self) -> FileStore {
         FileStore::new(&self.dir.path().join("keyring"))
     }
 
     /// Another process: it shares the file and nothing else.
-    fn process(&self) -> ServiceDeks {
+    pub(super) fn process(&self) -> ServiceDeks {
         self.process_with(CacheLimits::default())
     }
 
@@ -62,7 +62,7 @@ impl Bench {
         self.clock.advance(Duration::from_secs(seconds));
     }
 
-    fn rows(&self) -> Vec<Row> {
+    pub(super) fn rows(&self) -> Vec<Row> {
         self.store().load().unwrap().rows().to_vec()
     }
 

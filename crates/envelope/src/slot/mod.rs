@@ -17,6 +17,8 @@ pub const SLOT_LEN: usize = 512;
 pub const SLOT_COUNT: usize = 6;
 /// Slot type: the DEK wrapped by a transit key of a Vault-compatible server.
 pub const TYPE_TRANSIT: u8 = 1;
+/// Slot type: the DEK wrapped by a DEK of a keyring.
+pub const TYPE_KEYRING: u8 = 2;
 /// Slot type: the DEK sealed to an X-Wing key that is kept offline.
 pub const TYPE_X_WING: u8 = 4;
 /// Slot type: the DEK under a key made of a passphrase.
