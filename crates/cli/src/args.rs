@@ -9,7 +9,7 @@ use crate::pairs::pair;
 use crate::span::span;
 use crate::{
     audit, auth, completion, demo, envelope, exit, keyring, kv, lease, list, logical, login,
-    mounts, namespace, operator, plugin, policy, server, token, transit,
+    mounts, namespace, operator, plugin, policy, server, token, transit, value,
 };
 
 /// Keyfold: secrets and keys in a server, and files encrypted under them.
@@ -192,6 +192,8 @@ pub(crate) enum Command {
     /// Keyrings: one data key for many objects, kept in a file or on the server
     #[command(subcommand)]
     Keyring(keyring::Keyring),
+    /// Seal and open values of columns under a keyring; without a command, JSON lines of standard input
+    Value(value::ValueArgs),
     /// The whole story on one file, with a server of its own; leaves nothing behind
     Demo(demo::DemoArgs),
     /// Print a script that completes commands and flags: source <(keyfold completion bash)

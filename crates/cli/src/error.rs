@@ -4,8 +4,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use keyfold_client::{ClientError, ConfigError, Setup};
-use keyfold_envelope::ServiceError;
 use keyfold_envelope::keyring::KeyringError;
+use keyfold_envelope::{ServiceError, ValueError};
 
 use crate::exit::{self, Exit};
 
@@ -60,6 +60,9 @@ pub(crate) enum CliError {
         keyring: String,
         source: KeyringError,
     },
+    /// A value of a column.
+    #[error(transparent)]
+    Value(ValueError),
     /// A file that is no good snapshot.
     #[error(transparent)]
     Snapshot(keyfold_server::snapshot::FileError),
@@ -108,6 +111,7 @@ impl CliError {
             | Self::Answer(_) => Exit::SERVER,
             Self::Envelope { source, .. } => exit::of_envelope(source),
             Self::Keyring { source, .. } => exit::of_keyring(source),
+            Self::Value(error) => exit::of_value(error),
             Self::Closed => Exit::CLOSED,
             Self::Rehearsed => Exit::OK,
         }
@@ -126,6 +130,7 @@ impl CliError {
             Self::NoValue { see, .. } => Some(format!("`{see}` shows what there is.")),
             Self::Envelope { source, .. } => envelope_hint(source, setup),
             Self::Keyring { source, .. } => keyring_hint(source, setup),
+            Self::Value(ValueError::Key(error)) => envelope_hint(error, setup),
             _ => None,
         }
     }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::process::ExitCode;
 
 use keyfold_envelope::keyring::KeyringError;
-use keyfold_envelope::{Error, ServiceError};
+use keyfold_envelope::{Error, ServiceError, ValueError};
 
 /// How the process ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +35,7 @@ impl From<Exit> for ExitCode {
     }
 }
 
-const TABLE: [(u8, &str); 30] = [
+const TABLE: [(u8, &str); 32] = [
     (0, "done"),
     (
         1,
@@ -97,6 +97,11 @@ const TABLE: [(u8, &str); 30] = [
     (33, "the range reaches beyond the end of the plaintext"),
     (34, "there is no keyring there, or what is there is none"),
     (35, "the keyring has no such data key, or it was destroyed"),
+    (36, "not a sealed value"),
+    (
+        37,
+        "the value does not open: another key, table, column or primary key, or it was changed",
+    ),
 ];
 
 /// The table as text.
@@ -166,6 +171,17 @@ pub(crate) fn of_keyring(error: &KeyringError) -> Exit {
     })
 }
 
+/// The exit code of a value's error.
+pub(crate) fn of_value(error: &ValueError) -> Exit {
+    Exit(match error {
+        ValueError::NotAValue => 36,
+        ValueError::WrongKeyOrPlace => 37,
+        ValueError::UnknownDek(_) => 35,
+        ValueError::Key(error) => return of_envelope(error),
+        _ => return Exit::LOCAL,
+    })
+}
+
 /// The exit code of a key service's error.
 pub(crate) fn of_service(error: &ServiceError) -> Exit {
     Exit(match error {
@@ -219,6 +235,8 @@ mod tests {
             Error::Keyring(KeyringError::UnknownDek(1)),
         ];
         let mut codes: Vec<u8> = errors.iter().map(|error| of_envelope(error).0).collect();
+        let values = [ValueError::NotAValue, ValueError::WrongKeyOrPlace];
+        codes.extend(values.iter().map(|error| of_value(error).0));
         codes.sort_unstable();
         let listed: Vec<u8> = TABLE
             .iter()

@@ -41,6 +41,7 @@ mod status;
 mod token;
 mod transit;
 mod unwrap;
+mod value;
 mod variable;
 mod version;
 
@@ -152,6 +153,7 @@ fn run(session: &Session, command: Command) -> Result<Exit, CliError> {
         Command::Delete(args) => logical::delete(session, &args),
         Command::Keygen(args) => envelope::keygen::run(session, &args),
         Command::Slots(slots) => envelope::slots::run(session, &slots),
+        Command::Value(args) => value::run(session, &args),
         Command::Encrypt(args) => envelope::encrypt::run(session, args),
         Command::Decrypt(args) => envelope::decrypt::run(session, args),
         Command::Inspect(args) => envelope::inspect::run(session, &args),

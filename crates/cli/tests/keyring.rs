@@ -16,7 +16,7 @@ mod support;
 use std::fs;
 
 use serde_json::json;
-use support::Server;
+use support::{Server, noise};
 
 fn server() -> Server {
     let server = Server::dev();
@@ -170,4 +170,47 @@ fn faults_have_their_codes_and_change_nothing() {
         27
     );
     assert!(fs::read(server.path("k")).unwrap() == before);
+}
+
+#[test]
+fn an_envelope_under_a_keyring_there_and_back() {
+    let server = server();
+    let plain = noise(3_000_000);
+    fs::write(server.path("f"), &plain).unwrap();
+    let made = server.json(&["encrypt", "-keyring=k", "f"]);
+    assert_eq!(made["slots"][0]["type"], 2, "{made}");
+    let sealed = fs::read(server.path("f.kf")).unwrap();
+    // Rotating the KEK touches the keyring, and not the envelope.
+    server.ok(&["write", "-f", "transit/keys/payments/rotate"]);
+    server.ok(&["keyring", "rewrap", "k"]);
+    server.ok(&[
+        "write",
+        "transit/keys/payments/config",
+        "min_decryption_version=2",
+    ]);
+    assert!(fs::read(server.path("f.kf")).unwrap() == sealed);
+    server.ok(&["decrypt", "-keyring=k", "-o", "back", "f.kf"]);
+    assert!(fs::read(server.path("back")).unwrap() == plain);
+    let shown = server.json(&["keyring", "show", "k"]);
+    assert_eq!(
+        (&shown["deks"][0]["uses"], &shown["deks"][0]["bytes"]),
+        (&json!(1), &json!(3_000_000))
+    );
+
+    let piped = server.piped(&["encrypt", "-keyring=k", "-"], &plain);
+    let opened = server.piped(&["decrypt", "-keyring=k", "-"], &piped.stdout);
+    assert!(opened.stdout == plain, "{}", opened.stderr);
+    // Without the keyring nobody opens it, and another keyring does not.
+    let refused = server.run(&["decrypt", "-o", "none", "f.kf"]);
+    assert_eq!(refused.code, 21, "{}", refused.stderr);
+    server.ok(&[
+        "keyring",
+        "create",
+        "other",
+        "-key=transit/payments",
+        "-store=other",
+    ]);
+    let refused = server.run(&["decrypt", "-keyring=other", "-o", "none", "f.kf"]);
+    assert_eq!(refused.code, 35, "{}", refused.stderr);
+    assert!(!server.path("none").exists());
 }

@@ -14,6 +14,7 @@ use super::interrupt;
 use super::parties::{Opener, With};
 use super::{End, InOut, key_name, stdout};
 use crate::error::CliError;
+use crate::keyring::StoreName;
 use crate::output::{self, Table};
 use crate::progress::Bar;
 use crate::session::Session;
@@ -21,6 +22,9 @@ use crate::session::Session;
 /// Arguments of `decrypt`.
 #[derive(Args)]
 pub(crate) struct DecryptArgs {
+    /// The keyring whose data key it is under: a file, or kv:MOUNT/PATH
+    #[arg(long, value_name = "STORE")]
+    keyring: Option<StoreName>,
     /// A part alone, in bytes: A-B, A- to the end, or -N for the last N; to standard output unless -o names a file
     #[arg(long, value_name = "A-B", allow_hyphen_values = true)]
     range: Option<Bounds>,
@@ -51,7 +55,7 @@ pub(crate) fn run(session: &Session, args: DecryptArgs) -> Result<(), CliError> 
         overwrite: ends.force,
         workers: None,
     };
-    let opener = Opener::new(session, &args.with)?;
+    let opener = Opener::new(session, &args.with, args.keyring.as_ref())?;
     let identities = opener.identities();
     interrupt::remove_part_on_signal()?;
     let bar = Bar::bytes("decrypting");

@@ -5,6 +5,7 @@ use std::io::{self, IsTerminal as _};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use keyfold_envelope::keyring::KeyringRecipient;
 use keyfold_envelope::{
     EncryptOptions, Encrypted, Labels, SUFFIX, TransitKey, encrypt_file, encrypt_stream,
 };
@@ -68,13 +69,20 @@ pub(crate) fn run(session: &Session, args: EncryptArgs) -> Result<(), CliError> 
     let key = server
         .as_ref()
         .map(|(keys, locator)| TransitKey::new(keys, locator));
-    let recipients = parties::all(key.as_ref(), &offline);
+    let deks = args.parties.deks(session)?;
+    if let (Some((_, key)), false) = (&deks, offline.is_empty()) {
+        check_offline_allowed(&session.keys()?, key)?;
+    }
+    let keyring = deks
+        .as_ref()
+        .map(|(deks, _)| KeyringRecipient::new(deks, args.ends.input_len()));
+    let recipients = parties::all(key.as_ref(), keyring.as_ref(), &offline);
     if recipients.is_empty() {
         return Err(CliError::Usage(
-            "nobody could open it: give --key, --recipient or --passphrase".to_owned(),
+            "nobody could open it: give --key, --keyring, --recipient or --passphrase".to_owned(),
         ));
     }
-    if key.is_none() {
+    if key.is_none() && keyring.is_none() {
         output::note("No key of a server is named: the envelope opens offline only.");
     }
     interrupt::remove_part_on_signal()?;

@@ -27,7 +27,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
-use keyfold_envelope::slot::{SlotState, TYPE_PASSPHRASE, TYPE_X_WING};
+use keyfold_envelope::slot::{SlotState, TYPE_KEYRING, TYPE_PASSPHRASE, TYPE_X_WING};
 use keyfold_envelope::{Context, SlotInfo, Unreadable};
 use serde_json::{Value, json};
 
@@ -89,6 +89,12 @@ impl InOut {
             .map_err(CliError::io(format!("can't read {}", self.input.display())))
     }
 
+    /// Bytes of the input, where it is a file; else 0.
+    fn input_len(&self) -> u64 {
+        let metadata = std::fs::metadata(&self.input);
+        metadata.map_or(0, |metadata| metadata.len())
+    }
+
     /// What to call the input in an error.
     fn subject(&self) -> &Path {
         if is_dash(&self.input) {
@@ -131,6 +137,7 @@ fn key_name(slot: &SlotInfo) -> String {
             let id = hex(&slot.kek_id);
             format!("offline key {}", id.get(..16).unwrap_or(&id))
         }
+        (None, TYPE_KEYRING) => format!("DEK {} of a keyring", slot.version),
         (None, TYPE_PASSPHRASE) => "a passphrase".to_owned(),
         (None, kind) => format!("type {kind}"),
     }

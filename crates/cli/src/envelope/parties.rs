@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use keyfold_client::TransitKeys;
+use keyfold_envelope::cache::CacheLimits;
+use keyfold_envelope::keyring::{DekLimits, DekOptions, KeyringRecipient, ServiceDeks};
 use keyfold_envelope::{
     Identity, Locator, Passphrase, Recipient, TransitKey, XWingRecipient, identities_of,
     recipients_of,
@@ -13,6 +15,7 @@ use keyfold_secret::Secret;
 
 use super::secret_file;
 use crate::error::CliError;
+use crate::keyring::StoreName;
 use crate::prompt;
 use crate::session::Session;
 
@@ -25,6 +28,9 @@ pub(super) struct For {
     /// The key of the server's that wraps the file's own: transit/payments
     #[arg(long, value_name = "MOUNT/NAME")]
     pub(super) key: Option<Locator>,
+    /// A keyring whose data key wraps the file's own: a file, or kv:MOUNT/PATH
+    #[arg(long, value_name = "STORE")]
+    pub(super) keyring: Option<StoreName>,
     /// An offline key that opens it without the server: what `keyfold keygen` printed, or a file with
     /// that; may be given several times
     #[arg(long, value_name = "RECIPIENT|FILE")]
@@ -53,6 +59,23 @@ pub(super) struct With {
 }
 
 impl For {
+    /// The keyring, for one object, and the key that wraps its data keys.
+    pub(super) fn deks(
+        &self,
+        session: &Session,
+    ) -> Result<Option<(ServiceDeks, Locator)>, CliError> {
+        let Some(store) = &self.keyring else {
+            return Ok(None);
+        };
+        let options = DekOptions {
+            limits: DekLimits::default().one_object(),
+            key: None,
+        };
+        let deks = store.deks(session, options, CacheLimits::default())?;
+        let keyring = deks.keyring().map_err(store.failed())?;
+        Ok(Some((deks, keyring.key().clone())))
+    }
+
     /// Those that need no server.
     pub(super) fn offline(&self) -> Result<Vec<Box<dyn Recipient>>, CliError> {
         let mut parties: Vec<Box<dyn Recipient>> = Vec::new();
@@ -92,28 +115,34 @@ impl With {
     }
 }
 
-/// What opens envelopes: offline keys where some are given, else the server.
-pub(super) enum Opener {
-    /// Without the server.
-    Offline(Vec<Box<dyn Identity>>),
-    /// By the server.
-    Server(Box<TransitKeys>),
+/// What opens envelopes: what is named, and the server where nothing is.
+pub(super) struct Opener {
+    offline: Vec<Box<dyn Identity>>,
+    keyring: Option<ServiceDeks>,
+    server: Option<TransitKeys>,
 }
 
 impl Opener {
-    pub(super) fn new(session: &Session, with: &With) -> Result<Self, CliError> {
-        Ok(if with.is_some() {
-            Self::Offline(with.offline()?)
-        } else {
-            Self::Server(Box::new(session.keys()?))
+    pub(super) fn new(
+        session: &Session,
+        with: &With,
+        keyring: Option<&StoreName>,
+    ) -> Result<Self, CliError> {
+        let named = with.is_some() || keyring.is_some();
+        let (options, limits) = (DekOptions::default(), CacheLimits::default());
+        let keyring = keyring.map(|store| store.deks(session, options, limits));
+        Ok(Self {
+            offline: with.offline()?,
+            keyring: keyring.transpose()?,
+            server: if named { None } else { Some(session.keys()?) },
         })
     }
 
     pub(super) fn identities(&self) -> Vec<&dyn Identity> {
-        match self {
-            Self::Offline(identities) => identities.iter().map(AsRef::as_ref).collect(),
-            Self::Server(keys) => vec![keys.as_ref()],
-        }
+        let offline = self.offline.iter().map(AsRef::as_ref);
+        let keyring = self.keyring.iter().map(|deks| deks as &dyn Identity);
+        let server = self.server.iter().map(|keys| keys as &dyn Identity);
+        offline.chain(keyring).chain(server).collect()
     }
 }
 
@@ -137,13 +166,16 @@ pub(super) fn check_offline_allowed(keys: &TransitKeys, key: &Locator) -> Result
     }
 }
 
-/// All recipients in their order: the server's key first.
+/// All recipients in their order: the server's key first, then the keyring.
 pub(super) fn all<'a>(
     key: Option<&'a TransitKey<'a>>,
+    keyring: Option<&'a KeyringRecipient<'a>>,
     offline: &'a [Box<dyn Recipient>],
 ) -> Vec<&'a dyn Recipient> {
     let key = key.map(|key| key as &dyn Recipient);
+    let keyring = keyring.map(|keyring| keyring as &dyn Recipient);
     key.into_iter()
+        .chain(keyring)
         .chain(offline.iter().map(AsRef::as_ref))
         .collect()
 }

@@ -3,12 +3,14 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use keyfold_envelope::keyring::KeyringRecipient;
 use keyfold_envelope::{Locator, SlotInfo, TransitKey, Which, add_slot, inspect, remove_slots};
 use serde_json::json;
 
 use super::parties::{For, Opener, With, check_offline_allowed};
 use super::{context_of, inspect as shown};
 use crate::error::CliError;
+use crate::keyring::StoreName;
 use crate::session::Session;
 
 /// The commands of `slots`.
@@ -36,6 +38,9 @@ pub(crate) struct AddArgs {
     /// Open it with this file of offline keys or exported keys; may be given several times
     #[arg(long, visible_alias = "kek-file", value_name = "FILE")]
     identity: Vec<PathBuf>,
+    /// Open it with the keyring whose data key it is under: a file, or kv:MOUNT/PATH
+    #[arg(long, value_name = "STORE")]
+    unlock_keyring: Option<StoreName>,
     /// Open it with the passphrase that it has, which is asked for
     #[arg(long, conflicts_with = "unlock_passphrase_file")]
     unlock_passphrase: bool,
@@ -82,16 +87,18 @@ pub(crate) fn run(session: &Session, slots: &Slots) -> Result<(), CliError> {
 fn add(session: &Session, args: &AddArgs) -> Result<(), CliError> {
     let context = context_of(&args.context)?;
     let offline = args.parties.offline()?;
-    if offline.is_empty() && args.parties.key.is_none() {
+    let deks = args.parties.deks(session)?;
+    if offline.is_empty() && args.parties.key.is_none() && deks.is_none() {
         return Err(CliError::Usage(
-            "nobody is named: give --key, --recipient or --passphrase".to_owned(),
+            "nobody is named: give --key, --keyring, --recipient or --passphrase".to_owned(),
         ));
     }
     let failed = || CliError::envelope(&args.file);
+    let there = inspect(&args.file).map_err(failed())?;
     if !offline.is_empty() {
-        let there = inspect(&args.file).map_err(failed())?;
         let wraps = there.slots.iter().filter_map(|slot| slot.locator.as_ref());
         let mut keys: Vec<_> = wraps.chain(&args.parties.key).collect();
+        keys.extend(deks.as_ref().map(|(_, key)| key));
         keys.sort();
         keys.dedup();
         for key in keys {
@@ -103,7 +110,7 @@ fn add(session: &Session, args: &AddArgs) -> Result<(), CliError> {
         passphrase: args.unlock_passphrase,
         passphrase_file: args.unlock_passphrase_file.clone(),
     };
-    let opener = Opener::new(session, &with)?;
+    let opener = Opener::new(session, &with, args.unlock_keyring.as_ref())?;
     let identities = opener.identities();
     let mut added = Vec::new();
     let server = match &args.parties.key {
@@ -113,7 +120,11 @@ fn add(session: &Session, args: &AddArgs) -> Result<(), CliError> {
     let key = server
         .as_ref()
         .map(|(keys, locator)| TransitKey::new(keys, locator));
-    for recipient in super::parties::all(key.as_ref(), &offline) {
+    let bytes = there.plaintext_len.unwrap_or_default();
+    let keyring = deks
+        .as_ref()
+        .map(|(deks, _)| KeyringRecipient::new(deks, bytes));
+    for recipient in super::parties::all(key.as_ref(), keyring.as_ref(), &offline) {
         let slot = add_slot(&args.file, &identities, &context, recipient);
         added.push(slot.map_err(failed())?);
     }
