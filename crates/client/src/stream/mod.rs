@@ -29,7 +29,7 @@
 //! let mut opened = stream::open(keys, tenant()?, &object[..]).await?;
 //! opened.read_to_string(&mut text).await?;
 //! assert_eq!(text, "of a request's body");
-//! # Ok(())
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! # })
 //! # }
 //! ```
