@@ -175,6 +175,7 @@ fn faults_have_their_codes_and_change_nothing() {
 #[test]
 fn an_envelope_under_a_keyring_there_and_back() {
     let server = server();
+    create(&server, "k");
     let plain = noise(3_000_000);
     fs::write(server.path("f"), &plain).unwrap();
     let made = server.json(&["encrypt", "-keyring=k", "f"]);
