@@ -16,6 +16,8 @@ mod support;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::thread;
+use std::time::Duration;
 
 use support::{KEYFOLD, Ran, Server, noise};
 
@@ -76,6 +78,8 @@ fn a_compromised_key_is_answered_as_the_page_says() {
         before,
         "a rewrap leaves the DEK as it is"
     );
+    // The rewrap was a use of version 1, and the page says how old a use has to be.
+    thread::sleep(Duration::from_secs(3));
     run(&server, blocks[2]);
     let versions = server.json(&["read", "transit/keys/payments"]);
     let versions = versions["data"]["keys"].as_object().unwrap();

@@ -33,7 +33,8 @@ pub struct RewrapReport {
     pub payload_bytes: u64,
     /// Calls of the key service that rewrap; in a dry run, how many there would be.
     pub server_calls: u64,
-    /// Distinct wraps sent in these calls. Copies of one envelope share theirs.
+    /// Wraps sent in these calls. Copies of one envelope share theirs, but for two that different
+    /// workers meet at the same moment.
     pub wraps_sent: u64,
     /// The newest version of each key met, where the token may read it.
     pub newest: BTreeMap<Locator, u32>,
