@@ -123,7 +123,7 @@ pub(crate) fn of_envelope(error: &Error) -> Exit {
         Error::UnsupportedVersion(_) | Error::Unsupported(_) => 11,
         Error::HeaderDamaged(_) => 12,
         Error::WrongContext => 13,
-        Error::WrongKey => 14,
+        Error::WrongKey | Error::OtherPayload(_) => 14,
         Error::Truncated => 15,
         Error::EndDamaged { .. } => 16,
         Error::CorruptChunk { .. } => 17,

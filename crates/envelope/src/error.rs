@@ -35,6 +35,12 @@ pub enum Error {
     /// A DEK was unwrapped, and the payload commits to another one.
     #[error("the unwrapped key is not the key of this file, or its header was changed")]
     WrongKey,
+    /// A header lies beside another envelope's payload.
+    #[error("the payload {0:?} is not the header's: their salts or commitments differ")]
+    OtherPayload(PathBuf),
+    /// A header without its payload.
+    #[error("the payload {0:?} of this header is not there")]
+    NoPayload(PathBuf),
     /// The file ends before its last chunk.
     #[error("the envelope is truncated: it ends before its last chunk")]
     Truncated,

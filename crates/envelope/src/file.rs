@@ -127,8 +127,10 @@ pub(crate) fn reencrypt(
     })
 }
 
-/// Seals the chunks of one batch into the first bytes of `sealed`, and returns those.
-pub(crate) fn seal_batch<'a>(
+/// Seals whole chunks, from the one of number `first` on, into the first bytes of `sealed`, and returns
+/// those: for who carries a payload to its place in parts. The last part also holds the last chunk,
+/// which is short or empty.
+pub fn seal_batch<'a>(
     key: &PayloadKey,
     first: u64,
     plain: &[u8],
@@ -150,13 +152,16 @@ pub(crate) fn seal_batch<'a>(
 }
 
 /// Plaintext of one batch up to its first bad chunk, and what is wrong there.
-pub(crate) struct OpenedBatch<'a> {
-    pub(crate) plain: &'a [u8],
-    pub(crate) error: Option<Error>,
+pub struct OpenedBatch<'a> {
+    /// Authentic bytes.
+    pub plain: &'a [u8],
+    /// Why there are no more.
+    pub error: Option<Error>,
 }
 
-/// Opens the chunks of one batch into the first bytes of `plain`.
-pub(crate) fn open_batch<'a>(
+/// Opens whole chunks, from the one of number `first` on, into the first bytes of `plain`, which is as
+/// long as `sealed`: for who brings a payload in parts. The last part also holds the last chunk.
+pub fn open_batch<'a>(
     key: &PayloadKey,
     first: u64,
     sealed: &[u8],

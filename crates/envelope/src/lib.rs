@@ -72,6 +72,7 @@ mod buffer;
 mod census;
 mod context;
 mod decrypt;
+mod detached;
 mod drill;
 mod edit;
 mod encrypt;
@@ -101,10 +102,12 @@ mod verified;
 pub use census::{Census, CensusRow, census};
 pub use context::{Context, ContextError};
 pub use decrypt::{DecryptOptions, Opened, decrypt_file, decrypt_stream};
+pub use detached::Detached;
 pub use drill::{DrillOptions, DrillReport, drill};
 pub use edit::{Which, add_slot, remove_slots};
 pub use encrypt::{EncryptOptions, Encrypted, encrypt_file, encrypt_stream};
 pub use error::Error;
+pub use file::{OpenedBatch, open_batch, seal_batch};
 pub use inspect::{Inspection, SlotInfo, inspect, inspect_reader, payload_sha256};
 pub use key_service::{
     Aad, KeyService, KeyVersions, RewrapItem, RewrapOutcome, ServiceError, WrappedDek, wrap_opened,
@@ -112,9 +115,12 @@ pub use key_service::{
 pub use labels::{Labels, LabelsError};
 pub use locator::{Locator, LocatorError};
 pub use memory::MemoryKeys;
+pub use output::Output;
 pub use progress::{NoProgress, Progress};
 pub use push::{OpenReader, Opener, SealWriter, Sealer};
-pub use range::{Bounds, BoundsError, Envelope, ReadAt, open_range, open_range_file};
+pub use range::{
+    Bounds, BoundsError, Envelope, ReadAt, open_detached_range, open_range, open_range_file,
+};
 pub use recipient::{
     ExportedKek, Identity, KeyFileError, KeyTextError, Passphrase, Recipient, TransitKey,
     XWingIdentity, XWingRecipient, identities_of, recipients_of,

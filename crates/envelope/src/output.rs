@@ -12,7 +12,7 @@ use crate::error::Error;
 
 /// A file under a temporary name in the target's directory. Dropped without [`Output::publish`],
 /// it is removed.
-pub(crate) struct Output {
+pub struct Output {
     file: File,
     temporary: PathBuf,
     target: PathBuf,
@@ -37,7 +37,7 @@ impl Output {
     }
 
     /// Makes the temporary file, readable by its owner only.
-    pub(crate) fn create(target: &Path, overwrite: bool) -> Result<Self, Error> {
+    pub fn create(target: &Path, overwrite: bool) -> Result<Self, Error> {
         if !overwrite && fs::symlink_metadata(target).is_ok() {
             return Err(Error::OutputExists(target.to_owned()));
         }
@@ -60,13 +60,14 @@ impl Output {
     }
 
     /// The open file.
-    pub(crate) fn file(&self) -> &File {
+    #[must_use]
+    pub fn file(&self) -> &File {
         &self.file
     }
 
     /// Makes the file durable and gives it its name and, where given, its permissions. Without
     /// `overwrite` a file that appeared under the name meanwhile is left alone.
-    pub(crate) fn publish(mut self, permissions: Option<Permissions>) -> Result<(), Error> {
+    pub fn publish(mut self, permissions: Option<Permissions>) -> Result<(), Error> {
         if let Some(permissions) = permissions {
             // Read and write bits only: no set-uid, no execute bit of a script.
             let mode = permissions.mode() & 0o666;

@@ -2,11 +2,13 @@
 //! each a [`Store`](keyfold_envelope::Store), so that `rewrap` and `census` do in them what they do to
 //! files.
 //!
-//! A crate of its own, so that whoever only seals files links no client of a database.
+//! A crate of its own, so that whoever only seals files links no client of a database or of a bucket.
 #![forbid(unsafe_code)]
 
 mod error;
 mod postgres;
+mod s3;
 
 pub use error::OpenError;
 pub use postgres::{Postgres, Row};
+pub use s3::{Bucket, Object, Payload, Sidecar};

@@ -12,7 +12,7 @@ use keyfold_envelope::{
 
 use super::interrupt;
 use super::parties::{Opener, With};
-use super::{End, InOut, key_name, stdout};
+use super::{End, InOut, key_name, object, stdout};
 use crate::error::CliError;
 use crate::keyring::StoreName;
 use crate::output::{self, Table};
@@ -60,8 +60,27 @@ pub(crate) fn run(session: &Session, args: DecryptArgs) -> Result<(), CliError> 
     interrupt::remove_part_on_signal()?;
     let bar = Bar::bytes("decrypting");
     let failed = CliError::envelope(ends.subject());
-    let (path, opened) = match target {
-        End::Pipe => {
+    let (path, opened) = match (target, object::address_of(&ends.input)) {
+        (End::Object(_), _) => return Err(object::no_plaintext()),
+        (End::Pipe, Some(_)) if args.verify_first => return Err(object::to_a_file()),
+        (target, Some(address)) => {
+            let path = match target {
+                End::File(path) => Some(path),
+                _ => None,
+            };
+            let to = path.as_deref();
+            let opened = object::decrypt(
+                address,
+                &identities,
+                &context,
+                to,
+                args.range,
+                &options,
+                &bar,
+            );
+            (path, opened?)
+        }
+        (End::Pipe, None) => {
             let input = ends.reader()?;
             let opened = match args.range {
                 Some(range) => open_range(&identities, &context, input, range, stdout()?),
@@ -72,7 +91,7 @@ pub(crate) fn run(session: &Session, args: DecryptArgs) -> Result<(), CliError> 
             };
             (None, opened.map_err(failed)?)
         }
-        End::File(path) => {
+        (End::File(path), None) => {
             let stdin = Path::new("/dev/stdin");
             let input = if super::is_dash(&ends.input) {
                 stdin

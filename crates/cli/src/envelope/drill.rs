@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::context_of;
 use super::parties::With;
+use super::place::files_only;
 use crate::error::CliError;
 use crate::exit::{self, Exit};
 use crate::output::{self, Table};
@@ -49,6 +50,10 @@ pub(crate) fn run(session: &Session, args: &DrillArgs) -> Result<Exit, CliError>
             "nothing to open them with: give --identity, --kek-file or --passphrase".to_owned(),
         ));
     }
+    files_only(
+        &args.paths,
+        "an object is tried by decrypt, which opens it without the server as well",
+    )?;
     let context = context_of(&args.context)?;
     let identities = args.with.offline()?;
     let identities: Vec<_> = identities.iter().map(AsRef::as_ref).collect();

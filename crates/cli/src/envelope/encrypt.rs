@@ -12,7 +12,7 @@ use keyfold_envelope::{
 
 use super::inspect::slot_document;
 use super::parties::{self, For, check_offline_allowed};
-use super::{End, InOut, hex, interrupt, key_name, stdout};
+use super::{End, InOut, hex, interrupt, key_name, object, stdout};
 use crate::error::CliError;
 use crate::output::{self, Table};
 use crate::progress::Bar;
@@ -36,7 +36,7 @@ pub(crate) struct EncryptArgs {
     ends: InOut,
 }
 
-/// Encrypts FILE into FILE.kf, or a stream into a stream, for a key of the server's, offline keys and
+/// Encrypts FILE into FILE.kf, a stream into a stream or a file into an object, for a key of the server's, offline keys and
 /// a passphrase, as many of these as are named.
 pub(crate) fn run(session: &Session, args: EncryptArgs) -> Result<(), CliError> {
     let context = args.ends.context()?;
@@ -94,6 +94,12 @@ pub(crate) fn run(session: &Session, args: EncryptArgs) -> Result<(), CliError> 
             encrypt_stream(&recipients, &context, input, stdout()?, &options, &bar)
                 .map_err(failed)?;
             return Ok(());
+        }
+        End::Object(address) => {
+            let made =
+                object::encrypt(&address, &recipients, &context, &args.ends, &options, &bar)?;
+            drop(bar);
+            return show(session, Path::new(&address), &made);
         }
         End::File(path) => path,
     };

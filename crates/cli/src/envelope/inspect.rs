@@ -7,10 +7,15 @@ use clap::Args;
 use keyfold_envelope::{Error, Inspection, SlotInfo, inspect, inspect_reader};
 use serde_json::{Value, json};
 
+use super::place::files_only;
 use super::{hex, is_dash, key_name, state_name};
 use crate::error::CliError;
 use crate::output::Table;
 use crate::session::Session;
+
+/// What is done for an object.
+pub(super) const HEADER_ALONE: &str =
+    "the header of an object is one of 4 KiB, KEY.kf beside it, and can be fetched alone";
 
 /// Arguments of `inspect`.
 #[derive(Args)]
@@ -25,6 +30,7 @@ pub(crate) struct InspectArgs {
 
 /// Prints what an envelope's header says. Nothing of it is proven before the file is decrypted.
 pub(crate) fn run(session: &Session, args: &InspectArgs) -> Result<(), CliError> {
+    files_only([&args.input], HEADER_ALONE)?;
     let found = if is_dash(&args.input) {
         inspect_reader(std::io::stdin().lock())
     } else {

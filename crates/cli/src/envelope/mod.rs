@@ -9,6 +9,7 @@ pub(crate) mod inspect;
 mod interrupt;
 mod journal;
 pub(crate) mod keygen;
+mod object;
 mod parties;
 mod place;
 pub(crate) mod reencrypt;
@@ -59,6 +60,8 @@ pub(super) enum End {
     File(PathBuf),
     /// Standard input or output.
     Pipe,
+    /// An object of a bucket, by its address.
+    Object(String),
 }
 
 impl InOut {
@@ -71,7 +74,10 @@ impl InOut {
     fn named_output(&self) -> Option<End> {
         match &self.output {
             Some(path) if is_dash(path) => Some(End::Pipe),
-            Some(path) => Some(End::File(path.clone())),
+            Some(path) => Some(match object::address_of(path) {
+                Some(address) => End::Object(address.to_owned()),
+                None => End::File(path.clone()),
+            }),
             None if is_dash(&self.input) => Some(End::Pipe),
             None => None,
         }

@@ -4,14 +4,18 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use keyfold_envelope::{Census, Directories, Durability, Progress, Store, census};
-use keyfold_stores::Postgres;
+use keyfold_stores::{Bucket, Postgres};
 
 use super::scan::Scan;
 use crate::error::CliError;
 
 /// How an address is written, for the help of commands that take one.
 pub(super) const ADDRESSES: &str = "\
-In place of paths, one address of a column of wrapped keys in PostgreSQL:
+In place of paths, one address. Of objects in a bucket, whose headers lie beside them (KEY.kf):
+  s3://BUCKET/START-OF-KEYS
+Endpoint, region and credentials come from AWS_ENDPOINT_URL, AWS_REGION, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY …
+
+Of a column of wrapped keys in PostgreSQL:
   pg://USER@HOST/DATABASE?table=TABLE&wrapped=COLUMN&key=MOUNT/NAME
     table=        its name, or schema.name
     wrapped=      the column, text or bytea: vault:v1:…, or an envelope or its header
@@ -30,6 +34,8 @@ pub(super) enum Place {
     Paths(Vec<PathBuf>),
     /// A column of a table.
     Rows(Box<Postgres>),
+    /// Objects of a bucket.
+    Objects(Box<Bucket>),
 }
 
 impl Place {
@@ -42,6 +48,9 @@ impl Place {
             return Err(CliError::Usage(
                 "an address stands alone: give other places to commands of their own".to_owned(),
             ));
+        }
+        if Bucket::is_address(address) {
+            return Ok(Self::Objects(Box::new(Bucket::open(address)?)));
         }
         let var = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         Ok(Self::Rows(Box::new(Postgres::open(address, &var)?)))
@@ -66,6 +75,11 @@ impl Place {
                 began: Instant::now(),
                 found: count(&**rows, progress),
             }],
+            Self::Objects(bucket) => vec![Scan {
+                path: PathBuf::from(bucket.address()),
+                began: Instant::now(),
+                found: count(&**bucket, progress),
+            }],
         }
     }
 
@@ -74,13 +88,28 @@ impl Place {
         match self {
             Self::Paths(paths) => paths.first().map_or(Path::new(""), |path| path),
             Self::Rows(rows) => Path::new(rows.address()),
+            Self::Objects(bucket) => Path::new(bucket.address()),
         }
     }
 }
 
 /// The address that a path is, if it is one.
 pub(super) fn address_of(path: &Path) -> Option<&str> {
-    path.to_str().filter(|text| Postgres::is_address(text))
+    let text = path.to_str()?;
+    (Postgres::is_address(text) || Bucket::is_address(text)).then_some(text)
+}
+
+/// Refuses an address, for a command that works on files. `instead` says what is done for what lies there.
+pub(super) fn files_only<'a>(
+    paths: impl IntoIterator<Item = &'a PathBuf>,
+    instead: &str,
+) -> Result<(), CliError> {
+    match paths.into_iter().any(|path| address_of(path).is_some()) {
+        true => Err(CliError::Usage(format!(
+            "this command takes files: {instead}"
+        ))),
+        false => Ok(()),
+    }
 }
 
 fn count<S: Store>(store: &S, progress: &dyn Progress) -> Census {

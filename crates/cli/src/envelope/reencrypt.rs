@@ -7,7 +7,7 @@ use clap::Args;
 use keyfold_envelope::{Context, ReencryptOptions, ReencryptReport, Stopped, reencrypt};
 use serde_json::{Value, json};
 
-use super::place::address_of;
+use super::place::files_only;
 use super::watch::{Watched, Watcher};
 use crate::error::CliError;
 use crate::exit::{self, Exit};
@@ -48,12 +48,9 @@ The old envelope stays until the new one is whole; copies elsewhere stay what th
 
 /// Makes envelopes anew, tells what was left as it was as it goes, and prints what was done.
 pub(crate) fn run(session: &Session, args: &ReencryptArgs) -> Result<Exit, CliError> {
-    if args.paths.iter().any(|path| address_of(path).is_some()) {
-        return Err(CliError::Usage(
-            "reencrypt takes files: the data of a row is encrypted anew by the program that writes it"
-                .to_owned(),
-        ));
-    }
+    let instead = "a row is encrypted anew by the program that writes it, an object by decrypt and \
+                   then encrypt into another one";
+    files_only(&args.paths, instead)?;
     let context = Context::from_pairs(&args.context);
     let context = context.map_err(|error| CliError::Usage(error.to_string()))?;
     let keys = session.keys()?;

@@ -144,6 +144,7 @@ pub(crate) fn run(session: &Session, args: &RewrapArgs) -> Result<Exit, CliError
     let report = match &place {
         Place::Paths(paths) => job.run(&Directories::new(paths.clone(), args.durability.into())),
         Place::Rows(rows) => job.run(&**rows),
+        Place::Objects(bucket) => job.run(&**bucket),
     };
     let report = report.map_err(CliError::envelope(place.subject()))?;
     if let Some(stopped) = &report.stopped {

@@ -8,6 +8,7 @@ use keyfold_envelope::{Locator, SlotInfo, TransitKey, Which, add_slot, inspect, 
 use serde_json::json;
 
 use super::parties::{For, Opener, With, check_offline_allowed};
+use super::place::files_only;
 use super::{context_of, inspect as shown};
 use crate::error::CliError;
 use crate::keyring::StoreName;
@@ -74,6 +75,12 @@ pub(crate) struct RemoveArgs {
 
 /// Runs one of them.
 pub(crate) fn run(session: &Session, slots: &Slots) -> Result<(), CliError> {
+    let file = match slots {
+        Slots::List { file } => file,
+        Slots::Add(args) => &args.file,
+        Slots::Remove(args) => &args.file,
+    };
+    files_only([file], shown::HEADER_ALONE)?;
     match slots {
         Slots::List { file } => {
             let found = inspect(file).map_err(CliError::envelope(file))?;

@@ -28,6 +28,7 @@ pub use source::ReadAt;
 use crate::context::Context;
 use crate::decrypt::Opened;
 use crate::error::Error;
+use crate::header::Header;
 use crate::output::Output;
 use crate::recipient::Identity;
 
@@ -44,6 +45,26 @@ pub fn open_range(
 ) -> Result<Opened, Error> {
     let mut envelope = Envelope::open(identities, context, input)?;
     let range = envelope.range(bounds)?;
+    envelope.write_range(range.clone(), &mut output)?;
+    output.flush()?;
+    Ok(envelope.report(range.end.saturating_sub(range.start)))
+}
+
+/// As [`open_range`], of a payload that lies apart from its header; all of it without bounds, once its end is proven.
+pub fn open_detached_range(
+    identities: &[&dyn Identity],
+    context: &Context,
+    header: &Header,
+    payload: impl ReadAt,
+    bounds: Option<Bounds>,
+    mut output: impl Write,
+) -> Result<Opened, Error> {
+    let header = header.encode();
+    let mut envelope = Envelope::open_detached(identities, context, &header, payload)?;
+    let range = match bounds {
+        Some(bounds) => envelope.range(bounds)?,
+        None => 0..envelope.plaintext_len()?,
+    };
     envelope.write_range(range.clone(), &mut output)?;
     output.flush()?;
     Ok(envelope.report(range.end.saturating_sub(range.start)))

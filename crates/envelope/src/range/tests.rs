@@ -273,6 +273,19 @@ fn a_detached_payload_is_a_message_by_itself() {
     assert_eq!(envelope.plaintext_len().unwrap(), PLAIN as u64);
     let found = part(&mut envelope, 100..40_000).unwrap();
     assert!(found == pattern(PLAIN)[100..40_000]);
+    for (bounds, want) in [(None, 0..PLAIN), (Some(Bounds::Last(9)), PLAIN - 9..PLAIN)] {
+        let mut out = Vec::new();
+        let opened = open_detached_range(
+            &[&service],
+            &context,
+            &made.header,
+            &payload,
+            bounds,
+            &mut out,
+        );
+        assert_eq!(opened.unwrap().plaintext_len, want.len() as u64);
+        assert!(out == pattern(PLAIN)[want]);
+    }
 
     let attached = [&header[..], &payload[HEAD_LEN..]].concat();
     let refused = open(&service, &attached);
