@@ -41,6 +41,7 @@ mod residue;
 pub mod rng;
 mod root_key;
 pub mod shamir;
+pub mod statement;
 pub mod transit;
 mod unseal_key;
 pub mod xaes;

@@ -27,6 +27,7 @@ mod renewals;
 mod rotation;
 mod seals;
 mod shelf;
+mod shredded;
 mod snapshots;
 mod strangers;
 mod tokens;

@@ -1,5 +1,5 @@
 //! `keyfold transit`: what reading and writing paths would not do for the keys of a service: to bring one, to see what its
-//! versions are used for, and to let old ones go.
+//! versions are used for, to let old ones go, and to destroy one for good.
 
 mod catalogs;
 mod census;
@@ -7,6 +7,7 @@ mod compromised;
 mod export_kek;
 mod import;
 mod retire;
+mod shred;
 
 use clap::Subcommand;
 use keyfold_envelope::Locator;
@@ -37,6 +38,8 @@ pub(crate) enum Transit {
     ExportKek(export_kek::ExportKekArgs),
     /// Mark a version that somebody else may have: a new one is made, and what the old one touched is told
     Compromised(compromised::CompromisedArgs),
+    /// Destroy a key for good: after a delay, with a second person, and with a receipt
+    Shred(shred::ShredArgs),
 }
 
 /// Runs one of them.
@@ -49,6 +52,7 @@ pub(crate) fn run(session: &Session, transit: Transit) -> Result<(), CliError> {
         Transit::Retire(args) => retire::run(session, &args),
         Transit::ExportKek(args) => export_kek::run(session, &args),
         Transit::Compromised(args) => compromised::run(session, &args),
+        Transit::Shred(args) => shred::run(session, &args),
     }
 }
 

@@ -7,9 +7,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::sync::{RwLock, broadcast};
 
+use crate::error::Error;
 use crate::ports::storage::{
     Batch, Change, Entry, LockGuard, Page, Revision, Staged, Storage, StorageError, Whole,
 };
+use crate::ports::whole::Portion;
 
 /// The store of one open vault. Once a snapshot has taken the place of what the vault was opened on,
 /// nothing goes through: what it would write, under keys of before, would be noise among the new
@@ -30,15 +32,24 @@ impl Fence {
         }
     }
 
-    /// Puts what is staged in the place of the store, after the commits under way. Where that fails,
+    /// Puts what is staged in the place of the store, after the commits under way, and with what `last`
+    /// takes along from the store as it is then: it reads, and must not commit. Where that fails,
     /// nothing has happened; where nobody can tell, no more goes through either.
-    pub async fn replace(&self, staged: Box<dyn Staged>) -> Result<Revision, StorageError> {
+    pub async fn replace(
+        &self,
+        mut staged: Box<dyn Staged>,
+        last: impl Future<Output = Result<Portion, Error>>,
+    ) -> Result<Revision, Error> {
         let _alone = self.gate.write().await;
+        let portion = last.await?;
+        if !portion.is_empty() {
+            staged.add(portion).await?;
+        }
         let done = staged.adopt().await;
         if matches!(done, Ok(_) | Err(StorageError::Unknown(_))) {
             self.closed.store(true, Ordering::Release);
         }
-        done
+        Ok(done?)
     }
 
     /// Another store is there now.

@@ -7,12 +7,18 @@ use super::{Core, Sealed, State, Wraps};
 use crate::barrier::KEYRING;
 use crate::error::Error;
 use crate::ports::storage::{Staged, StorageError};
+use crate::ports::whole::Portion;
 
 impl Core {
-    /// Adopts what is staged: one commit. After it the vault is sealed, and what opens the new store
+    /// Adopts what is staged: one commit, with what `last` takes along from the store that goes, read when
+    /// nothing is written to it any more. After it the vault is sealed, and what opens the new store
     /// opens it. An error changes nothing, but for [`StorageError::Unknown`]: then the vault is
     /// sealed too, over the old store or the new one, or has not begun.
-    pub(crate) async fn replace(&self, staged: Box<dyn Staged>) -> Result<(), Error> {
+    pub(crate) async fn replace(
+        &self,
+        staged: Box<dyn Staged>,
+        last: impl Future<Output = Result<Portion, Error>>,
+    ) -> Result<(), Error> {
         let _changing = self.changing.lock().await;
         // Who brings the wraps in line does so for the store that it has read.
         let _wraps = self.seals.changing.lock().await;
@@ -22,15 +28,15 @@ impl Core {
             State::Unsealed(vault) => Some(vault.clone()),
         };
         let done = match &vault {
-            Some(vault) => vault.fence.replace(staged).await,
-            None => staged.adopt().await,
+            Some(vault) => vault.fence.replace(staged, last).await,
+            None => staged.adopt().await.map_err(Error::from),
         };
         match done {
-            Ok(_) | Err(StorageError::Unknown(_)) => {
+            Ok(_) | Err(Error::Storage(StorageError::Unknown(_))) => {
                 // It is tried again, and told, when the next request comes.
                 let _unsure = self.look_again().await;
             }
-            Err(error) => return Err(error.into()),
+            Err(error) => return Err(error),
         }
         if let Some(vault) = vault {
             Self::retire(vault);

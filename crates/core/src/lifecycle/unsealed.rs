@@ -139,6 +139,7 @@ impl Unsealed {
             clock.clone(),
         )
         .await?;
+        snapshot::destroyed::settle(&*core.storage, &system, &mounts).await?;
         let tokens = Tokens::open(system.clone(), clock.clone(), mounts.shared()).await?;
         initialize::settle(&system, &tokens).await?;
         let vault = Arc::new(Self {

@@ -10,9 +10,11 @@
 //! policies, audits, and only then calls `run`.
 
 mod chore;
+mod destroyed;
 mod keys;
 mod kind;
 mod meant;
+mod route;
 mod unknown;
 mod window;
 
@@ -25,9 +27,11 @@ use keyfold_api::{Seconds, body::Decoded};
 use serde::de::DeserializeOwned;
 
 pub use self::chore::Chore;
+pub use self::destroyed::{DestroyedKey, DestroyedKeys};
 pub use self::keys::{ServiceKeyInfo, ServiceKeys};
 pub use self::kind::{EngineKind, MountContext};
 pub use self::meant::Meant;
+pub use self::route::{Access, Exists, Handler, Route};
 pub use self::unknown::Unknown;
 pub use self::window::Window;
 
@@ -45,81 +49,6 @@ use crate::tokens::{Caller, Token, TokenParams};
 
 /// A boxed future, as handlers return.
 pub type Future_<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
-
-/// Answers a call.
-pub type Handler<E> = for<'a> fn(&'a E, &'a Call<'a>) -> Future_<'a, Result<Reply, Error>>;
-
-/// Says whether what a write names is there already, so that the policy check knows `create` from
-/// `update`.
-pub type Exists<E> = for<'a> fn(&'a E, &'a Call<'a>) -> Future_<'a, Result<bool, Error>>;
-
-/// What a route demands besides the capability of its operation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Access {
-    /// A token whose policies allow it.
-    Token,
-    /// And with `sudo`.
-    Sudo,
-    /// Nothing: answered without a token, but only while unsealed.
-    Open,
-    /// Nothing, and it works in every state: the seal's own doors.
-    Door,
-}
-
-/// One row of an engine's table.
-pub struct Route<E: 'static> {
-    /// What is asked.
-    pub op: Op,
-    /// Below the mount: literal segments, `{name}` for one segment, `{name...}` for the rest
-    /// (which may be empty and may end in `/`), or for all up to segments that follow it.
-    pub pattern: &'static str,
-    /// What it demands.
-    pub access: Access,
-    /// One sentence for HELP.
-    pub help: &'static str,
-    /// For writes that may create.
-    pub exists: Option<Exists<E>>,
-    /// The handler.
-    pub run: Handler<E>,
-}
-
-impl<E> Route<E> {
-    /// A row for callers with a token.
-    pub const fn new(op: Op, pattern: &'static str, help: &'static str, run: Handler<E>) -> Self {
-        Self {
-            op,
-            pattern,
-            access: Access::Token,
-            help,
-            exists: None,
-            run,
-        }
-    }
-
-    /// Demands `sudo` too.
-    pub const fn sudo(mut self) -> Self {
-        self.access = Access::Sudo;
-        self
-    }
-
-    /// Answered without a token.
-    pub const fn open(mut self) -> Self {
-        self.access = Access::Open;
-        self
-    }
-
-    /// Works in every state of the seal.
-    pub(crate) const fn door(mut self) -> Self {
-        self.access = Access::Door;
-        self
-    }
-
-    /// A write that may create.
-    pub const fn exists(mut self, exists: Exists<E>) -> Self {
-        self.exists = Some(exists);
-        self
-    }
-}
 
 /// A request as a handler sees it.
 pub struct Call<'a> {
@@ -281,6 +210,18 @@ pub trait Engine: Sized + Send + Sync + 'static {
     fn settle(&self) -> Future_<'_, Result<(), Error>> {
         Box::pin(async { Ok(()) })
     }
+
+    /// All keys that it destroyed for good: asked, while nothing is written, before a snapshot takes the
+    /// place of the store.
+    fn destroyed(&self) -> Future_<'_, Result<DestroyedKeys, Error>> {
+        Box::pin(async { Ok(DestroyedKeys::default()) })
+    }
+
+    /// A snapshot has taken the place of the store in which this key had been destroyed. The engine
+    /// notes that again, and refuses the key where it came back. It may be told twice.
+    fn revived<'a>(&'a self, _key: &'a DestroyedKey) -> Future_<'a, Result<(), Error>> {
+        Box::pin(async { Ok(()) })
+    }
 }
 
 /// What a change of a mount's options brings with it.
@@ -361,6 +302,10 @@ pub trait Dispatch: Send + Sync + 'static {
     fn chores(&self, now: Time, limit: usize) -> Future_<'_, Result<Vec<Chore>, Error>>;
     /// See [`Engine::settle`].
     fn settle(&self) -> Future_<'_, Result<(), Error>>;
+    /// See [`Engine::destroyed`].
+    fn destroyed(&self) -> Future_<'_, Result<DestroyedKeys, Error>>;
+    /// See [`Engine::revived`].
+    fn revived<'a>(&'a self, key: &'a DestroyedKey) -> Future_<'a, Result<(), Error>>;
 }
 
 /// What the row for a path demands, where there is one.
@@ -476,5 +421,13 @@ impl<E: Engine> Dispatch for E {
 
     fn settle(&self) -> Future_<'_, Result<(), Error>> {
         Engine::settle(self)
+    }
+
+    fn destroyed(&self) -> Future_<'_, Result<DestroyedKeys, Error>> {
+        Engine::destroyed(self)
+    }
+
+    fn revived<'a>(&'a self, key: &'a DestroyedKey) -> Future_<'a, Result<(), Error>> {
+        Engine::revived(self, key)
     }
 }

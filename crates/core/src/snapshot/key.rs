@@ -13,7 +13,8 @@ use crate::barrier::View;
 use crate::error::Error;
 use crate::ports::storage::Batch;
 
-const KEY: &str = "snapshot/key";
+/// Where it is stored.
+pub(super) const KEY: &str = "snapshot/key";
 
 /// The store's key; none while there is no snapshot of it.
 pub(super) async fn find(system: &View) -> Result<Option<MacKey>, Error> {

@@ -13,6 +13,7 @@
 //! ```
 
 mod decode;
+pub(crate) mod destroyed;
 mod encode;
 mod format;
 mod key;

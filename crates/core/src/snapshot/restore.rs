@@ -10,6 +10,7 @@ use keyfold_keys::kdf::MacKey;
 use serde::Serialize;
 
 use super::decode::{Decoder, Item};
+use super::destroyed::{self, Destroyed};
 use super::format::{Fault, Header, Trailer};
 use super::{key, restored};
 use crate::barrier::KEYRING;
@@ -32,6 +33,8 @@ pub struct Restored {
     pub records: u64,
     /// Bytes of their keys and values.
     pub bytes: u64,
+    /// Keys, with their mounts, that had been destroyed since, and that it brings back.
+    pub revived: Vec<String>,
     /// What whoever restored it should know.
     #[serde(skip)]
     pub remarks: Vec<String>,
@@ -59,7 +62,11 @@ impl Core {
             Some(vault) if !force => Some(Judge::of(vault).await?),
             _ => None,
         };
-        let incoming = Incoming::read(self, upload, judge.as_ref()).await?;
+        let mut gone = match &vault {
+            Some(vault) => Destroyed::of(&vault.mounts).await?,
+            None => Destroyed::default(),
+        };
+        let incoming = Incoming::read(self, upload, judge.as_ref(), &mut gone).await?;
         let Incoming {
             header,
             trailer,
@@ -68,18 +75,30 @@ impl Core {
         let record = restored::record(&header, &trailer, force)?;
         let portion = vec![(restored::KEY.to_owned(), record)];
         staged.add(portion).await.map_err(staging)?;
-        let remarks = match &vault {
+        let mut remarks = match &vault {
             Some(vault) => vec![remark(vault, &header).await?],
             None => Vec::new(),
         };
+        // What was destroyed meanwhile counts, too: asked when nothing is written any more.
+        let last = async {
+            match &vault {
+                Some(vault) if vault.cluster.id == header.store => {
+                    gone.carry(&vault.mounts, &vault.system, &header).await
+                }
+                _ => Ok(Portion::new()),
+            }
+        };
+        self.replace(staged, last).await?;
         drop(vault);
-        self.replace(staged).await?;
+        let (revived, told) = gone.revived();
+        remarks.extend(told);
         let Header { store, created, .. } = &header;
         tracing::warn!(store, created, force, "a snapshot was restored");
         Ok(Restored {
             header,
             records: trailer.records,
             bytes: trailer.bytes,
+            revived,
             remarks,
         })
     }
@@ -152,6 +171,7 @@ impl Incoming {
         core: &Core,
         upload: &mut dyn Chunks,
         judge: Option<&Judge>,
+        gone: &mut Destroyed,
     ) -> Result<Self, Error> {
         let mut decoder = Decoder::default();
         let mut begun = None;
@@ -170,9 +190,10 @@ impl Incoming {
                     }
                     Item::Record(key, value) => {
                         essentials.note(&key, &value)?;
+                        gone.note(&key);
                         size += key.len() + value.len();
                         // What a store says of an earlier snapshot is not said of this one.
-                        if key != restored::KEY {
+                        if key != restored::KEY && key != destroyed::KEY {
                             portion.push((key, value));
                         }
                     }

@@ -273,6 +273,7 @@ impl System {
                 warnings: periods
                     .iter()
                     .filter_map(|period| period.remark(now))
+                    .chain(info.remarks)
                     .collect(),
                 algorithm: info.kind,
                 version: Some(info.version),

@@ -15,6 +15,7 @@ mod cipher;
 mod ciphertext;
 mod ecdsa;
 mod ed25519;
+mod fingerprint;
 mod form;
 #[cfg(test)]
 mod golden;

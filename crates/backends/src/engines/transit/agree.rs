@@ -10,6 +10,7 @@ use serde::Deserialize;
 use super::census::{Kind, Uses};
 use super::decrypt::NO_PRIVATE_HALF;
 use super::key::Settings;
+use super::shred::Graves;
 use super::{Transit, key_name, kind};
 
 #[derive(Deserialize, Default)]
@@ -77,6 +78,8 @@ pub(super) async fn run(transit: &Transit, call: &Call<'_>) -> Result<Reply, Err
         .view
         .change(name, || async {
             let Some((there, revision)) = transit.stored(name).await? else {
+                let (graves, _) = Graves::load(&transit.view, name).await?;
+                let wanted = wanted.clone().behind(graves)?;
                 return transit.put_new(name, &wanted, &key, call.now).await;
             };
             there.usable()?;

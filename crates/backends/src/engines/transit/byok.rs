@@ -41,6 +41,7 @@ pub(super) async fn run(transit: &Transit, call: &Call<'_>) -> Result<Reply, Err
     let key = key.ok_or_else(|| Error::bad("no such source key for export"))?;
     holder.settings.usable()?;
     key.settings.usable()?;
+    key.settings.unmarked()?;
     if !key.settings.exportable {
         return Err(Error::bad("key is not exportable"));
     }

@@ -60,6 +60,7 @@ pub(super) async fn request(transit: &Transit, call: &Call<'_>) -> Result<Reply,
         key.ok_or_else(|| Error::bad(format!("key with provided name '{name}' not found")))?;
     let settings = &key.settings;
     settings.usable()?;
+    settings.makes()?;
     signs(settings)?;
     let version = version(settings, asked.version.unwrap_or_default())?;
     settings.uncompromised(version)?;

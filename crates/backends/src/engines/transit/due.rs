@@ -65,7 +65,8 @@ impl Settings {
     /// A new version can be made here.
     pub fn rotates(&self) -> bool {
         // A managed key is rotated to another that somebody names.
-        !self.soft_deleted && !self.is_managed() && (!self.imported || self.allow_imported_rotation)
+        let here = !self.soft_deleted && !self.is_managed() && self.shred.is_none();
+        here && (!self.imported || self.allow_imported_rotation)
     }
 }
 

@@ -61,7 +61,7 @@ pub(super) async fn run(transit: &Transit, call: &Call<'_>) -> Result<Reply, Err
             // Another call has made the key meanwhile.
             transit.key(name).await?
         }
-        None => return Err(Error::bad("encryption key not found")),
+        None => return Err(transit.missing(name, "encryption key not found").await),
     };
     key.settings.usable()?;
     able(&key.settings)?;

@@ -65,6 +65,7 @@ impl Part {
         let secret = matches!(self, Self::Encryption | Self::Signing | Self::Hmac);
         if secret {
             settings.here("export")?;
+            settings.unmarked()?;
         }
         if secret && !settings.exportable {
             return Err(Error::bad("private key material is not exportable"));

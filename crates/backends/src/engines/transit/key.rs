@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::compromise::Compromises;
 use super::managed::Held;
 use super::periods::Periods;
+use super::shred::{Graves, Mark};
 use super::{catalogs, census, chains, due, pace, times};
 
 /// Folder of the settings; below it one record for each key name.
@@ -97,6 +98,12 @@ pub(super) struct Settings {
     /// These are for signing: an RSA key in a device is for that, or encrypts.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub managed_signs: bool,
+    /// It is to be destroyed, or was and came back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shred: Option<Mark>,
+    /// The keys that had its name before and were destroyed.
+    #[serde(default, skip_serializing_if = "Graves::is_empty")]
+    pub graves: Graves,
     /// The last backup.
     #[serde(default)]
     pub backup: Option<Copied>,
@@ -141,6 +148,8 @@ impl Settings {
             compromised: Compromises::new(),
             managed: Held::new(),
             managed_signs: false,
+            shred: None,
+            graves: Graves::default(),
             backup: None,
             restore: None,
         }
@@ -159,8 +168,9 @@ impl Settings {
             .max(1)
     }
 
-    /// Refuses to use a key that is deleted until it is restored.
+    /// Refuses to use a key that is deleted until it is restored, or was destroyed.
     pub fn usable(&self) -> Result<(), Error> {
+        self.buried()?;
         match self.soft_deleted {
             true => Err(Error::bad("refusing to use soft-deleted key")),
             false => Ok(()),
@@ -179,6 +189,7 @@ impl Settings {
 
     fn version_for(&self, what: &str, asked: i64) -> Result<u32, Error> {
         let refused = |why| Error::bad(format!("requested version for {what} is {why}"));
+        self.makes()?;
         if asked < 0 {
             return Err(refused("negative"));
         }
@@ -205,8 +216,13 @@ impl Settings {
         u32::try_from(written)
             .ok()
             .filter(|version| *version >= self.oldest())
-            .ok_or_else(|| {
-                Error::bad("ciphertext or signature version is disallowed by policy (too old)")
+            .ok_or_else(|| match self.graves.of(written) {
+                Some(grave) => {
+                    Error::bad(grave.text(&format!("version {written}, of a key before this one,")))
+                }
+                None => {
+                    Error::bad("ciphertext or signature version is disallowed by policy (too old)")
+                }
             })
     }
 

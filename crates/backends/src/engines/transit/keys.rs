@@ -13,6 +13,7 @@ use super::due::{self, Rotate};
 use super::key::{POLICIES, Settings, delete_all, policy_key};
 use super::kind::Kind;
 use super::shown::{Version, Versions};
+use super::shred::Graves;
 use super::{Transit, key_name, managed, periods, shown, times};
 
 #[derive(Deserialize, Default)]
@@ -112,11 +113,13 @@ pub(super) async fn create(transit: &Transit, call: &Call<'_>) -> Result<Reply, 
                     Ok((settings, versions))
                 }
                 None => {
-                    let key = wanted.generate()?;
-                    let first = Version::new(&key, &wanted, call.now.secs())?;
-                    transit.put_new(name, &wanted, &key, call.now).await?;
-                    let versions = Versions::from([(wanted.latest_version, first)]);
-                    Ok((wanted.clone(), versions))
+                    let (graves, _) = Graves::load(&transit.view, name).await?;
+                    let settings = wanted.clone().behind(graves)?;
+                    let key = settings.generate()?;
+                    let first = Version::new(&key, &settings, call.now.secs())?;
+                    transit.put_new(name, &settings, &key, call.now).await?;
+                    let versions = Versions::from([(settings.latest_version, first)]);
+                    Ok((settings, versions))
                 }
             }
         })
@@ -124,6 +127,13 @@ pub(super) async fn create(transit: &Transit, call: &Call<'_>) -> Result<Reply, 
     if differs(&settings, &wanted, &asked, &kind) {
         warnings.push(format!(
             "key {name} is there already, with other settings; it was not changed"
+        ));
+    }
+    if let Some(grave) = settings.graves.newest() {
+        warnings.push(format!(
+            "{}; this is another key, whose versions begin at {}",
+            grave.text(&format!("a key {name}")),
+            settings.graves.last().saturating_add(1)
         ));
     }
     let mut reply = shown::show(name, &settings, &versions)?;
@@ -149,6 +159,7 @@ pub(super) async fn rotate(transit: &Transit, call: &Call<'_>) -> Result<Reply, 
                 // It was made anew since it was looked at.
                 return Err(Error::Contended);
             }
+            settings.makes()?;
             if settings.imported && !settings.allow_imported_rotation {
                 return Err(Error::bad(format!(
                     "imported key {name} does not allow rotation here: import a version, or import \
@@ -188,6 +199,7 @@ pub(super) async fn delete(transit: &Transit, call: &Call<'_>) -> Result<Reply, 
             if !settings.deletion_allowed {
                 return Err(refused("deletion is not allowed for this key"));
             }
+            settings.unmarked()?;
             let batch = Batch::new()
                 .unchanged(policy_key(name), revision)
                 .delete(policy_key(name));
@@ -206,7 +218,8 @@ impl Transit {
         self.view.read(&policy_key(name)).await
     }
 
-    /// Stores a new key; a conflict when the name is taken.
+    /// Stores a new key; a conflict when the name is taken. It stands behind those of the name that were
+    /// destroyed.
     pub(super) async fn put_new(
         &self,
         name: &str,
@@ -214,9 +227,14 @@ impl Transit {
         key: &ServiceKey,
         now: Time,
     ) -> Result<(), Error> {
-        let batch = Batch::new().absent(policy_key(name));
-        let batch = settings.put_version(settings.latest_version, key, batch);
-        let batch = times::put_latest(&self.view, settings, now, batch).await?;
+        let (graves, there) = Graves::load(&self.view, name).await?;
+        if graves != settings.graves {
+            return Err(Error::Contended);
+        }
+        let version = settings.latest_version;
+        let batch = Graves::demand(name, there, Batch::new().absent(policy_key(name)));
+        let batch = settings.put_version(version, key, batch);
+        let batch = times::put_all(settings, version, &[now.secs()], batch);
         self.commit(name, settings.put(name, batch)?).await
     }
 
@@ -229,6 +247,7 @@ impl Transit {
         key: &ServiceKey,
         now: Time,
     ) -> Result<Settings, Error> {
+        settings.makes()?;
         let mut settings = settings.scheduled(now.secs());
         let next = settings.latest_version.checked_add(1);
         settings.latest_version = next.ok_or_else(|| Error::bad("no version is left"))?;

@@ -7,7 +7,7 @@
 //!                                          └→ ciphers ─→ cache ─ miss ─→ key, times (records)
 //!   datakey · datakeys ───────────────────────┤ └→ census                  ▲
 //!   sign · verify · tag ─→ inputs, scheme ────┘                            │
-//!   keys · tune · trim · shelve · upsert · import · backup: one commit each ┘
+//!   keys · tune · trim · shelve · shred · upsert · import · backup: one commit each ┘
 //! ```
 //!
 //! In the steady state a call of the first row reads no storage and takes no exclusive lock.
@@ -23,9 +23,11 @@
 //! | `census/<id>/<version>` | what a version was used for, see [`census`] |
 //! | `catalogs/<id>/<catalog>` | what a scan found under the versions, see [`catalogs`] |
 //! | `chains/<id>/<version>` | the certificates of a version, see [`chains`] |
+//! | `shredded/<name>`, `receipts/<id>`, `receipts-key` | what was destroyed for good, see [`shred`] |
 //! | `wrapping-key` | the key that imports are wrapped under, see [`import`] |
 //! | `config/cache` | how many keys are held in memory, see [`cache_config`] |
 //! | `config/keys` | whether encrypt may create keys, see [`upsert`] |
+//! | `config/shred` | how long a key waits before it is destroyed, see [`shred`] |
 
 mod agree;
 mod backup;
@@ -65,6 +67,7 @@ mod routes;
 mod scheme;
 mod shelve;
 mod shown;
+mod shred;
 mod sign;
 mod tag;
 mod times;
@@ -83,7 +86,8 @@ use keyfold_core::clock::Time;
 use keyfold_core::error::{Error, UnsupportedReason};
 use keyfold_core::managed::ManagedKeys;
 use keyfold_core::ports::engine::{
-    Call, Chore, Dispatch, Engine, EngineKind, Future_, MountContext, Route, ServiceKeys,
+    Call, Chore, DestroyedKey, DestroyedKeys, Dispatch, Engine, EngineKind, Future_, MountContext,
+    Route, ServiceKeys,
 };
 use keyfold_core::ports::storage::Batch;
 
@@ -147,6 +151,14 @@ impl Engine for Transit {
     fn settle(&self) -> Future_<'_, Result<(), Error>> {
         Box::pin(self.census.settle(self))
     }
+
+    fn destroyed(&self) -> Future_<'_, Result<DestroyedKeys, Error>> {
+        Box::pin(shred::destroyed(self))
+    }
+
+    fn revived<'a>(&'a self, key: &'a DestroyedKey) -> Future_<'a, Result<(), Error>> {
+        Box::pin(shred::revive(self, key))
+    }
 }
 
 impl Transit {
@@ -165,8 +177,14 @@ impl Transit {
 
     /// The key that a data call names.
     async fn key(&self, name: &str) -> Result<Arc<LoadedKey>, Error> {
-        let key = self.cache.key(name).await?;
-        let key = key.ok_or_else(|| Error::bad("encryption key not found"))?;
+        self.key_or(name, "encryption key not found").await
+    }
+
+    /// The same, with what is said where there is none and never was.
+    async fn key_or(&self, name: &str, text: &str) -> Result<Arc<LoadedKey>, Error> {
+        let Some(key) = self.cache.key(name).await? else {
+            return Err(self.missing(name, text).await);
+        };
         key.settings.usable()?;
         Ok(key)
     }

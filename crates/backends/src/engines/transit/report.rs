@@ -6,6 +6,7 @@ use keyfold_core::error::Error;
 use keyfold_core::ports::engine::{ServiceKeyInfo, ServiceKeys};
 
 use super::key::{POLICIES, Settings, policy_key};
+use super::shred::Mark;
 use super::{Transit, periods, times};
 
 /// At most `limit` keys after a name.
@@ -35,6 +36,7 @@ pub(super) async fn page(
                 .map(|_| settings.auto_rotate_period),
             next_rotation: settings.next_rotation(),
             periods: periods::of(view, &settings).await?,
+            remarks: settings.shred.iter().map(Mark::remark).collect(),
             name,
             kind: match settings.is_managed() {
                 true => settings.type_name().to_owned(),

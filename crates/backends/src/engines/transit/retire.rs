@@ -66,6 +66,9 @@ pub(super) async fn run(transit: &Transit, call: &Call<'_>) -> Result<Reply, Err
             if old.id != settings.id {
                 return Err(Error::bad(format!("key {name} was made anew meanwhile")));
             }
+            if destroy {
+                old.unmarked()?;
+            }
             let new = retired(&old, below, destroy);
             let gone = old.min_available_version.max(1)..new.min_available_version.max(1);
             if new != old {

@@ -6,8 +6,8 @@ use keyfold_core::tools;
 
 use super::{
     Transit, agree, backup, byok, cache_config, catalogs, census, certificate, compromise, datakey,
-    datakeys, decrypt, encrypt, export, import, keys, retire, rewrap, shelve, sign, tag, trim,
-    tune, upsert, verify,
+    datakeys, decrypt, encrypt, export, import, keys, retire, rewrap, shelve, shred, sign, tag,
+    trim, tune, upsert, verify,
 };
 
 pub(super) const ROUTES: &[Route<Transit>] = &[
@@ -95,6 +95,79 @@ pub(super) const ROUTES: &[Route<Transit>] = &[
         "Takes such a mark back.",
         |e, c| Box::pin(compromise::clear(e, c)),
     ),
+    Route::new(
+        Op::Read,
+        "keys/{name}/shred",
+        "How far the destruction of a key is, and what needs the key yet.",
+        |e, c| Box::pin(shred::read(e, c)),
+    ),
+    Route::new(
+        Op::Write,
+        "keys/{name}/shred",
+        "Asks for the destruction of a key, which makes nothing more from then on.",
+        |e, c| Box::pin(shred::begin(e, c)),
+    ),
+    Route::new(
+        Op::Write,
+        "keys/{name}/shred/approve",
+        "Agrees to the destruction of a key that somebody else has asked for.",
+        |e, c| Box::pin(shred::approve(e, c)),
+    ),
+    Route::new(
+        Op::Write,
+        "keys/{name}/shred/cancel",
+        "Keeps a key that was to be destroyed.",
+        |e, c| Box::pin(shred::cancel(e, c)),
+    ),
+    Route::new(
+        Op::Write,
+        "keys/{name}/shred/destroy",
+        "Destroys a key for good, after its delay and with two who agree.",
+        |e, c| Box::pin(shred::destroy(e, c)),
+    ),
+    Route::new(
+        Op::List,
+        "shred/receipts",
+        "The receipts of destroyed keys.",
+        |e, c| Box::pin(shred::receipts(e, c)),
+    ),
+    Route::new(
+        Op::List,
+        "shred/receipts/",
+        "The receipts of destroyed keys.",
+        |e, c| Box::pin(shred::receipts(e, c)),
+    ),
+    Route::new(
+        Op::Read,
+        "shred/receipts",
+        "The receipts of destroyed keys.",
+        |e, c| Box::pin(shred::receipts(e, c)),
+    ),
+    Route::new(
+        Op::Read,
+        "shred/receipts/key",
+        "The public key that verifies receipts.",
+        |e, c| Box::pin(shred::receipts_key(e, c)),
+    ),
+    Route::new(
+        Op::Read,
+        "shred/receipts/{id}",
+        "A receipt, to be read and as it was signed.",
+        |e, c| Box::pin(shred::receipt(e, c)),
+    ),
+    Route::new(
+        Op::Read,
+        "config/shred",
+        "How long a key waits at least before it is destroyed.",
+        |e, c| Box::pin(shred::rules(e, c)),
+    ),
+    Route::new(
+        Op::Write,
+        "config/shred",
+        "Says how long a key waits at least before it is destroyed.",
+        |e, c| Box::pin(shred::set_rules(e, c)),
+    )
+    .sudo(),
     Route::new(
         Op::Write,
         "census/caller",

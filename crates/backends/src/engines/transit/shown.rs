@@ -12,6 +12,7 @@ use serde::Serialize;
 use super::compromise::Compromises;
 use super::key::{Copied, Settings, version_key};
 use super::kind::PQC;
+use super::shred::Mark;
 use super::{Transit, chains, times};
 
 /// The members of the answer.
@@ -64,6 +65,9 @@ struct Shown<'a> {
     soft_deleted: bool,
     #[serde(skip_serializing_if = "Compromises::is_empty")]
     compromised: &'a Compromises,
+    /// How far its destruction is, where that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shred: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     backup_info: Option<&'a Copied>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -236,6 +240,7 @@ pub(super) fn show(name: &str, settings: &Settings, versions: &Versions) -> Resu
             .then_some(settings.allow_imported_rotation),
         soft_deleted: settings.soft_deleted,
         compromised: &settings.compromised,
+        shred: settings.shred.as_ref().map(Mark::state),
         backup_info: settings.backup.as_ref(),
         restore_info: settings.restore.as_ref(),
         supports_encryption: encrypts,

@@ -52,10 +52,8 @@ impl Signed {
 pub(super) async fn run(transit: &Transit, call: &Call<'_>) -> Result<Reply, Error> {
     let name = key_name(call)?;
     let (inputs, options) = inputs::decode(call, &USED)?;
-    let key = transit.cache.key(name).await?;
-    let key = key.ok_or_else(|| Error::bad("signing key not found"))?;
+    let key = transit.key_or(name, "signing key not found").await?;
     let settings = &key.settings;
-    settings.usable()?;
     if !settings.signs() {
         return Err(Error::bad(format!(
             "key type {} does not support signing",

@@ -157,6 +157,7 @@ async fn run(transit: &Transit, call: &Call<'_>, tag: Tag) -> Result<Reply, Erro
 
 /// The version that a call asks for; 0 asks for the latest.
 fn version(tag: Tag, settings: &Settings, asked: i64) -> Result<u32, Error> {
+    settings.makes()?;
     let latest = settings.latest_version;
     if asked == 0 {
         settings.uncompromised(latest)?;

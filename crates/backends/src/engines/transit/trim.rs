@@ -26,6 +26,7 @@ pub(super) async fn run(transit: &Transit, call: &Call<'_>) -> Result<Reply, Err
         .change(name, || async {
             let stored = transit.stored(name).await?;
             let (old, revision) = stored.ok_or_else(|| Error::bad("invalid key name"))?;
+            old.unmarked()?;
             let first = first(&old, asked)?;
             let new = Settings {
                 min_available_version: first,

@@ -17,6 +17,7 @@ use super::ciphers::Ciphers;
 use super::key::Settings;
 use super::kind;
 use super::request::Request;
+use super::shred::Graves;
 
 const SWITCH: &str = "config/keys";
 
@@ -46,7 +47,15 @@ impl NewKey {
     ) -> Result<Self, Error> {
         let switch = transit.view.read::<Switch>(SWITCH).await?;
         if switch.is_some_and(|(switch, _)| switch.disable_upsert) {
-            return Err(Error::bad("encryption key not found"));
+            return Err(transit.missing(name, "encryption key not found").await);
+        }
+        // Who encrypts may not know that the key was destroyed, and would get another one.
+        let (graves, _) = Graves::load(&transit.view, name).await?;
+        if let Some(grave) = graves.newest() {
+            let text = grave.text(&format!("key \"{name}\""));
+            return Err(Error::bad(format!(
+                "{text}; a new key of the name is made at keys/{name}"
+            )));
         }
         let convergent = request
             .convergent

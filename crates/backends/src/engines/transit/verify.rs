@@ -107,10 +107,10 @@ pub(super) async fn run(transit: &Transit, call: &Call<'_>) -> Result<Reply, Err
     let name = key_name(call)?;
     let (inputs, options) = inputs::decode(call, &USED)?;
     let proof = proof(&inputs)?;
-    let key = transit.cache.key(name).await?;
-    let key = key.ok_or_else(|| Error::bad("signature verification key not found"))?;
+    let key = transit
+        .key_or(name, "signature verification key not found")
+        .await?;
     let settings = &key.settings;
-    settings.usable()?;
     let idle = transit.idle(inputs.have_context(), settings.derived)?;
     let in_path = call.param("algorithm");
     let named = inputs

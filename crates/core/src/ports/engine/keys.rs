@@ -24,6 +24,8 @@ pub struct ServiceKeyInfo {
     pub next_rotation: Option<Time>,
     /// The crypto-periods that are set.
     pub periods: Vec<CryptoPeriod>,
+    /// What else is to be said of it.
+    pub remarks: Vec<String>,
 }
 
 /// A page of them.

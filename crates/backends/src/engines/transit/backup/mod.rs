@@ -51,6 +51,7 @@ pub(super) async fn run(transit: &Transit, call: &Call<'_>) -> Result<Reply, Err
 
 fn allowed(settings: &Settings) -> Result<(), Error> {
     settings.here("backup")?;
+    settings.unmarked()?;
     if !settings.exportable {
         return Err(Error::bad("exporting is disallowed on the policy"));
     }

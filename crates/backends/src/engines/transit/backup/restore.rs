@@ -14,6 +14,7 @@ use serde::Deserialize;
 use super::form::{self, Backup, Entry, Policy};
 use crate::engines::transit::compromise::Compromises;
 use crate::engines::transit::key::{Copied, Settings, delete_all, policy_key};
+use crate::engines::transit::shred::Graves;
 use crate::engines::transit::{Transit, chains, due, is_name, keys, pace, times};
 
 #[derive(Deserialize, Default)]
@@ -54,11 +55,21 @@ pub(in crate::engines::transit) async fn run(
         .view
         .change(&name, || async {
             let there = transit.stored(&name).await?;
+            let (graves, graves_at) = Graves::load(&transit.view, &name).await?;
+            if restored.first <= graves.last() {
+                return Err(wrong(format!(
+                    "it has version {}, and the versions of {name} up to {} were destroyed: restore it \
+                     under another name",
+                    restored.first,
+                    graves.last()
+                )));
+            }
             let batch = match &there {
                 Some(_) if !asked.force.unwrap_or_default() => {
                     return Err(Error::bad(format!("key \"{name}\" already exists")));
                 }
                 Some((old, revision)) => {
+                    old.unmarked()?;
                     let batch = Batch::new().unchanged(policy_key(&name), *revision);
                     delete_all(&transit.view, &old.id, batch).await?
                 }
@@ -70,8 +81,10 @@ pub(in crate::engines::transit) async fn run(
                 id: id::uuid(),
                 // A backup does not tell, and a restore makes nobody forget what they know.
                 compromised: old.map_or_else(Compromises::new, |old| old.compromised.clone()),
+                graves,
                 ..restored.settings.clone()
             };
+            let batch = Graves::demand(&name, graves_at, batch);
             let batch = put(&restored, &settings, batch)?;
             transit.commit(&name, settings.put(&name, batch)?).await?;
             if let Some((old, _)) = &there {

@@ -17,6 +17,7 @@ pub(super) use self::target::hash;
 pub(super) use self::wrapping::read as wrapping_key;
 use super::key::{Settings, policy_key};
 use super::kind::Kind;
+use super::shred::Graves;
 use super::{Transit, due, key_name, keys};
 
 #[derive(Deserialize, Default)]
@@ -109,6 +110,8 @@ pub(super) async fn run(transit: &Transit, call: &Call<'_>) -> Result<Reply, Err
                      rotate an existing imported key",
                 ));
             }
+            let (graves, _) = Graves::load(&transit.view, name).await?;
+            let settings = settings.clone().behind(graves)?;
             transit.put_new(name, &settings, &key, call.now).await
         })
         .await?;

@@ -11,6 +11,7 @@ use serde::Deserialize;
 
 use super::super::key::Settings;
 use super::super::shown::{Version, Versions};
+use super::super::shred::Graves;
 use super::super::{Transit, shown};
 use super::{Kept, TYPE, proof};
 
@@ -100,26 +101,29 @@ pub(in super::super) async fn create(
     }
     // Before it is this key's turn: the device may take its time.
     let Found { kept, signs, key } = asked.found(transit, call).await?;
-    let settings = Settings {
+    let wanted = Settings {
         managed_signs: signs,
-        managed: [(1, kept)].into(),
         ..Settings::new(key.kind())
     };
-    let first = Version::new(&key, &settings, call.now.secs())?;
     let stored = transit
         .view
         .change(name, || async {
             if transit.stored(name).await?.is_some() {
-                return Ok(false);
+                return Ok(None);
             }
+            let (graves, _) = Graves::load(&transit.view, name).await?;
+            let mut settings = wanted.clone().behind(graves)?;
+            settings.managed = [(settings.latest_version, kept.clone())].into();
+            let first = Version::new(&key, &settings, call.now.secs())?;
             transit.put_new(name, &settings, &key, call.now).await?;
-            Ok(true)
+            Ok(Some((settings, first)))
         })
         .await?;
-    if !stored && let Some(there) = there(transit, name, asked).await? {
-        return Ok(there);
-    }
-    shown::show(name, &settings, &Versions::from([(1, first)]))
+    let Some((settings, first)) = stored else {
+        return there(transit, name, asked).await?.ok_or(Error::Contended);
+    };
+    let versions = Versions::from([(settings.latest_version, first)]);
+    shown::show(name, &settings, &versions)
 }
 
 /// The answer where the name is taken.
@@ -152,6 +156,7 @@ pub(in super::super) async fn rotate(
             let stored = transit.stored(name).await?;
             let (mut settings, revision) = stored.ok_or_else(|| Error::bad("key not found"))?;
             settings.usable()?;
+            settings.makes()?;
             let field = match asked.name() {
                 "" => "managed_key_id",
                 _ => "managed_key_name",

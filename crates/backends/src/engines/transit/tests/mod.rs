@@ -10,6 +10,7 @@ mod managed;
 mod post_quantum;
 mod restored;
 mod retirement;
+mod shredding;
 mod signing;
 mod together;
 mod vectors;
@@ -25,6 +26,7 @@ use keyfold_core::ports::engine::{Call, Dispatch, Engine, MountContext};
 use keyfold_core::ports::storage::{Batch, Storage};
 use keyfold_core::request::{Body, Op};
 use keyfold_core::testing::FaultyStorage;
+use keyfold_core::tokens::Caller;
 use serde_json::{Value, json};
 
 use super::Transit;
@@ -72,6 +74,17 @@ impl Mount {
     }
 
     async fn ask(&self, op: Op, path: &str, body: &str) -> Result<Answer, Error> {
+        let nobody = Caller::anonymous();
+        self.ask_as(&nobody, NOW, (op, path, body)).await
+    }
+
+    /// The same by somebody, at a second.
+    async fn ask_as(
+        &self,
+        caller: &Caller,
+        now: u64,
+        (op, path, body): (Op, &str, &str),
+    ) -> Result<Answer, Error> {
         let found = self.transit.find(op, path)?;
         let help = self.transit.help(path);
         let pattern = help.iter().find(|help| help.op == op).unwrap().pattern;
@@ -80,8 +93,9 @@ impl Mount {
             .find(|row| row.op == op && row.pattern == pattern);
         let row = row.unwrap();
         let body = Body::new(body.as_bytes().to_vec());
-        let now = Time(NOW * 1_000_000_000);
+        let now = Time(now * 1_000_000_000);
         let mut call = Call::new(op, path, found.params.clone(), &body, now);
+        call.caller = caller;
         if let Some(exists) = row.exists {
             let exists = exists(&self.transit, &call).await?;
             call.creates = !exists;
