@@ -1,21 +1,16 @@
 #!/usr/bin/env bash
-# Measures keyfold against the ceiling (bench/ceiling), against age and against cp, on this machine, in one run.
+# Measures the server against the ceiling (bench/ceiling), on this machine, in one run. Files: bench/data-plane.sh.
 #
-#   bench/run.sh [--quick] [--write] [--only server|transit|data|rotation|lists|keys]...
+#   bench/run.sh [--quick] [--write] [--only server|transit|lists|keys]...
 #
 # --quick   short rounds and small files: shows that it works, measures nothing
 # --only    one part: transit is each of its calls beside the ceiling's and keys with many versions, lists is a folder of
-#           a million secrets, rotation is many envelopes and a petabyte of holes, keys is rotation and unseal with a million records and tokens, and what readers notice
+#           a million secrets, keys is rotation and unseal with a million records and tokens, and what readers notice
 # --write   puts what was measured into its sections of docs/performance.md
 #
 # BENCH_DIR     where stores lie (default: a temporary folder under the target folder; a real disk, not tmpfs)
-# BENCH_MIB     size of the file that is encrypted, in MiB (default 4096)
-# BENCH_FILES   how many files are rewrapped (default 10000; of 64 KiB, for rotation, 100000)
-# BENCH_SPARSE  how many files of 1 GiB, all of them holes, are rewrapped for rotation (default 1000000)
-# BENCH_RANGES  size of the envelope that parts are read of, in GiB (default 16)
 # BENCH_SECRETS  how many secrets are listed (default 1000000)
 # BENCH_RECORDS, BENCH_TOKENS  how much the larger server of keys holds (default 1000000 each)
-# BENCH_SHM     the RAM disk (default /dev/shm)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -29,11 +24,8 @@ need() {
     fi
 }
 need wrk wrk
-need age age
 need python3 python3
 
 cargo build --profile dist --locked -p keyfold-cli -p keyfold-ceiling
-cargo build --profile dist --locked -p keyfold-backends --example token_memory -p keyfold-core --example acl_check \
-    -p keyfold-client --example many_envelopes \
-    -p keyfold-envelope --example values --example ranges
+cargo build --profile dist --locked -p keyfold-backends --example token_memory -p keyfold-core --example acl_check
 PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=bench exec python3 -m measure "$@"

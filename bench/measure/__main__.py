@@ -3,11 +3,10 @@
 import argparse
 import os
 import shutil
-import sys
 import tempfile
 from pathlib import Path
 
-from measure import data_plane, keys, lists, report, rotation, server_plane, transit
+from measure import keys, lists, report, server_plane, transit
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -16,8 +15,6 @@ ROOT = Path(__file__).resolve().parents[2]
 PARTS = {
     "server": server_plane.measure,
     "transit": transit.measure,
-    "data": data_plane.measure,
-    "rotation": rotation.measure,
     "lists": lists.measure,
     "keys": keys.measure,
 }
@@ -29,7 +26,7 @@ def main():
     base = os.environ.get("BENCH_DIR")
     folder = Path(tempfile.mkdtemp(prefix="bench-", dir=base or target))
     programs = {name: target / "dist" / name for name in ("keyfold", "keyfold-ceiling")}
-    examples = ("token_memory", "acl_check", "many_envelopes", "values", "ranges")
+    examples = ("token_memory", "acl_check")
     programs |= {name: target / "dist" / "examples" / name for name in examples}
     try:
         machine = report.machine(folder)
@@ -40,9 +37,7 @@ def main():
         shutil.rmtree(folder, ignore_errors=True)
     print("\n" + "\n".join(sections))
     if arguments.write:
-        document = ROOT / "docs" / "performance.md"
-        document.write_text(report.document(document.read_text(), sections))
-        print(f"written to {document.relative_to(ROOT)}", file=sys.stderr)
+        report.write(*sections)
 
 
 def parse():

@@ -4,7 +4,9 @@ import os
 import platform
 import re
 import subprocess
+import sys
 from datetime import date
+from pathlib import Path
 
 from measure import load
 
@@ -12,16 +14,20 @@ from measure import load
 GOALS = {"no audit": 0.45, "file audit": 0.30}
 INTRODUCTION = """# Performance
 
-Measured, not promised: `bench/run.sh --write` made this page, each section in one run. Machines differ, so read the ratios,
-which compare programs in one run.
+Measured, not promised: `bench/run.sh --write` and, for the data plane, `bench/data-plane.sh --write` made this page, each section
+in one run. Machines differ, so read the ratios, which compare programs in one run.
 """
 # How the sections begin, in their order.
-TITLES = ["Server", "Transit", "Files", "Rotation", "A folder of", "The life of the keys"]
+TITLES = [
+    "Server", "Transit", "A large file", "A pipe", "Parts of an envelope", "Values of columns", "Rotation of", "A petabyte",
+    r"[\d,]+ rows of PostgreSQL", "A folder of", "The life of the keys",
+]
+DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "performance.md"
 # Rows of which something else is asked.
 OTHER = {"AppRole login, batch token": {"no audit": 0.35}, "token lookup-self": {"no audit": 0.45}}
 
 
-def machine(folder):
+def machine(folder, script="bench/run.sh"):
     """One line: what this ran on."""
     with open("/proc/cpuinfo") as info:
         model = next((l.split(":", 1)[1].strip() for l in info if l.startswith("model name")), platform.machine())
@@ -30,7 +36,7 @@ def machine(folder):
     kind = subprocess.run(["stat", "-f", "-c", "%T", folder], capture_output=True, text=True).stdout.strip()
     return (
         f"Machine: {model}, {os.cpu_count()} cores, {memory:.0f} GiB, Linux {platform.release()}, "
-        f"stores on {kind}. {date.today()}, `bench/run.sh`. The load generator runs on the same cores.\n"
+        f"stores on {kind}. {date.today()}, `{script}`. What asks the server runs on the same cores.\n"
     )
 
 
@@ -104,71 +110,17 @@ def transit(results, bare, items, versions, many):
     return "\n".join(lines)
 
 
-def data(mib, big, many, library, gib):
-    """The tables of the data plane."""
-    runs, peak = big
-    lines = [
-        f"## Files\n\nOne file of {mib} MiB, file to file on a RAM disk, medians of interleaved rounds; the disk's "
-        "memory was touched before and is kept from the host, which makes its first touch slow.\n",
-        "| program | seconds | of a processor, outside the kernel + in it | GiB/s | times age | of cp |",
-        "|---|--:|--:|--:|--:|--:|",
-    ]
-    age, cp = (runs[name].clock for name in ("age", "cp"))
-    for name, run in runs.items():
-        lines.append(
-            f"| {name} | {run.clock:.2f} | {run.user:.1f} + {run.kernel:.1f} | {mib / 1024 / run.clock:.2f} "
-            f"| {age / run.clock:.2f} | {cp / run.clock:.2f} |"
-        )
-    lines += [
-        "\nGoals: `keyfold encrypt` at least 2.5 times age and 0.7 of cp. On two cores without AVX-512 the first is out of reach: "
-        "the library has AES code of the wide kind for AVX-512 only, and the kernel lets one writer at a time into a file.",
-        f"Peak resident memory of `keyfold encrypt` on a pipe: {peak:.1f} MiB (goal: under 64).\n",
-        f"`keyfold rewrap` of {many['count']:,} files after a rotation of their key: {many['seconds']:.2f} s, "
-        f"{many['count'] / many['seconds']:,.0f} files/s; {many['kernel_bytes']:,.0f} bytes a file given to write "
-        f"calls by the kernel's count (goal: at most 1,024 in each file). A second run, with nothing to do: "
-        f"{many['again']:.2f} s. Its own report:\n",
-        "```text",
-        many["report"],
-        "```\n",
-        "The library. Values of columns, in a second of one core's time (goal: at least 1,500,000), by the example `values`:\n",
-        "```text",
-        library[0],
-        "```\n",
-        f"10,000 random reads of 4 KiB out of an envelope of {gib} GiB on the RAM disk, beside plain reads of the chunks they lie "
-        "in (goal: a ratio of 1.5 at most), by the example `ranges`:\n",
-        "```text",
-        library[1],
-        "```\n",
-    ]
-    return "\n".join(lines)
-
-
-def rotation(small, petabyte):
-    """The table of rotation at scale."""
-    anew, bare, commands = small["anew"], small["rewrap"], small["commands"]
-    both = petabyte["first"] + petabyte["rest"]
-    return "\n".join([
-        "## Rotation\n\nA transit key is rotated, and envelopes on a RAM disk are moved under its new version by one "
-        "`keyfold rewrap --durability=batch`; the server runs on the same cores, and each envelope has a DEK of its own.\n",
-        "| envelopes | what | seconds | envelopes/s | goal |",
-        "|---|---|--:|--:|--:|",
-        f"| {small['count']:,} of 64 KiB | rewrap | {bare:.2f} | {small['count'] / bare:,.0f} | |",
-        f"| | `keyfold decrypt`, then `keyfold encrypt`, of each (by a sample) | {commands:.1f} | {small['count'] / commands:,.0f} "
-        f"| ≥ 50 times the rewrap: {commands / bare:.0f} |",
-        f"| | encrypted anew in one process, `keyfold reencrypt` | {anew:.1f} | {small['count'] / anew:,.0f} | {anew / bare:.0f} times |",
-        f"| {petabyte['count']:,} of 1 GiB, holes | rewrap, verified (`--verify=commit`), killed at half, resumed, counted | {both:.1f} "
-        f"| {petabyte['count'] / both:,.0f} | < 900 s for a million |",
-        f"\nWritten to each small envelope: {small['said']['bytes_written'] / small['count']:,.0f} bytes (goal: 1,024); "
-        f"{small['kernel']:,.0f} given to write calls by the kernel's count, the rest of it for the server. The run that "
-        f"was resumed found {petabyte['said']['already_newest']:,} envelopes done, by their headers.\n",
-    ])
+def write(*sections):
+    """Puts sections into docs/performance.md."""
+    DOCUMENT.write_text(document(DOCUMENT.read_text(), list(sections)))
+    print(f"written to {DOCUMENT}", file=sys.stderr)
 
 
 def document(old, sections):
     """The whole of docs/performance.md: the new sections in the place of the old ones of the same title."""
     found = dict.fromkeys(TITLES)
     for section in re.split(r"^(?=## )", old, flags=re.M)[1:] + sections:
-        title = next((title for title in TITLES if section.startswith(f"## {title}")), None)
+        title = next((title for title in TITLES if re.match(f"## {title}", section)), None)
         if title:
             found[title] = section.rstrip() + "\n"
     return INTRODUCTION + "\n" + "\n".join(filter(None, found.values()))

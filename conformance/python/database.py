@@ -1,8 +1,6 @@
 """PostgreSQL from Debian's packages: a cluster of the tests' own, on a free port."""
 
 import contextlib
-import datetime
-import ipaddress
 import os
 import shutil
 import socket
@@ -10,10 +8,6 @@ import subprocess
 import tempfile
 import time
 from pathlib import Path
-
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 PASSWORD = "correct horse"
 
@@ -58,7 +52,7 @@ def programs() -> Path:
 
 
 @contextlib.contextmanager
-def running():
+def running(ssl="on", fsync="off"):
     # PostgreSQL refuses to run as root, and pytest's folders are closed to others.
     folder = Path(tempfile.mkdtemp(prefix="keyfold-pg-"))
     become = []
@@ -72,7 +66,11 @@ def running():
     data = folder / "data"
     try:
         (folder / "password").write_text(PASSWORD)
-        certificates(folder)
+        if ssl == "on":
+            # What is measured without it needs no library for it.
+            import certificates
+
+            certificates.make(folder)
         if become:
             for path in folder.iterdir():
                 shutil.chown(path, "nobody")
@@ -82,7 +80,7 @@ def running():
             check=True, stdout=subprocess.DEVNULL, cwd=folder,
         )
         settings = {
-            "listen_addresses": "127.0.0.1", "unix_socket_directories": folder, "fsync": "off", "ssl": "on",
+            "listen_addresses": "127.0.0.1", "unix_socket_directories": folder, "fsync": fsync, "ssl": ssl,
             "ssl_cert_file": folder / "server.pem", "ssl_key_file": folder / "server.key",
         }
         flags = [flag for name, value in settings.items() for flag in ("-c", f"{name}={value}")]
@@ -103,31 +101,3 @@ def running():
             process.wait()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def certificates(folder):
-    """An authority, and the server's certificate for the name localhost."""
-    authority, root = ec.generate_private_key(ec.SECP256R1()), name("tests")
-    ca = signed(root, root, authority.public_key(), authority, x509.BasicConstraints(ca=True, path_length=None))
-    (folder / "ca.pem").write_bytes(ca.public_bytes(serialization.Encoding.PEM))
-    key = ec.generate_private_key(ec.SECP256R1())
-    names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.2"))]
-    server = signed(name("server"), root, key.public_key(), authority, x509.SubjectAlternativeName(names))
-    (folder / "server.pem").write_bytes(server.public_bytes(serialization.Encoding.PEM))
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    (folder / "server.key").write_bytes(private)
-    (folder / "server.key").chmod(0o600)
-
-
-def name(text):
-    return x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, text)])
-
-
-def signed(subject, issuer, key, by, extension):
-    now = datetime.datetime.now(datetime.timezone.utc)
-    builder = x509.CertificateBuilder().subject_name(subject).issuer_name(issuer).public_key(key)
-    builder = builder.serial_number(x509.random_serial_number()).add_extension(extension, critical=False)
-    builder = builder.not_valid_before(now - datetime.timedelta(hours=1))
-    return builder.not_valid_after(now + datetime.timedelta(days=1)).sign(by, hashes.SHA256())

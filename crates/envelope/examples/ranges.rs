@@ -79,9 +79,13 @@ fn measure(path: &std::path::Path, len: u64) -> Anything<(Vec<f64>, Vec<f64>)> {
     let (mut chunks, mut out) = (vec![0; 2 * SEALED_CHUNK_LEN], vec![0; LEN]);
     for _ in 0..ROUNDS {
         let places: Vec<u64> = (0..READS).map(|_| place(len)).collect();
-        // Warm for both.
+        // Warm for both. What was encrypted is a hole.
         for at in &places {
             read_plain(&file, *at, &mut chunks)?;
+            envelope.read_at(*at, &mut out)?;
+            if out != [0; LEN] {
+                return Err(format!("what is read at {at} differs from the source").into());
+            }
         }
         let start = Instant::now();
         for at in &places {

@@ -1,0 +1,1 @@
+"""The data plane: what `bench/data-plane.sh` measures."""
