@@ -4,85 +4,11 @@ import base64
 import hashlib
 import json
 import os
-import subprocess
 import time
 
 import database
-import pytest
 
 ROWS = 20_000
-CALL = 2_000
-
-
-@pytest.fixture(scope="session")
-def db():
-    with database.running() as running:
-        yield running
-
-
-class Keys:
-    """A transit key, and the data keys that it wraps."""
-
-    def __init__(self, client, mount, name):
-        self.transit, self.mount, self.name = client.secrets.transit, mount, name
-        self.transit.create_key(name, mount_point=mount)
-        self.locator = f"{mount}/{name}"
-
-    def rotate(self):
-        self.transit.rotate_key(self.name, mount_point=self.mount)
-
-    def wrap(self, count):
-        """Pairs of a wrap and what is in it, in base64."""
-        pairs = []
-        for start in range(0, count, CALL):
-            plain = [base64.b64encode(os.urandom(32)).decode() for _ in range(min(CALL, count - start))]
-            batch = [{"plaintext": text} for text in plain]
-            made = self.transit.encrypt_data(self.name, batch_input=batch, mount_point=self.mount)
-            pairs += [(item["ciphertext"], text) for item, text in zip(made["data"]["batch_results"], plain)]
-        return pairs
-
-    def unwrap(self, wraps):
-        plain = []
-        for start in range(0, len(wraps), CALL):
-            batch = [{"ciphertext": wrap} for wrap in wraps[start : start + CALL]]
-            opened = self.transit.decrypt_data(self.name, batch_input=batch, mount_point=self.mount)
-            plain += [item["plaintext"] for item in opened["data"]["batch_results"]]
-        return plain
-
-
-@pytest.fixture
-def keys(root, mount):
-    return Keys(root, mount("transit"), "payments")
-
-
-@pytest.fixture
-def keyfold(server, db, tmp_path):
-    """Starts keyfold's command line against the server and the database."""
-
-    def start(*arguments, **variables):
-        environment = {
-            **os.environ, "VAULT_ADDR": server.url, "VAULT_TOKEN": server.root_token, "HOME": str(tmp_path),
-            "PGPASSWORD": database.PASSWORD, **variables,
-        }
-        return subprocess.Popen(
-            [os.environ["KEYFOLD_BIN"], *map(str, arguments)], env=environment, text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        )
-
-    return start
-
-
-@pytest.fixture
-def run(keyfold):
-    """Runs it to its end, and gives what it printed on both."""
-
-    def run(*arguments, code=0, **variables):
-        process = keyfold(*arguments, **variables)
-        out, err = process.communicate(timeout=120)
-        assert process.returncode == code, (process.returncode, out, err)
-        return out, err
-
-    return run
 
 
 def events(text):

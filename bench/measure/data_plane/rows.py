@@ -32,7 +32,7 @@ class Rows:
         with database.running(fsync="on", ssl="off") as db:
             kind = subprocess.run(["stat", "-f", "-c", "%T", db.folder], capture_output=True, text=True).stdout.strip()
             wrapped = self.wrapped(here, db)
-            sealed = self.sealed(here, db, f"{ram}/keyring")
+            sealed = self.sealed(here, db, db.address("table=keyrings&service=customers&sslmode=disable"))
         return self.table(wrapped, sealed, kind)
 
     def wrapped(self, here, db):
@@ -70,7 +70,7 @@ class Rows:
     def sealed(self, here, db, keyring):
         """A value in each row, under a keyring: seconds of the keyring's rewrap, and its DEKs."""
         site.note(f"sealing {self.count:,} values")
-        here.run("keyring", "create", f"--key={WRAPS}", f"--store={keyring}", "customers")
+        here.run("keyring", "create", f"--key={WRAPS}", f"--store={keyring}", "customers", variables=PASSWORD)
         db.sql("CREATE TABLE customers (id bigint PRIMARY KEY, iban text NOT NULL)")
         plain = base64.b64encode(b"a" * LEN).decode()
         place = {"table": "customers", "column": "iban"}
@@ -79,7 +79,7 @@ class Rows:
             copy.rows(enumerate(answer["value"] for answer in lines(here, keyring, asked)))
         before = sum_of(db)
         here.rotate(WRAPS)
-        seconds, said = here.timed("keyring", "rewrap", keyring)
+        seconds, said = here.timed("keyring", "rewrap", keyring, variables=PASSWORD)
         if said["failures"] or said["rewrapped"] != said["deks"] or sum_of(db) != before:
             raise RuntimeError(f"not only the keyring was rewrapped: {said}")
         rows = db.sql(f"SELECT id, iban FROM customers WHERE id % {SAMPLE} = 0").splitlines()
@@ -93,7 +93,7 @@ class Rows:
         return "\n".join([
             f"## {self.count:,} rows of PostgreSQL\n\nA key is rotated, and everything under it is moved under its new version: by `keyfold "
             "rewrap pg://…`, where each row has a wrap of its own; by `keyfold keyring rewrap`, where each has a value under one of the DEKs of "
-            f"a keyring. PostgreSQL, with `fsync` and its files on {kind}, and the server run on the same cores. Every {SAMPLE:,}th row is "
+            f"a keyring, which is a table beside them. PostgreSQL, with `fsync` and its files on {kind}, and the server run on the same cores. Every {SAMPLE:,}th row is "
             "opened and compared afterwards.\n",
             "| form | written | seconds | rows/h | goal |",
             "|---|--:|--:|--:|--:|",
@@ -124,7 +124,8 @@ class Copy:
 def lines(here, keyring, asked):
     """The answers of `keyfold value` to lines of JSON, in order."""
     command = [here.keyfold, "value", f"--keyring={keyring}"]
-    run = subprocess.Popen(command, env=here.environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    environment = here.environment | PASSWORD
+    run = subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def write():
         run.stdin.writelines(json.dumps(line) + "\n" for line in asked)

@@ -15,3 +15,8 @@ pub(crate) fn find(name: &str) -> Option<(String, OsString)> {
 pub(crate) fn text(name: &str) -> Option<String> {
     find(name)?.1.into_string().ok()
 }
+
+/// A variable that is not ours, where it is set, not empty and text.
+pub(crate) fn plain(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}

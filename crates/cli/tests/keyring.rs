@@ -13,9 +13,14 @@
 
 mod support;
 
-use std::fs;
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::process::Child;
+use std::thread;
+use std::time::Duration;
 
-use serde_json::json;
+use keyfold_envelope::value;
+use serde_json::{Value, json};
 use support::{Server, noise};
 
 fn server() -> Server {
@@ -214,4 +219,88 @@ fn an_envelope_under_a_keyring_there_and_back() {
     let refused = server.run(&["decrypt", "-keyring=other", "-o", "none", "f.kf"]);
     assert_eq!(refused.code, 35, "{}", refused.stderr);
     assert!(!server.path("none").exists());
+}
+
+/// A process that seals the lines of `asked` into a file of its own.
+fn sealing(server: &Server, number: usize) -> Child {
+    let mut command = server.command("root");
+    command
+        .args(["value", "-keyring=k"])
+        .stdin(File::open(server.path("asked")).unwrap())
+        .stdout(File::create(server.path(&format!("out.{number}"))).unwrap());
+    command.spawn().unwrap()
+}
+
+/// The values that a process had told when it was killed: of the lines that are whole.
+fn told(server: &Server, number: usize) -> Vec<String> {
+    let text = fs::read_to_string(server.path(&format!("out.{number}"))).unwrap();
+    let lines = text
+        .split_inclusive('\n')
+        .filter(|line| line.ends_with('\n'));
+    let value = |line: &str| serde_json::from_str::<Value>(line).unwrap()["value"].clone();
+    lines
+        .map(|line| value(line).as_str().unwrap().to_owned())
+        .collect()
+}
+
+#[test]
+fn processes_that_are_killed_leave_one_file_a_keyring_and_lose_no_use() {
+    const CHILDREN: usize = 4;
+    const KILLS: usize = 8;
+    let line = |op: &str, key: usize, name: &str, content: &str| {
+        let line =
+            json!({"op": op, "table": "t", "column": "c", "key": key.to_string(), name: content});
+        format!("{line}\n")
+    };
+    let server = server();
+    create(&server, "k");
+    let asked: String = (0..40_000)
+        .map(|key| line("seal", key, "plaintext", "REU="))
+        .collect();
+    fs::write(server.path("asked"), asked).unwrap();
+
+    let mut children: Vec<_> = (0..CHILDREN)
+        .map(|number| sealing(&server, number))
+        .collect();
+    for kill in 0..KILLS {
+        // Each time at another point of what they do.
+        thread::sleep(Duration::from_millis(20 + 15 * kill as u64));
+        server.ok(&["keyring", "rotate", "k"]);
+        let child = &mut children[kill % CHILDREN];
+        child.kill().unwrap();
+        child.wait().unwrap();
+        *child = sealing(&server, CHILDREN + kill);
+    }
+    for child in &mut children {
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    let mut used = BTreeMap::<u64, u64>::new();
+    let mut last = String::new();
+    for number in 0..CHILDREN + KILLS {
+        let values = told(&server, number);
+        for text in &values {
+            let sealed = value::from_text(text).unwrap();
+            let dek_no = u32::from_be_bytes(*sealed[1..].first_chunk().unwrap());
+            *used.entry(dek_no.into()).or_default() += 1;
+        }
+        if let Some(text) = values.last() {
+            last += &line("open", values.len() - 1, "value", text);
+        }
+    }
+    assert!(used.len() > 1, "they sealed under several DEKs: {used:?}");
+    let shown = server.json(&["keyring", "show", "k"]);
+    let rows = shown["deks"].as_array().unwrap();
+    let active = rows.iter().filter(|row| row["state"] == "active");
+    assert_eq!(active.count(), 1, "{shown}");
+    for row in rows {
+        let used = used.remove(&row["dek_no"].as_u64().unwrap());
+        assert!(used <= row["uses"].as_u64(), "{used:?} of {row}");
+    }
+    assert!(used.is_empty(), "uses of DEKs that are nowhere: {used:?}");
+    let opened = server.piped(&["value", "-keyring=k"], last.as_bytes());
+    for line in opened.text().lines() {
+        assert_eq!(line, r#"{"plaintext":"REU="}"#);
+    }
 }

@@ -22,7 +22,7 @@ use crate::session::Session;
 /// Arguments of `decrypt`.
 #[derive(Args)]
 pub(crate) struct DecryptArgs {
-    /// The keyring whose data key it is under: a file, or kv:MOUNT/PATH
+    /// The keyring whose data key it is under: a file, kv:MOUNT/PATH, or pg://…
     #[arg(long, value_name = "STORE")]
     keyring: Option<StoreName>,
     /// A part alone, in bytes: A-B, A- to the end, or -N for the last N; to standard output unless -o names a file

@@ -28,7 +28,7 @@ pub(super) struct For {
     /// The key of the server's that wraps the file's own: transit/payments
     #[arg(long, value_name = "MOUNT/NAME")]
     pub(super) key: Option<Locator>,
-    /// A keyring whose data key wraps the file's own: a file, or kv:MOUNT/PATH
+    /// A keyring whose data key wraps the file's own: a file, kv:MOUNT/PATH, or pg://…
     #[arg(long, value_name = "STORE")]
     pub(super) keyring: Option<StoreName>,
     /// An offline key that opens it without the server: what `keyfold keygen` printed, or a file with

@@ -8,6 +8,7 @@ use keyfold_stores::{Bucket, Postgres};
 
 use super::scan::Scan;
 use crate::error::CliError;
+use crate::variable;
 
 /// How an address is written, for the help of commands that take one.
 pub(super) const ADDRESSES: &str = "\
@@ -52,8 +53,8 @@ impl Place {
         if Bucket::is_address(address) {
             return Ok(Self::Objects(Box::new(Bucket::open(address)?)));
         }
-        let var = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-        Ok(Self::Rows(Box::new(Postgres::open(address, &var)?)))
+        let rows = Postgres::open(address, &variable::plain)?;
+        Ok(Self::Rows(Box::new(rows)))
     }
 
     /// Counts what lies at each path, or at the address.

@@ -39,7 +39,7 @@ pub(crate) struct AddArgs {
     /// Open it with this file of offline keys or exported keys; may be given several times
     #[arg(long, visible_alias = "kek-file", value_name = "FILE")]
     identity: Vec<PathBuf>,
-    /// Open it with the keyring whose data key it is under: a file, or kv:MOUNT/PATH
+    /// Open it with the keyring whose data key it is under: a file, kv:MOUNT/PATH, or pg://…
     #[arg(long, value_name = "STORE")]
     unlock_keyring: Option<StoreName>,
     /// Open it with the passphrase that it has, which is asked for

@@ -5,18 +5,19 @@ use keyfold_envelope::Locator;
 use keyfold_envelope::cache::{Clock as _, SystemClock};
 use keyfold_envelope::keyring::{Keyring, ServiceDeks};
 
-use super::{StoreName, show};
+use super::{PLACES, StoreName, show};
 use crate::error::CliError;
 use crate::session::Session;
 
 /// Arguments of `keyring create`.
 #[derive(Args)]
+#[command(after_help = PLACES)]
 pub(crate) struct CreateArgs {
     /// The key of the server's that wraps the data keys: transit/payments
     #[arg(long, value_name = "MOUNT/NAME")]
     key: Locator,
-    /// Where to keep it: a file, or kv:MOUNT/PATH for a secret of the server's
-    #[arg(long, value_name = "FILE|kv:MOUNT/PATH")]
+    /// Where to keep it: a file, kv:MOUNT/PATH, or pg://…
+    #[arg(long, value_name = "STORE")]
     store: StoreName,
     /// The service that the data belongs to
     #[arg(value_name = "NAME")]

@@ -12,7 +12,7 @@ use crate::error::CliError;
 use crate::exit::Exit;
 use crate::session::Session;
 
-pub(crate) use store::StoreName;
+pub(crate) use store::{PLACES, StoreName};
 
 /// The commands of `keyring`.
 #[derive(Subcommand)]

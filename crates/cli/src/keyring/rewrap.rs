@@ -4,7 +4,7 @@ use clap::Args;
 use keyfold_envelope::keyring::{KeyringRewrap, rewrap_keyring};
 use serde_json::{Value, json};
 
-use super::StoreName;
+use super::{PLACES, StoreName};
 use crate::error::CliError;
 use crate::exit::{self, Exit};
 use crate::output::{self, Table};
@@ -12,11 +12,12 @@ use crate::session::Session;
 
 /// Arguments of `keyring rewrap`.
 #[derive(Args)]
+#[command(after_help = PLACES)]
 pub(crate) struct RewrapArgs {
     /// See that each new wrap opens the right data key before it is saved; needs the right to decrypt
     #[arg(long)]
     verify: bool,
-    /// The keyring: a file, or kv:MOUNT/PATH
+    /// The keyring: a file, kv:MOUNT/PATH, or pg://…
     #[arg(value_name = "STORE")]
     store: StoreName,
 }

@@ -5,26 +5,28 @@ use keyfold_envelope::cache::CacheLimits;
 use keyfold_envelope::keyring::DekOptions;
 use serde_json::json;
 
-use super::StoreName;
+use super::{PLACES, StoreName};
 use crate::error::CliError;
 use crate::output::Table;
 use crate::session::Session;
 
 /// Arguments of `keyring rotate`.
 #[derive(Args)]
+#[command(after_help = PLACES)]
 pub(crate) struct RotateArgs {
-    /// The keyring: a file, or kv:MOUNT/PATH
+    /// The keyring: a file, kv:MOUNT/PATH, or pg://…
     #[arg(value_name = "STORE")]
     store: StoreName,
 }
 
 /// Arguments of `keyring destroy`.
 #[derive(Args)]
+#[command(after_help = PLACES)]
 pub(crate) struct DestroyArgs {
     /// Needed: nothing brings the data back
     #[arg(long, short = 'f')]
     force: bool,
-    /// The keyring: a file, or kv:MOUNT/PATH
+    /// The keyring: a file, kv:MOUNT/PATH, or pg://…
     #[arg(value_name = "STORE")]
     store: StoreName,
     /// The number of the data key

@@ -4,7 +4,7 @@ use clap::Args;
 use keyfold_envelope::keyring::{DekState, Keyring, Row};
 use serde_json::{Value, json};
 
-use super::StoreName;
+use super::{PLACES, StoreName};
 use crate::envelope::{hex, time};
 use crate::error::CliError;
 use crate::output::Table;
@@ -12,8 +12,9 @@ use crate::session::Session;
 
 /// Arguments of `keyring show`.
 #[derive(Args)]
+#[command(after_help = PLACES)]
 pub(crate) struct ShowArgs {
-    /// The keyring: a file, or kv:MOUNT/PATH
+    /// The keyring: a file, kv:MOUNT/PATH, or pg://…
     #[arg(value_name = "STORE")]
     store: StoreName,
 }

@@ -1,4 +1,4 @@
-//! Where a keyring is kept, as an argument: a file, or `kv:MOUNT/PATH`.
+//! Where a keyring is kept, as an argument: a file, `kv:MOUNT/PATH`, or the address of a table.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -8,9 +8,20 @@ use std::sync::Arc;
 use keyfold_client::KvKeyring;
 use keyfold_envelope::cache::{CacheLimits, DekCache};
 use keyfold_envelope::keyring::{DekOptions, FileStore, KeyringError, KeyringStore, ServiceDeks};
+use keyfold_stores::{Postgres, PostgresKeyring};
 
 use crate::error::CliError;
 use crate::session::Session;
+use crate::variable;
+
+/// How the place of a keyring is written, for the help of commands that take one.
+pub(crate) const PLACES: &str = "\
+A keyring is kept in
+  FILE               a file of this machine
+  kv:MOUNT/PATH      a secret of the server's, in a KV mount of version 2
+  pg://USER@HOST/DATABASE?table=TABLE&service=SERVICE
+                     rows of a table of PostgreSQL, which `keyfold keyring create` makes where it is
+                     missing; password, TLS and the rest as for `keyfold rewrap`";
 
 /// The place of a keyring.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +30,8 @@ pub(crate) enum StoreName {
     File(PathBuf),
     /// A secret of the server's.
     Kv(String),
+    /// Rows of a table of PostgreSQL, by their address.
+    Table(String),
 }
 
 impl StoreName {
@@ -30,6 +43,7 @@ impl StoreName {
                 let opened = KvKeyring::open(session.client()?, path);
                 Box::new(opened.map_err(self.failed())?)
             }
+            Self::Table(address) => Box::new(PostgresKeyring::open(address, &variable::plain)?),
         })
     }
 
@@ -59,6 +73,8 @@ impl FromStr for StoreName {
 
     fn from_str(text: &str) -> Result<Self, String> {
         match text.split_once(':') {
+            // What is wrong with it is told when it is opened: not all of it may be repeated.
+            Some(_) if Postgres::is_address(text) => Ok(Self::Table(text.to_owned())),
             Some(("kv", path)) if path.trim_matches('/').contains('/') => {
                 Ok(Self::Kv(path.trim_matches('/').to_owned()))
             }
@@ -75,6 +91,7 @@ impl fmt::Display for StoreName {
         match self {
             Self::File(path) => write!(f, "{}", path.display()),
             Self::Kv(path) => write!(f, "kv:{path}"),
+            Self::Table(address) => f.write_str(&PostgresKeyring::name_of(address)),
         }
     }
 }
@@ -84,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_is_a_file_s_unless_it_says_kv() {
+    fn a_name_is_a_file_s_unless_it_says_kv_or_is_an_address() {
         let file = |path: &str| Ok(StoreName::File(PathBuf::from(path)));
         assert_eq!("a/b".parse(), file("a/b"));
         assert_eq!("file:kv:a".parse(), file("kv:a"));
@@ -98,5 +115,9 @@ mod tests {
         }
         let shown: StoreName = "kv:secret/a".parse().unwrap();
         assert_eq!(shown.to_string(), "kv:secret/a");
+        let address = "pg://ann:hunter2@db/shop?table=rings&service=pay";
+        let shown: StoreName = address.parse().unwrap();
+        assert_eq!(shown, StoreName::Table(address.to_owned()));
+        assert_eq!(shown.to_string(), "pg://db/shop/rings/pay");
     }
 }

@@ -15,7 +15,7 @@ use keyfold_secret::Secret;
 use serde_json::json;
 
 use crate::error::CliError;
-use crate::keyring::StoreName;
+use crate::keyring::{PLACES, StoreName};
 use crate::output;
 use crate::session::Session;
 
@@ -24,10 +24,11 @@ const LONGEST: u64 = 64 << 20;
 
 /// Arguments of `value`.
 #[derive(Args)]
+#[command(after_help = PLACES)]
 pub(crate) struct ValueArgs {
     #[command(subcommand)]
     one: Option<One>,
-    /// The keyring: a file, or kv:MOUNT/PATH
+    /// The keyring: a file, kv:MOUNT/PATH, or pg://…
     #[arg(long, global = true, value_name = "STORE")]
     keyring: Option<StoreName>,
     /// The only key of the server's that its data keys may be wrapped by

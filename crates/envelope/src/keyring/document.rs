@@ -15,8 +15,6 @@ use crate::locator::Locator;
 
 /// Longest keyring that is read, in bytes: some 30,000 DEKs.
 pub const MAX_KEYRING: usize = 16 << 20;
-/// Longest wrap in a row, in bytes.
-const MAX_WRAP: usize = 4096;
 const FORMAT: &str = "keyfold/1 keyring";
 
 /// The DEKs of one service, by number.
@@ -40,6 +38,25 @@ impl Keyring {
             key,
             rows: Vec::new(),
         })
+    }
+
+    /// The keyring with the rows that a store has, in their order. Total: whatever they hold, it is a
+    /// keyring or an error that names the row and the field.
+    pub fn holding(self, rows: Vec<Row>) -> Result<Self, BadRow> {
+        let mut ids = HashSet::new();
+        let mut last = 0;
+        for (at, row) in rows.iter().enumerate() {
+            let bad = |what: String| BadRow { at, what };
+            row.check().map_err(bad)?;
+            if row.dek_no <= last {
+                return Err(bad("dek_no: not above the one before".to_owned()));
+            }
+            if !ids.insert(row.dek_id) {
+                return Err(bad("dek_id: another DEK has it".to_owned()));
+            }
+            last = row.dek_no;
+        }
+        Ok(Self { rows, ..self })
     }
 
     /// Whose DEKs they are.
@@ -132,24 +149,23 @@ impl Keyring {
         }
         let key = Locator::from_str(&document.key);
         let key = key.map_err(|error| malformed(format!("key: {error}")))?;
-        let mut keyring = Self::new(&document.service, key)?;
-        let mut ids = HashSet::new();
-        for (at, dek) in document.deks.into_iter().enumerate() {
-            let row = dek.into_row();
-            let row = row.map_err(|what| malformed(format!("deks[{at}].{what}")))?;
-            let last = keyring.rows.last().map_or(0, |row| row.dek_no);
-            if row.dek_no <= last {
-                return Err(malformed(format!(
-                    "deks[{at}].dek_no: not above the one before"
-                )));
-            }
-            if !ids.insert(row.dek_id) {
-                return Err(malformed(format!("deks[{at}].dek_id: another DEK has it")));
-            }
-            keyring.rows.push(row);
-        }
-        Ok(keyring)
+        let bad = |bad: BadRow| malformed(format!("deks[{}].{}", bad.at, bad.what));
+        let rows = document.deks.into_iter().enumerate();
+        let rows = rows.map(|(at, dek)| dek.into_row().map_err(|what| bad(BadRow { at, what })));
+        let rows = rows.collect::<Result<_, _>>()?;
+        Self::new(&document.service, key)?
+            .holding(rows)
+            .map_err(bad)
     }
+}
+
+/// A row that no keyring has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BadRow {
+    /// Which one, from 0.
+    pub at: usize,
+    /// Which field, and what is wrong with it.
+    pub what: String,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -224,18 +240,9 @@ impl RowDocument {
         let key = Locator::from_str(&self.key).map_err(|error| format!("key: {error}"))?;
         let blob = STANDARD.decode(&self.wrapped);
         let blob = blob.map_err(|_| "wrapped: not base64".to_owned())?;
-        if blob.len() > MAX_WRAP {
-            return Err(format!("wrapped: longer than {MAX_WRAP} bytes"));
-        }
-        let (version, destroyed) = (self.version, state == DekState::Destroyed);
-        if destroyed != blob.is_empty() {
-            return Err("wrapped: there is one, unless the DEK is destroyed".to_owned());
-        }
-        if destroyed != (version == 0) {
+        let version = self.version;
+        if blob.is_empty() && version != 0 {
             return Err("version: from 1, and 0 where the DEK is destroyed".to_owned());
-        }
-        if self.dek_no == 0 {
-            return Err("dek_no: numbers begin with 1".to_owned());
         }
         Ok(Row {
             dek_no: self.dek_no,
@@ -243,7 +250,7 @@ impl RowDocument {
             state,
             key,
             kek_id: digits("kek_id", &self.kek_id)?,
-            wrapped: (!destroyed).then_some(WrappedDek { version, blob }),
+            wrapped: (!blob.is_empty()).then_some(WrappedDek { version, blob }),
             bound: self.bound,
             created: self.created,
             commitment: digits("commitment", &self.commitment)?,

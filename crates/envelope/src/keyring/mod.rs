@@ -38,7 +38,7 @@ mod tests;
 mod values;
 
 pub use dek::ServiceDek;
-pub use document::{Keyring, MAX_KEYRING};
+pub use document::{BadRow, Keyring, MAX_KEYRING};
 pub use error::KeyringError;
 pub use file::FileStore;
 pub use limits::{DekLimits, DekOptions};

@@ -10,6 +10,9 @@ use crate::key_service::{Aad, KeyService, WrappedDek};
 use crate::locator::Locator;
 use crate::slot::kek_id;
 
+/// Longest wrap, in bytes.
+const MAX_WRAP: usize = 4096;
+
 /// What a DEK is good for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DekState {
@@ -83,6 +86,29 @@ impl Row {
     #[must_use]
     pub fn aad(&self, service: &str) -> Option<Aad> {
         self.bound.then(|| aad(service, &self.dek_id))
+    }
+
+    /// What is wrong with the row by itself, if anything is: the field and why.
+    pub(super) fn check(&self) -> Result<(), String> {
+        if self.dek_no == 0 {
+            return Err("dek_no: numbers begin with 1".to_owned());
+        }
+        let Some(wrapped) = &self.wrapped else {
+            return match self.state {
+                DekState::Destroyed => Ok(()),
+                _ => Err("wrapped: there is one, unless the DEK is destroyed".to_owned()),
+            };
+        };
+        if self.state == DekState::Destroyed || wrapped.blob.is_empty() {
+            return Err("wrapped: there is one, unless the DEK is destroyed".to_owned());
+        }
+        if wrapped.blob.len() > MAX_WRAP {
+            return Err(format!("wrapped: longer than {MAX_WRAP} bytes"));
+        }
+        if wrapped.version == 0 {
+            return Err("version: from 1, and 0 where the DEK is destroyed".to_owned());
+        }
+        Ok(())
     }
 
     /// The version of the KEK; `None` where the wrap was destroyed.

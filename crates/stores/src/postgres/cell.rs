@@ -132,7 +132,7 @@ fn envelope(bytes: &[u8]) -> Result<Shape, Error> {
 }
 
 /// Reads what follows `vault:v`.
-fn parse_wrap(rest: &str) -> Result<WrappedDek, Error> {
+pub(super) fn parse_wrap(rest: &str) -> Result<WrappedDek, Error> {
     let parts = rest.split_once(':').and_then(|(version, blob)| {
         Some(WrappedDek {
             version: version.parse().ok().filter(|version| *version > 0)?,
@@ -144,7 +144,7 @@ fn parse_wrap(rest: &str) -> Result<WrappedDek, Error> {
     ))
 }
 
-fn text_of(wrapped: &WrappedDek) -> String {
+pub(super) fn text_of(wrapped: &WrappedDek) -> String {
     format!(
         "vault:v{}:{}",
         wrapped.version,

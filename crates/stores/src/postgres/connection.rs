@@ -12,7 +12,7 @@ use tokio_postgres::{Client, Config, NoTls};
 
 use crate::OpenError;
 
-use super::address::{self, Address, whole};
+use super::server::{self, Server, whole};
 use super::tls::Tls;
 
 /// Times between tries, where a connection was lost: a server that starts again, or another one that
@@ -47,23 +47,20 @@ pub(super) struct Connections {
 
 impl Connections {
     /// Nothing is connected yet.
-    pub(super) fn new(address: &Address) -> Result<Self, OpenError> {
+    pub(super) fn new(server: &Server) -> Result<Self, OpenError> {
         let runtime = Builder::new_multi_thread()
             .worker_threads(1)
             .thread_name("keyfold-postgres")
             .enable_all()
             .build()
             .map_err(OpenError::Thread)?;
-        let mut config = address.config.clone();
+        let mut config = server.config.clone();
         if config.get_connect_timeout().is_none() {
             config.connect_timeout(PATIENCE);
         }
-        let tls = match &address.tls {
-            address::Tls::Off => None,
-            wanted => Some(Tls::new(wanted).map_err(|reason| OpenError::Address {
-                place: "column",
-                reason,
-            })?),
+        let tls = match &server.tls {
+            server::Tls::Off => None,
+            wanted => Some(Tls::new(wanted).map_err(|reason| server.wrong(reason))?),
         };
         config.ssl_mode(if tls.is_some() {
             SslMode::Require

@@ -12,7 +12,9 @@ mod address;
 mod cell;
 mod change;
 mod connection;
+mod keyring;
 mod password;
+mod server;
 mod statements;
 mod table;
 mod tls;
@@ -27,10 +29,13 @@ use keyfold_envelope::{Aad, Change, Error, Found, Locator, Store, Unreadable, Wr
 
 use crate::OpenError;
 
+pub use keyring::PostgresKeyring;
+
 use address::Address;
 use cell::Cell;
 use change::Edit;
 use connection::Connections;
+use server::Server;
 use statements::Statements;
 use table::Table;
 
@@ -73,10 +78,10 @@ impl Row {
 }
 
 impl Postgres {
-    /// True for an address of a column.
+    /// True for an address of a database.
     #[must_use]
     pub fn is_address(text: &str) -> bool {
-        Address::is_one(text)
+        Server::is_address(text)
     }
 
     /// The column at `pg://user@host/database?table=…&wrapped=…&key=transit/NAME`, which is connected
@@ -85,7 +90,7 @@ impl Postgres {
     pub fn open(text: &str, var: &dyn Fn(&str) -> Option<String>) -> Result<Self, OpenError> {
         let address = Address::parse(text, var)?;
         let name = address.name.clone();
-        let connections = Connections::new(&address)?;
+        let connections = Connections::new(&address.server)?;
         let shape = |reason| OpenError::Shape {
             address: name.clone(),
             reason,

@@ -115,8 +115,14 @@ impl Statements {
     }
 }
 
+/// A table's name as SQL takes it.
+pub(super) fn qualified(schema: Option<&str>, table: &str) -> String {
+    let schema = schema.map(|schema| format!("{}.", quote(schema)));
+    format!("{}{}", schema.unwrap_or_default(), quote(table))
+}
+
 /// A name as SQL takes it, whatever it holds.
-pub(super) fn quote(name: &str) -> String {
+fn quote(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 

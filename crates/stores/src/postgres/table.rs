@@ -4,7 +4,7 @@ use tokio_postgres::{Client, Error};
 
 use super::address::Column;
 use super::cell::Kind;
-use super::statements::quote;
+use super::statements::qualified;
 
 /// A table with a column of wraps.
 pub(super) struct Table {
@@ -25,14 +25,21 @@ pub(super) struct IdColumn {
     pub(super) kind: String,
 }
 
-/// The columns of a table that were asked for.
-struct Found {
-    name: String,
+/// A column that a table has.
+pub(super) struct Found {
+    pub(super) name: String,
     /// Its type, as SQL takes it.
-    kind: String,
+    pub(super) kind: String,
     is_text: bool,
     is_bytes: bool,
     is_required: bool,
+}
+
+/// What the catalog has of a table: its columns, none where there is no table, and its unique indexes
+/// over whole columns, whether each is the primary key's and its columns in order.
+pub(super) struct Catalog {
+    pub(super) columns: Vec<Found>,
+    pub(super) indexes: Vec<(bool, Vec<String>)>,
 }
 
 const COLUMNS: &str = "\
@@ -53,18 +60,9 @@ const INDEXES: &str = "\
         AND i.indpred IS NULL AND i.indexprs IS NULL \
     ORDER BY i.indisprimary DESC";
 
-impl Table {
-    /// Asks the catalog. The inner error says what of the address does not fit.
-    pub(super) async fn look_up(
-        client: &Client,
-        column: &Column,
-    ) -> Result<Result<Self, String>, Error> {
-        let schema = column
-            .schema
-            .iter()
-            .map(|schema| format!("{}.", quote(schema)));
-        let schema: String = schema.collect();
-        let quoted = format!("{schema}{}", quote(&column.table));
+impl Catalog {
+    /// Asks for the table of this name, as SQL takes it.
+    pub(super) async fn look_up(client: &Client, quoted: &str) -> Result<Self, Error> {
         let mut columns = Vec::new();
         for row in client.query(COLUMNS, &[&quoted]).await? {
             columns.push(Found {
@@ -75,10 +73,22 @@ impl Table {
                 is_required: row.try_get(4)?,
             });
         }
-        let mut indexes: Vec<(bool, Vec<String>)> = Vec::new();
+        let mut indexes = Vec::new();
         for row in client.query(INDEXES, &[&quoted]).await? {
             indexes.push((row.try_get(0)?, row.try_get(1)?));
         }
+        Ok(Self { columns, indexes })
+    }
+}
+
+impl Table {
+    /// Asks the catalog. The inner error says what of the address does not fit.
+    pub(super) async fn look_up(
+        client: &Client,
+        column: &Column,
+    ) -> Result<Result<Self, String>, Error> {
+        let quoted = qualified(column.schema.as_deref(), &column.table);
+        let Catalog { columns, indexes } = Catalog::look_up(client, &quoted).await?;
         Ok(Self::of(column, quoted, &columns, &indexes))
     }
 

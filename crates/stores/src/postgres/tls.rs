@@ -16,7 +16,7 @@ use tokio_postgres::tls::{ChannelBinding, MakeTlsConnect, TlsConnect, TlsStream}
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client;
 
-use super::address;
+use super::server;
 
 /// How to make connections of one kind.
 #[derive(Clone)]
@@ -25,13 +25,13 @@ pub(super) struct Tls {
 }
 
 impl Tls {
-    pub(super) fn new(wanted: &address::Tls) -> Result<Self, String> {
+    pub(super) fn new(wanted: &server::Tls) -> Result<Self, String> {
         let provider = Arc::new(crypto::aws_lc_rs::default_provider());
         let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
             .map_err(|error| error.to_string())?;
         let config = match wanted {
-            address::Tls::Verified(file) => builder.with_root_certificates(roots(file.as_deref())?),
+            server::Tls::Verified(file) => builder.with_root_certificates(roots(file.as_deref())?),
             _ => builder
                 .dangerous()
                 .with_custom_certificate_verifier(Arc::new(Anybody { provider })),
