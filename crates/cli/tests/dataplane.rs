@@ -334,7 +334,7 @@ fn inspect_and_census_need_no_server() {
         seen["slots"][0]["aad_bound"], true,
         "Keyfold takes associated data on rewrap"
     );
-    assert!(offline(&["census", "f.kf"]).contains("transit/payments    1          active"));
+    assert!(offline(&["census", "f.kf"]).contains("transit/payments version 1    active"));
     // The folder has other files; one that claims to be an envelope is listed, and told by the code.
     fs::write(
         server.path("cut.kf"),

@@ -122,7 +122,8 @@ fn killed_at_any_moment_it_goes_on() {
     assert_eq!(in_use(&server), [(json!(2), json!(600))]);
     assert_eq!(
         done["in_use"],
-        json!([{"key": "transit/payments", "version": 2, "files": 600}])
+        json!([{"key": "transit/payments", "version": 2, "files": 600,
+            "opens_with": "transit/payments version 2"}])
     );
     assert!(bodies(&server) == before, "the payloads are untouched");
     let journal = fs::read_to_string(server.path("j")).unwrap();
@@ -382,7 +383,8 @@ fn data_moves_to_another_key_and_both_open_it_meanwhile() {
     );
     assert_eq!(
         ended["in_use"],
-        json!([{"key": "transit/orders", "version": 1, "files": 20}])
+        json!([{"key": "transit/orders", "version": 1, "files": 20,
+            "opens_with": "transit/orders version 1"}])
     );
     assert!(bodies(&server) == before);
     server.ok(&[

@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use crate::header::Header;
 use crate::locator::Locator;
 use crate::progress::Progress;
-use crate::slot::{Slot, SlotState};
+use crate::slot::{Slot, SlotState, TYPE_TRANSIT};
 use crate::store::{Content, Found, Pages, Store, Unreadable, in_parallel};
 
 /// What was counted.
@@ -37,9 +37,11 @@ pub struct Census {
 pub struct CensusRow {
     /// Where the KEK lives; `None` for slot types that have no such place.
     pub locator: Option<Locator>,
-    /// Which KEK of which cluster.
+    /// What wraps: the type of the slots.
+    pub kind: u8,
+    /// Which KEK of which cluster, or which offline key.
     pub kek_id: [u8; 16],
-    /// Version of the KEK.
+    /// Version of the KEK, or number of the keyring's DEK.
     pub version: u32,
     /// State of the slots.
     pub state: SlotState,
@@ -88,15 +90,18 @@ pub fn census<S: Store>(store: &S, progress: &dyn Progress) -> Census {
     census
 }
 
-type RowKey = (Option<Locator>, [u8; 16], u32, SlotState);
+type RowKey = (Option<Locator>, u8, [u8; 16], u32, SlotState);
 
 /// Files and bytes of each row.
 type Rows = BTreeMap<RowKey, (u64, u64)>;
 
 impl From<(RowKey, (u64, u64))> for CensusRow {
-    fn from(((locator, kek_id, version, state), (files, bytes)): (RowKey, (u64, u64))) -> Self {
+    fn from(
+        ((locator, kind, kek_id, version, state), (files, bytes)): (RowKey, (u64, u64)),
+    ) -> Self {
         Self {
             locator,
+            kind,
             kek_id,
             version,
             state,
@@ -150,7 +155,7 @@ fn row_keys(content: &Content) -> BTreeSet<RowKey> {
         Content::Header(header) => {
             let slots = header.slots.slots();
             slots
-                .map(|(_, s)| (s.locator.clone(), s.kek_id, s.version, s.state))
+                .map(|(_, s)| (s.locator.clone(), s.kind, s.kek_id, s.version, s.state))
                 .collect()
         }
         // Which cluster it is nobody says.
@@ -159,6 +164,7 @@ fn row_keys(content: &Content) -> BTreeSet<RowKey> {
         } => {
             let key = (
                 Some(locator.clone()),
+                TYPE_TRANSIT,
                 [0; 16],
                 wrapped.version,
                 SlotState::Active,

@@ -3,13 +3,13 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use keyfold_envelope::Unreadable;
+use keyfold_envelope::{CensusRow, Unreadable};
 use serde_json::{Value, json};
 
 use super::place::{ADDRESSES, Place};
 use super::register::register;
 use super::scan::{Scan, Sum};
-use super::{hex, state_name};
+use super::{failures, hex, opens_with, state_name};
 use crate::error::CliError;
 use crate::exit::{self, Exit};
 use crate::output::{self, Table};
@@ -66,6 +66,8 @@ fn document<'a>(counted: &Sum, unreadable: impl Iterator<Item = &'a Unreadable>)
     let rows = counted.rows.iter().map(|row| {
         json!({
             "key": row.locator.as_ref().map(|locator| locator.as_str()),
+            "type": row.kind,
+            "opens_with": row_key(row),
             "kek_id": hex(&row.kek_id),
             "version": row.version,
             "state": state_name(row.state),
@@ -75,10 +77,6 @@ fn document<'a>(counted: &Sum, unreadable: impl Iterator<Item = &'a Unreadable>)
     });
     let offline = counted.offline_by_key.iter();
     let offline = offline.map(|(key, files)| (key.to_string(), (*files).into()));
-    let unreadable = unreadable.map(|failure| {
-        json!({"path": failure.path.to_string_lossy(), "error": failure.error.to_string(),
-            "exit_code": exit::of_envelope(&failure.error).0})
-    });
     json!({
         "envelopes": counted.envelopes,
         "bytes": counted.bytes,
@@ -88,25 +86,25 @@ fn document<'a>(counted: &Sum, unreadable: impl Iterator<Item = &'a Unreadable>)
         "with_offline_slot": counted.with_offline_slot,
         "offline_by_key": offline.collect::<serde_json::Map<_, _>>(),
         "versions": rows.collect::<Vec<_>>(),
-        "unreadable": unreadable.collect::<Vec<_>>(),
+        "unreadable": failures(unreadable),
     })
+}
+
+fn row_key(row: &CensusRow) -> String {
+    opens_with(row.locator.as_ref(), row.kind, &row.kek_id, row.version)
 }
 
 fn text(counted: &Sum) -> String {
     let rows = counted.rows.iter().map(|row| {
         vec![
-            row.locator
-                .as_ref()
-                .map(ToString::to_string)
-                .unwrap_or_default(),
-            row.version.to_string(),
+            row_key(row),
             state_name(row.state).to_owned(),
             row.files.to_string(),
             row.bytes.to_string(),
             hex(&row.kek_id),
         ]
     });
-    let headings = ["Key", "Version", "State", "Files", "Bytes", "KEK ID"];
+    let headings = ["Opens With", "State", "Files", "Bytes", "KEK ID"];
     let table = Table::new(&headings, rows.collect());
     let mut text = format!(
         "{table}\n{} envelopes, {} bytes; {} other files; {} unreadable\n",

@@ -7,9 +7,9 @@ use clap::{Args, ValueEnum};
 use keyfold_envelope::{DrillOptions, DrillReport, drill};
 use serde_json::{Value, json};
 
-use super::context_of;
 use super::parties::With;
 use super::place::files_only;
+use super::{context_of, failures};
 use crate::error::CliError;
 use crate::exit::{self, Exit};
 use crate::output::{self, Table};
@@ -73,19 +73,12 @@ pub(crate) fn run(session: &Session, args: &DrillArgs) -> Result<Exit, CliError>
     if report.envelopes == 0 && report.unreadable.is_empty() {
         return Err(CliError::Usage("there is no envelope there".to_owned()));
     }
-    let failures = report.failures.iter().chain(&report.unreadable);
-    let codes = failures.map(|failure| exit::of_envelope(&failure.error));
+    let failed = report.failures.iter().chain(&report.unreadable);
+    let codes = failed.map(|failure| exit::of_envelope(&failure.error));
     Ok(exit::of_many(codes, report.opened))
 }
 
 fn document(report: &DrillReport) -> Value {
-    let list = |failures: &[keyfold_envelope::Unreadable]| {
-        let failures = failures.iter().map(|failure| {
-            json!({"path": failure.path.to_string_lossy(), "error": failure.error.to_string(),
-                "exit_code": exit::of_envelope(&failure.error).0})
-        });
-        failures.collect::<Vec<_>>()
-    };
     json!({
         "envelopes": report.envelopes,
         "other_files": report.other_files,
@@ -93,8 +86,8 @@ fn document(report: &DrillReport) -> Value {
         "tried": report.tried,
         "opened": report.opened,
         "plaintext_bytes": report.plaintext_bytes,
-        "failures": list(&report.failures),
-        "unreadable": list(&report.unreadable),
+        "failures": failures(&report.failures),
+        "unreadable": failures(&report.unreadable),
     })
 }
 

@@ -29,7 +29,7 @@ use std::time::Duration;
 
 use clap::Args;
 use keyfold_envelope::slot::{SlotState, TYPE_KEYRING, TYPE_PASSPHRASE, TYPE_X_WING};
-use keyfold_envelope::{Context, SlotInfo, Unreadable};
+use keyfold_envelope::{Context, Locator, SlotInfo, Unreadable};
 use serde_json::{Value, json};
 
 pub(crate) use inspect::time;
@@ -135,22 +135,27 @@ fn state_name(state: SlotState) -> &'static str {
     }
 }
 
-/// What wraps the DEK of a slot, for people.
-fn key_name(slot: &SlotInfo) -> String {
-    match (&slot.locator, slot.kind) {
-        (Some(locator), _) => format!("{locator} version {}", slot.version),
+/// What wraps a DEK, for people.
+fn opens_with(locator: Option<&Locator>, kind: u8, kek_id: &[u8; 16], version: u32) -> String {
+    match (locator, kind) {
+        (Some(locator), _) => format!("{locator} version {version}"),
         (None, TYPE_X_WING) => {
-            let id = hex(&slot.kek_id);
+            let id = hex(kek_id);
             format!("offline key {}", id.get(..16).unwrap_or(&id))
         }
-        (None, TYPE_KEYRING) => format!("DEK {} of a keyring", slot.version),
+        (None, TYPE_KEYRING) => format!("DEK {version} of a keyring"),
         (None, TYPE_PASSPHRASE) => "a passphrase".to_owned(),
         (None, kind) => format!("type {kind}"),
     }
 }
 
+/// The same, of a slot.
+fn key_name(slot: &SlotInfo) -> String {
+    opens_with(slot.locator.as_ref(), slot.kind, &slot.kek_id, slot.version)
+}
+
 /// What failed, for programs.
-fn failures(failures: &[Unreadable]) -> Vec<Value> {
+fn failures<'a>(failures: impl IntoIterator<Item = &'a Unreadable>) -> Vec<Value> {
     let failure = |failure: &Unreadable| {
         json!({
             "path": failure.path.to_string_lossy(),
@@ -158,7 +163,7 @@ fn failures(failures: &[Unreadable]) -> Vec<Value> {
             "exit_code": exit::of_envelope(&failure.error).0,
         })
     };
-    failures.iter().map(failure).collect()
+    failures.into_iter().map(failure).collect()
 }
 
 /// Seconds, to the thousandth.

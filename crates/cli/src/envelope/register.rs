@@ -6,14 +6,13 @@ use std::path::Path;
 use std::time::Instant;
 
 use keyfold_client::Request;
-use keyfold_envelope::slot::SlotState;
 use keyfold_envelope::{Census, Locator};
 use keyfold_keys::digest::Digest;
 use serde_json::json;
 
 use super::hex;
 use super::place::address_of;
-use super::scan::Scan;
+use super::scan::{Scan, by_version};
 use crate::error::CliError;
 use crate::session::Session;
 
@@ -63,18 +62,13 @@ fn request(
     Ok(Request::write(&path, &body)?)
 }
 
-/// Items by version for each key. A slot that is retired needs nothing more; one that is pending
-/// may be all there is.
+/// Items by version for each key.
 fn by_key(found: &Census) -> BTreeMap<Locator, BTreeMap<u32, u64>> {
     let mut keys = BTreeMap::<Locator, BTreeMap<u32, u64>>::new();
-    for row in &found.rows {
-        let Some(locator) = &row.locator else {
-            continue;
-        };
-        let items = keys.entry(locator.clone()).or_default();
-        let count = items.entry(row.version).or_default();
-        if row.state != SlotState::Retired {
-            *count = count.saturating_add(row.files);
+    for (opens, files) in by_version(&found.rows) {
+        if let Some(key) = opens.key {
+            let items = keys.entry(key.clone()).or_default();
+            items.insert(opens.version, files);
         }
     }
     keys
@@ -92,6 +86,7 @@ fn host() -> String {
 #[cfg(test)]
 mod tests {
     use keyfold_envelope::CensusRow;
+    use keyfold_envelope::slot::{SlotState, TYPE_TRANSIT};
 
     use super::*;
 
@@ -99,6 +94,7 @@ mod tests {
     fn retired_slots_need_nothing() {
         let row = |version, state, files| CensusRow {
             locator: Some("transit/k".parse().unwrap()),
+            kind: TYPE_TRANSIT,
             kek_id: [0; 16],
             version,
             state,

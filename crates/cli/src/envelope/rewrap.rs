@@ -227,8 +227,9 @@ fn document(report: &RewrapReport, args: &RewrapArgs, left: Option<&Sum>) -> Val
         .iter()
         .map(|(key, version)| (key.to_string(), (*version).into()));
     let left = left.map(|left| {
-        let rows = left.in_use().into_iter().map(|((key, version), files)| {
-            json!({"key": key.map(|key| key.as_str()), "version": version, "files": files})
+        let rows = left.in_use().into_iter().map(|(opens, files)| {
+            json!({"key": opens.key.map(|key| key.as_str()), "version": opens.version,
+                "opens_with": opens.name, "files": files})
         });
         rows.collect::<Vec<_>>()
     });
@@ -284,12 +285,8 @@ fn text(report: &RewrapReport, args: &RewrapArgs, left: Option<&Sum>) -> String 
             ),
         ));
     }
-    for ((key, version), files) in left.into_iter().flat_map(Sum::in_use) {
-        let key = key.map_or_else(String::new, ToString::to_string);
-        rows.push((
-            format!("In Use: {key} version {version}"),
-            files.to_string(),
-        ));
+    for (opens, files) in left.into_iter().flat_map(Sum::in_use) {
+        rows.push((format!("In Use: {}", opens.name), files.to_string()));
     }
     Table::of_pairs(rows).to_string()
 }

@@ -34,6 +34,7 @@
 //! # }
 //! ```
 
+mod flow;
 mod open;
 mod seal;
 #[cfg(test)]
@@ -42,14 +43,10 @@ mod tests;
 use std::io;
 
 use keyfold_envelope::Error;
-use keyfold_secret::Secret;
 use tokio::task::spawn_blocking;
 
 pub use open::{OpenStream, open};
 pub use seal::{SealStream, seal};
-
-/// Bytes asked for at once.
-const READ_LEN: usize = 1 << 16;
 
 /// Runs what blocks on a thread where that is allowed.
 async fn blocking<T: Send + 'static>(
@@ -58,41 +55,4 @@ async fn blocking<T: Send + 'static>(
     let done = spawn_blocking(work).await;
     // It panicked, or the runtime ends.
     done.unwrap_or_else(|error| Err(io::Error::other(error).into()))
-}
-
-/// Bytes that are ready, and given out before the next ones are made.
-struct Ready {
-    bytes: Secret<Vec<u8>>,
-    at: usize,
-}
-
-impl Ready {
-    fn new() -> Self {
-        // Room for what one read gives, with the rest of a chunk and the header before it: it need not grow, and what it
-        // holds may be plaintext.
-        Self {
-            bytes: Secret::new(Vec::with_capacity(2 * READ_LEN)),
-            at: 0,
-        }
-    }
-
-    /// What is left.
-    fn rest(&self) -> &[u8] {
-        self.bytes.expose().get(self.at..).unwrap_or_default()
-    }
-
-    /// Gives out as much as there is room for.
-    fn give(&mut self, out: &mut tokio::io::ReadBuf<'_>) {
-        let len = self.rest().len().min(out.remaining());
-        out.put_slice(self.rest().get(..len).unwrap_or_default());
-        self.at = self.at.saturating_add(len);
-    }
-
-    /// Nothing yet, to be filled.
-    fn clear(&mut self) -> &mut Vec<u8> {
-        self.at = 0;
-        let bytes = self.bytes.expose_mut();
-        bytes.clear();
-        bytes
-    }
 }
