@@ -50,19 +50,21 @@ def measure(programs, folder, quick):
     """Returns the tables as text."""
     seconds, count, versions = (1, 1, 50) if quick else (5, 5, VERSIONS)
     with contextlib.ExitStack() as stack:
-        bare = int(subprocess.run([programs["keyfold-ceiling"], "bare"], check=True, capture_output=True).stdout)
         ceiling = stack.enter_context(process.ceiling(programs["keyfold-ceiling"]))
         server, root = stack.enter_context(process.keyfold(programs["keyfold"], folder / "transit"))
         token = prepare(server, root)
         targets = {"ceiling": target(ceiling, ""), "keyfold": target(server, token)}
         results = {name: {row: [] for row in ROWS} for name in targets}
+        bare = []
         for turn in range(count):
             for row, path in ROWS.items():
                 for name, at in targets.items():
                     note(f"round {turn + 1} of {count}: {row}, {name}")
                     results[name][row].append(drive(at, path, at.bodies[row], seconds))
+            # While both servers are idle, and as often as the batches that it is compared with.
+            bare.append(int(subprocess.run([programs["keyfold-ceiling"], "bare"], check=True, capture_output=True).stdout))
         many = old_keys(targets["keyfold"], versions, seconds, count)
-    return report.transit(results, bare, ITEMS, versions, many)
+    return report.transit(results, median(bare), ITEMS, versions, many)
 
 
 def drive(at, path, body, seconds):

@@ -13,14 +13,17 @@ use crate::rng;
 
 /// Bytes of a long nonce.
 const LONG: usize = 24;
+/// Random nonces that are drawn at once, from the second on.
+const DRAW: usize = 20;
 
 /// A version of a key, ready for the calls of one request. Its round keys lie in ordinary memory
 /// until it is dropped, so it is made for each request and not kept; that costs a fraction of a
 /// microsecond.
 pub struct ServiceCipher {
-    pub(super) cipher: Cipher,
+    cipher: Cipher,
     /// What nonces are made with in place of chance.
-    pub(super) nonces: Option<Box<Nonces>>,
+    nonces: Option<Box<Nonces>>,
+    drawn: Drawn,
 }
 
 pub(super) enum Cipher {
@@ -63,7 +66,43 @@ impl Nonces {
     }
 }
 
+/// Random nonces. A call of the generator costs as much as all the rest of a short plaintext, so a
+/// cipher that is used again draws several at once. Those that wait are for plaintexts of the same
+/// request, which lie in memory by then: where the machine is copied meanwhile, both copies make
+/// the same ciphertexts, and no nonce meets two plaintexts.
+#[derive(Default)]
+struct Drawn {
+    used: bool,
+    waiting: Vec<u8>,
+}
+
+impl Drawn {
+    fn nonce<const N: usize>(&mut self) -> [u8; N] {
+        if !std::mem::replace(&mut self.used, true) {
+            return rng::bytes();
+        }
+        if self.waiting.is_empty() {
+            self.waiting.resize(DRAW * N, 0);
+            rng::fill(&mut self.waiting);
+        }
+        let Some((rest, nonce)) = self.waiting.split_last_chunk::<N>() else {
+            return rng::bytes();
+        };
+        let (nonce, rest) = (*nonce, rest.len());
+        self.waiting.truncate(rest);
+        nonce
+    }
+}
+
 impl ServiceCipher {
+    pub(super) fn new(cipher: Cipher, nonces: Option<Nonces>) -> Self {
+        Self {
+            cipher,
+            nonces: nonces.map(Box::new),
+            drawn: Drawn::default(),
+        }
+    }
+
     /// Encrypts: `nonce | ciphertext | tag 16`, for RSA the ciphertext alone, for KEMs
     /// `encapsulation | ciphertext | tag 16`. The nonce is random, or follows from the rest where
     /// the key is convergent.
@@ -72,14 +111,20 @@ impl ServiceCipher {
     ///
     /// [`Error::Exhausted`] for a plaintext that is too long: 64 GiB, or
     /// [`ServiceCipher::longest`] bytes.
-    pub fn encrypt(&self, aad: &[u8], plaintext: &[u8]) -> Result<Vec<u8>, Error> {
-        match &self.cipher {
+    pub fn encrypt(&mut self, aad: &[u8], plaintext: &[u8]) -> Result<Vec<u8>, Error> {
+        let Self {
+            cipher,
+            nonces,
+            drawn,
+        } = self;
+        let nonces = nonces.as_deref();
+        match cipher {
             Cipher::Short(key) => {
-                let nonce = self.nonce::<NONCE_LEN>(aad, plaintext);
+                let nonce = nonce::<NONCE_LEN>(nonces, drawn, aad, plaintext);
                 seal(key, &nonce, nonce, aad, plaintext)
             }
             Cipher::Long(key) => {
-                let nonce = self.nonce::<LONG>(aad, plaintext);
+                let nonce = nonce::<LONG>(nonces, drawn, aad, plaintext);
                 let (key, short) = long(key, &nonce)?;
                 seal(&key, &nonce, short, aad, plaintext)
             }
@@ -126,17 +171,22 @@ impl ServiceCipher {
             }
         }
     }
+}
 
-    fn nonce<const N: usize>(&self, aad: &[u8], plaintext: &[u8]) -> [u8; N] {
-        let Some(nonces) = &self.nonces else {
-            return rng::bytes();
-        };
-        let mut nonce = [0; N];
-        for (to, from) in nonce.iter_mut().zip(nonces.of(aad, plaintext)) {
-            *to = from;
-        }
-        nonce
+fn nonce<const N: usize>(
+    nonces: Option<&Nonces>,
+    drawn: &mut Drawn,
+    aad: &[u8],
+    plaintext: &[u8],
+) -> [u8; N] {
+    let Some(nonces) = nonces else {
+        return drawn.nonce();
+    };
+    let mut nonce = [0; N];
+    for (to, from) in nonce.iter_mut().zip(nonces.of(aad, plaintext)) {
+        *to = from;
     }
+    nonce
 }
 
 fn seal(
@@ -208,16 +258,25 @@ mod tests {
                 let valid = test["result"] == "valid";
                 let made = seal(&cipher, &nonce, short, &aad, &plaintext).unwrap();
                 assert_eq!(made == sealed, valid, "{}", test["tcId"]);
-                let whole = ServiceCipher {
-                    cipher: Cipher::Long(key),
-                    nonces: None,
-                };
+                let whole = ServiceCipher::new(Cipher::Long(key), None);
                 let opened = whole.decrypt(&aad, sealed);
                 assert_eq!(opened.is_ok(), valid, "{}", test["tcId"]);
                 tests += 1;
             }
         }
         assert!(tests > 20, "{tests}");
+    }
+
+    #[test]
+    fn drawn_nonces_are_used_once() {
+        let (mut short, mut long) = (Drawn::default(), Drawn::default());
+        let mut seen = std::collections::HashSet::new();
+        for _ in 0..5 * DRAW {
+            assert!(seen.insert(short.nonce::<NONCE_LEN>().to_vec()));
+            assert!(seen.insert(long.nonce::<LONG>().to_vec()));
+        }
+        let zeros = seen.iter().flatten().filter(|byte| **byte == 0).count();
+        assert!(zeros < 100, "{zeros} of 3,600 bytes are zero");
     }
 
     #[test]

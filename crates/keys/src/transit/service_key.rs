@@ -226,10 +226,7 @@ impl ServiceKey {
             },
             _ => self.ready(self.expose())?,
         };
-        Ok(ServiceCipher {
-            cipher,
-            nonces: None,
-        })
+        Ok(ServiceCipher::new(cipher, None))
     }
 
     /// The cipher of the key derived for a context; `convergent` where its nonces are to follow
@@ -252,15 +249,11 @@ impl ServiceKey {
         let derived = derived.ok_or(Error::Malformed("key type"))?;
         kdf.derive(self.expose(), context, derived)?;
         let (key, nonces) = derived.split_at(len);
-        Ok(ServiceCipher {
-            cipher: self.ready(key)?,
-            nonces: nonces.split_at_checked(32).map(|(plain, bound)| {
-                Box::new(Nonces {
-                    plain: MacKey::new(plain),
-                    bound: MacKey::new(bound),
-                })
-            }),
-        })
+        let nonces = nonces.split_at_checked(32).map(|(plain, bound)| Nonces {
+            plain: MacKey::new(plain),
+            bound: MacKey::new(bound),
+        });
+        Ok(ServiceCipher::new(self.ready(key)?, nonces))
     }
 
     fn ready(&self, key: &[u8]) -> Result<Cipher, Error> {

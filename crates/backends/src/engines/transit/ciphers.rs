@@ -88,7 +88,7 @@ impl<'k> Ciphers<'k> {
 
     /// The cipher of a loaded version. The context counts where the key is derived, and is
     /// demanded there.
-    pub fn get(&mut self, version: u32, context: &[u8]) -> Result<&ServiceCipher, Error> {
+    pub fn get(&mut self, version: u32, context: &[u8]) -> Result<&mut ServiceCipher, Error> {
         let context = if self.settings.derived { context } else { &[] };
         if self.settings.derived && context.is_empty() {
             return Err(no_context());
@@ -110,7 +110,7 @@ impl<'k> Ciphers<'k> {
                 }
             }
         };
-        Ok(&self.ready.insert(ready).cipher)
+        Ok(&mut self.ready.insert(ready).cipher)
     }
 
     /// Notes for the census that a loaded version was used on so many bytes.

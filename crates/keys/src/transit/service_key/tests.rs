@@ -29,7 +29,7 @@ fn generate(kind: KeyType) -> ServiceKey {
 #[test]
 fn round_trip() {
     for kind in ciphers() {
-        let cipher = generate(kind).cipher().unwrap();
+        let mut cipher = generate(kind).cipher().unwrap();
         for plaintext in [&b""[..], b"a", &[7; 100_000]] {
             let sealed = cipher.encrypt(b"aad", plaintext).unwrap();
             let nonce = if kind == KeyType::XChaCha20Poly1305 {
@@ -47,7 +47,7 @@ fn round_trip() {
 #[test]
 fn every_changed_bit_is_refused() {
     for kind in [KeyType::default(), KeyType::XChaCha20Poly1305] {
-        let cipher = generate(kind).cipher().unwrap();
+        let mut cipher = generate(kind).cipher().unwrap();
         let sealed = cipher.encrypt(b"aad", b"hello").unwrap();
         for at in 0..sealed.len() * 8 {
             let mut changed = sealed.clone();
@@ -97,8 +97,8 @@ fn contexts_and_keys_are_apart() {
 fn convergent_keys_repeat_what_they_are_given_and_no_nonce() {
     for kind in ciphers() {
         let key = generate(kind);
-        let cipher = key.derive(b"context", Kdf::Hkdf, true).unwrap();
-        let seal = |aad: &[u8], plaintext: &[u8]| cipher.encrypt(aad, plaintext).unwrap();
+        let mut cipher = key.derive(b"context", Kdf::Hkdf, true).unwrap();
+        let mut seal = |aad: &[u8], plaintext: &[u8]| cipher.encrypt(aad, plaintext).unwrap();
         assert_eq!(seal(b"", b"p"), seal(b"", b"p"));
         assert_eq!(seal(b"a", b"p"), seal(b"a", b"p"));
         assert_ne!(seal(b"", b"p")[..12], seal(b"a", b"p")[..12]);
@@ -206,7 +206,7 @@ fn signatures_for_contexts() {
 #[test]
 fn rsa_encrypts() {
     let key = generate(KeyType::Rsa2048);
-    let cipher = key.cipher().unwrap();
+    let mut cipher = key.cipher().unwrap();
     assert_eq!(cipher.longest(), Some(190));
     let sealed = cipher.encrypt(b"", &[7; 190]).unwrap();
     assert_eq!(
@@ -223,7 +223,7 @@ fn rsa_encrypts() {
 fn kems_encrypt() {
     for kind in [KeyType::MlKem768, KeyType::XWing] {
         let key = generate(kind);
-        let cipher = key.cipher().unwrap();
+        let mut cipher = key.cipher().unwrap();
         assert_eq!(cipher.longest(), None);
         let sealed = cipher.encrypt(b"aad", b"hello").unwrap();
         assert_ne!(sealed, cipher.encrypt(b"aad", b"hello").unwrap());
@@ -232,7 +232,7 @@ fn kems_encrypt() {
         let wrong = cipher.decrypt(b"", sealed.clone()).err();
         assert_eq!(wrong, Some(Error::WrongKey));
         let public = ServiceKey::public_only(kind, key.public()).unwrap();
-        let cipher = public.cipher().unwrap();
+        let mut cipher = public.cipher().unwrap();
         let error = cipher.decrypt(b"aad", sealed).err();
         assert_eq!(error, Some(Error::UnknownVersion(0)));
         let sealed = cipher.encrypt(b"", b"from outside").unwrap();
