@@ -98,7 +98,7 @@ def transit(results, bare, items, versions, many):
     batch = load.middle(results["keyfold"][f"encrypt, a batch of {items}"]).cpu_us * 1000 / items
     lines += [
         f"\nAn item of a batch costs {batch:,.0f} ns of a processor, HTTP and JSON with it; base64, AES-256-GCM and base64 alone "
-        f"{bare:,} ns: {batch / bare:.2f} times (goal: at most 2.5).\n",
+        f"{bare:,.0f} ns: {batch / bare:.2f} times (goal: at most 2.5).\n",
         f"| a key with {versions:,} versions | with one, requests/s | with all | times slower | goal |",
         "|---|--:|--:|--:|--:|",
     ]

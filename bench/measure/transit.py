@@ -122,11 +122,13 @@ def old_keys(at, versions, seconds, count):
         **{f"decrypt, version {v}": ("decrypt", alone, {"ciphertext": text}) for v, text in sealed.items()},
     }
     rounds = {row: ([], []) for row in rows}
-    for turn in range(count):
+    # Equal requests but for the key: many short rounds in turn, so that what else the machine does falls on both.
+    for turn in range(count * seconds):
         for row, (call, one, many) in rows.items():
-            note(f"round {turn + 1} of {count}: {row} of many")
-            rounds[row][0].append(drive(at, f"{call}/one", one, seconds))
-            rounds[row][1].append(drive(at, f"{call}/many", many, seconds))
+            note(f"round {turn + 1} of {count * seconds}: {row} of many")
+            pair = [(0, f"{call}/one", one), (1, f"{call}/many", many)]
+            for place, path, body in pair[:: 1 if turn % 2 else -1]:
+                rounds[row][place].append(drive(at, path, body, 1))
     note("rotations")
     turns = {"young": [], "many": []}
     for turn in range(10 * count):

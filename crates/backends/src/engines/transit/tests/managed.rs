@@ -76,7 +76,7 @@ impl Key {
     fn one(&self, job: Job) -> Done {
         *self.device.jobs.lock().unwrap() += 1;
         let stubborn = self.device.stubborn.lock().unwrap().contains(&self.label);
-        let cipher = self.device.keys.lock().unwrap()[&self.label]
+        let mut cipher = self.device.keys.lock().unwrap()[&self.label]
             .cipher()
             .unwrap();
         match job {
