@@ -1,7 +1,9 @@
-"""A bucket of moto's S3, and a proxy before it that fails as it is told."""
+"""A bucket of moto's S3, a proxy before it that fails as it is told, and keyfold at work on it."""
 
 import contextlib
 import http.client
+import json
+import os
 import socket
 import subprocess
 import sys
@@ -10,8 +12,11 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import boto3
+import pytest
 
 NAME = "envelopes"
+# Bytes of plaintext of a part of an upload.
+PART = 512 * 16_384
 
 
 class Bucket:
@@ -119,3 +124,83 @@ def running(folder):
     finally:
         process.kill()
         process.wait()
+
+
+@pytest.fixture(scope="module")
+def s3(tmp_path_factory):
+    with running(tmp_path_factory.mktemp("moto")) as bucket:
+        yield bucket
+
+
+@pytest.fixture
+def key(root, mount):
+    """A transit key: its name as keyfold takes it, and how to rotate it."""
+    path = mount("transit")
+    root.secrets.transit.create_key("files", mount_point=path)
+    rotate = lambda: root.secrets.transit.rotate_key("files", mount_point=path)
+    return f"{path}/files", rotate
+
+
+@pytest.fixture
+def start(server, s3, tmp_path):
+    def start(*arguments, **variables):
+        environment = {
+            **os.environ, "VAULT_ADDR": server.url, "VAULT_TOKEN": server.root_token, "HOME": str(tmp_path),
+            "AWS_ENDPOINT_URL": s3.endpoint, "AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": "secret",
+            "AWS_REGION": "us-east-1", **variables,
+        }
+        return subprocess.Popen(
+            [os.environ["KEYFOLD_BIN"], *map(str, arguments)], env=environment, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )
+
+    return start
+
+
+@pytest.fixture
+def run(start):
+    def run(*arguments, code=0, **variables):
+        process = start(*arguments, **variables)
+        out, err = process.communicate(timeout=120)
+        assert process.returncode == code, (process.returncode, out, err)
+        return out, err
+
+    return run
+
+
+@pytest.fixture
+def seal(run, key, tmp_path):
+    """Encrypts some bytes into an object."""
+
+    def seal(name, plain, *arguments, **kwargs):
+        (tmp_path / "plain").write_bytes(plain)
+        return run("encrypt", "--key", key[0], "-o", address(name), *arguments, tmp_path / "plain", **kwargs)
+
+    return seal
+
+
+@pytest.fixture
+def opens(run, tmp_path):
+    def opens(name, plain):
+        out = tmp_path / "out"
+        run("decrypt", "-f", "-o", out, address(name))
+        assert out.read_bytes() == plain
+        out.unlink()
+
+    return opens
+
+
+def address(key):
+    return f"s3://{NAME}/{key}"
+
+
+def events(text):
+    lines = [json.loads(line) for line in text.splitlines()]
+    failures = {line["place"]: line for line in lines if line["event"] == "failure"}
+    return failures, lines[-1]
+
+
+def versions(run, tmp_path, header):
+    (tmp_path / "header.kf").write_bytes(header)
+    slots = json.loads(run("inspect", "-format=json", tmp_path / "header.kf")[0])["slots"]
+    return [(slot["state"], slot["version"]) for slot in slots]

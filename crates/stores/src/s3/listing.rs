@@ -124,32 +124,57 @@ impl Alone {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::super::address::exact;
     use super::*;
+
+    /// Headers and others, of keys in the order of their bytes.
+    fn told(keys: &BTreeSet<String>) -> (Vec<String>, Vec<String>) {
+        let mut alone = Alone::default();
+        let (mut headers, mut others) = (Vec::new(), Vec::new());
+        for key in keys {
+            alone.meet(Path::parse(key).unwrap(), |sidecar| {
+                let list = match sidecar.is_header {
+                    true => &mut headers,
+                    false => &mut others,
+                };
+                list.push(sidecar.key.to_string());
+            });
+        }
+        others.extend(alone.0.iter().map(Path::to_string));
+        (headers, others)
+    }
+
+    proptest! {
+        #[test]
+        fn each_key_is_a_header_or_has_one_or_is_told(
+            keys in prop::collection::btree_set("[-.afk/]{0,3}(a|k|\\.kf)", 0..40),
+        ) {
+            let keys = keys.into_iter().filter(|key| exact(key).is_some());
+            let keys: BTreeSet<String> = keys.collect();
+            let is_header = |key: &str| Sidecar::listed(Path::parse(key).unwrap()).is_some();
+            let (headers, mut others) = told(&keys);
+            others.sort_unstable();
+            let (want, mut rest): (Vec<_>, Vec<_>) =
+                keys.iter().cloned().partition(|key| is_header(key));
+            prop_assert_eq!(headers, want);
+            rest.retain(|key| !keys.contains(&format!("{key}{SUFFIX}")));
+            prop_assert_eq!(others, rest);
+        }
+    }
 
     #[test]
     fn objects_without_a_header_are_told_apart() {
-        let mut keys = [
+        let keys = [
             "a", "a b", "a b.kf", "a-", "a-b", "a-b.kf", "a.", "a..kf", "a.kf", "a.txt", "a/b",
             "b", "ba", "c.kf", "d/.kf", "z", "z.kf",
         ];
-        keys.sort_unstable();
-        let mut alone = Alone::default();
-        let (mut headers, mut others) = (Vec::new(), Vec::new());
-        let mut tell = |sidecar: Sidecar| {
-            let list = match sidecar.is_header {
-                true => &mut headers,
-                false => &mut others,
-            };
-            list.push(sidecar.key.to_string());
-        };
-        for key in keys {
-            alone.meet(Path::parse(key).unwrap(), &mut tell);
-        }
-        others.extend(alone.0.iter().map(Path::to_string));
-        assert_eq!(
-            headers,
-            ["a b.kf", "a-b.kf", "a..kf", "a.kf", "c.kf", "z.kf"]
-        );
+        let (headers, others) = told(&keys.map(str::to_owned).into());
+        let want = ["a b.kf", "a-b.kf", "a..kf", "a.kf", "c.kf", "z.kf"];
+        assert_eq!(headers, want);
         assert_eq!(others, ["a-", "a.txt", "a/b", "b", "ba", "d/.kf"]);
     }
 }
