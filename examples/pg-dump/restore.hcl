@@ -1,0 +1,4 @@
+# Reads backups.
+path "transit/decrypt/backups" {
+  capabilities = ["update"]
+}
