@@ -302,6 +302,10 @@ pub(crate) fn service_error(error: &ClientError) -> ServiceError {
     match error {
         ClientError::Unreachable { reason, .. } => ServiceError::Unreachable(reason.clone()),
         _ if error.is_sealed() => ServiceError::Sealed,
+        // What stands before the server says that it does not reach it.
+        _ if matches!(error.status(), Some(502..=504)) => {
+            ServiceError::Unreachable(error.to_string())
+        }
         _ if error.status() == Some(403) => ServiceError::Denied,
         _ if error.status() == Some(404) || error.says("key not found") => ServiceError::NotFound,
         _ if error.says("too old") => ServiceError::BelowMinimum,

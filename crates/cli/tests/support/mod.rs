@@ -1,5 +1,7 @@
 //! A server process of its own for each test, and the commands that talk to it.
 
+pub mod faulty;
+
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};

@@ -164,6 +164,13 @@ fn refusals_are_told_apart() {
         let refused = keys(&server).unwrap(&locator(), &wrapped(1), None);
         assert_eq!(refused.err(), Some(expected), "{text}");
     }
+    // A balancer's page: asked three times, and no answer of the server's.
+    for status in [502, 503, 504] {
+        let server = Answers::start(&[(status, "<html>"), (status, "<html>"), (status, "<html>")]);
+        let refused = keys(&server).unwrap(&locator(), &wrapped(1), None);
+        let unreachable = matches!(refused.err(), Some(ServiceError::Unreachable(_)));
+        assert!(unreachable && server.asked().len() == 3, "{status}");
+    }
     let server = Answers::start(&[KEY, (403, "{}")]);
     let keys = keys(&server);
     let versions = keys.versions(&locator()).unwrap().unwrap();
