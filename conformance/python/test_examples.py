@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import bucket
 import pytest
 from sqlalchemy import exc, select, text, update
 
@@ -262,3 +263,43 @@ def test_sqlalchemy(example, db, monkeypatch):
         "customers.token", "keyfold write -f transit/keys/customers/rotate", "keyfold read secret/data/other",
         "keyfold encrypt -key=transit/other -o x sealed.py",
     )
+
+
+def test_bucket(example, tmp_path):
+    job = example("bucket")
+    with bucket.running(tmp_path) as s3:
+        job.variables |= {
+            "AWS_ENDPOINT_URL": s3.endpoint, "AWS_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "id",
+            "AWS_SECRET_ACCESS_KEY": "secret",
+        }
+        job.set_up()
+        (job.folder / "report.pdf").write_bytes(PLAIN)
+        (job.folder / "scan.png").write_bytes(b"CANARY")
+        job.run(job.block("Put and get"))
+        assert (job.folder / "back.pdf").read_bytes() == PLAIN
+        names = ["2026/report.pdf", "2026/report.pdf.kf", "2026/scan.png", "2026/scan.png.kf"]
+        assert s3.keys() == names and not any(b"CANARY" in s3.get(name) for name in names)
+        before = {name: s3.get(name) for name in names}
+
+        job.run(job.block("Rotate"), **job.root)
+        out, _ = job.run(job.block("Rotate", 1))
+        assert [name for name in names if s3.get(name) != before[name]] == names[1::2], out
+        census = json.loads(job.run("keyfold census -format=json s3://envelopes/", **job.root)[0])
+        assert [(row["version"], row["files"]) for row in census["versions"] if row["state"] == "active"] == [(2, 2)]
+        token = {"VAULT_TOKEN_PATH": "app.token"}
+        job.run("./get.sh s3://envelopes/2026 report.pdf again.pdf", **token)
+        assert (job.folder / "again.pdf").read_bytes() == PLAIN
+        job.may_not("rewrapper.token", "keyfold decrypt -context=object=2026/scan.png -o x s3://envelopes/2026/scan.png")
+
+        # It is not replaced; swapped by whoever owns the bucket, it is refused.
+        job.run("./put.sh s3://envelopes/2026 scan.png", code=1, **token)
+        for old, new in [(names[0], names[2]), (names[1], names[3])]:
+            s3.put(new, s3.get(old))
+        job.run("./get.sh s3://envelopes/2026 scan.png x", code=13, **token)
+        s3.put(names[3], before[names[3]])
+        job.run("./get.sh s3://envelopes/2026 scan.png x", code=14, **token)
+        assert not (job.folder / "x").exists()
+
+        rules = json.loads((job.folder / "lifecycle.json").read_text())
+        s3.client.put_bucket_lifecycle_configuration(Bucket=bucket.NAME, LifecycleConfiguration=rules)
+        json.loads((job.folder / "rewrapper-iam.json").read_text())
