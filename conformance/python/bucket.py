@@ -1,6 +1,7 @@
 """A bucket of moto's S3, a proxy before it that fails as it is told, and keyfold at work on it."""
 
 import contextlib
+import datetime
 import http.client
 import json
 import os
@@ -13,6 +14,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import boto3
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 NAME = "envelopes"
 # Bytes of plaintext of a part of an upload.
@@ -124,6 +129,22 @@ def running(folder):
     finally:
         process.kill()
         process.wait()
+
+
+def certificate(folder):
+    """A file with a certificate of localhost's own, and its key."""
+    now, name = datetime.datetime.now(datetime.UTC), x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    key, day = ec.generate_private_key(ec.SECP256R1()), datetime.timedelta(days=1)
+    made = (
+        x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+        .serial_number(1).not_valid_before(now - day).not_valid_after(now + day)
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    secret = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    (folder / "both.pem").write_bytes(made.public_bytes(pem) + secret)
+    return folder / "both.pem"
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,10 @@
 
 import collections
 import os
+import ssl
+import threading
 
+import bucket
 import pytest
 from bucket import NAME, PART, address, events, key, opens, run, s3, seal, start, versions
 
@@ -263,3 +266,18 @@ def test_slots_of_other_headers_and_of_other_times_open_nothing(s3, seal, opens,
     run("rewrap", "--no-register", address("slots/"))
     opens("slots/old", b"old")
     opens("slots/a", b"a")
+
+
+def test_a_certificate_that_nobody_vouches_for_is_named(s3, run, key, tmp_path):
+    proxy = bucket.Proxy(("127.0.0.1", 0), bucket.Handler)
+    proxy.upstream, proxy.seen, proxy.how = s3.proxy.upstream, [], lambda method, key: None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(bucket.certificate(tmp_path))
+    proxy.socket = context.wrap_socket(proxy.socket, server_side=True)
+    threading.Thread(target=proxy.serve_forever, daemon=True).start()
+    endpoint = f"https://localhost:{proxy.server_port}"
+    for more in [{}, {"AWS_ALLOW_INVALID_CERTIFICATES": "true"}]:
+        _, err = run("rewrap", address("x"), code=1, AWS_ENDPOINT_URL=endpoint, **more)
+        assert "certificate" in err
+    assert proxy.seen == []
+    proxy.shutdown()

@@ -252,22 +252,29 @@ impl Objects {
 /// What a job makes of an error. Where nothing answers, the job ends.
 pub(super) fn fault(error: object_store::Error) -> Error {
     use object_store::Error as Fault;
-    let of_kind = |kind, text: &str| Error::Io(io::Error::new(kind, printable(text)));
+    let of_kind = |kind, text: String| Error::Io(io::Error::new(kind, text));
     match &error {
         Fault::Precondition { .. } | Fault::AlreadyExists { .. } => Error::SlotsChanged,
         Fault::NotFound { path, .. } => {
-            of_kind(ErrorKind::NotFound, &format!("there is no object {path}"))
+            of_kind(ErrorKind::NotFound, format!("there is no object {path}"))
         }
         Fault::PermissionDenied { .. } | Fault::Unauthenticated { .. } => {
-            of_kind(ErrorKind::PermissionDenied, &error.to_string())
+            of_kind(ErrorKind::PermissionDenied, told(&error))
         }
-        _ if is_away(&error) => Error::Unavailable(printable(&error.to_string())),
-        _ => of_kind(ErrorKind::Other, &error.to_string()),
+        _ if is_away(&error) => Error::Unavailable(told(&error)),
+        _ => of_kind(ErrorKind::Other, told(&error)),
     }
 }
 
-/// What a service says, for a terminal.
-fn printable(text: &str) -> String {
+/// What went wrong, with its first cause, as a terminal may show it.
+fn told(error: &object_store::Error) -> String {
+    let mut text = error.to_string();
+    let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
+    if let Some(first) = causes.last().map(ToString::to_string)
+        && !text.contains(&first)
+    {
+        text = format!("{text}: {first}");
+    }
     text.replace(char::is_control, " ")
 }
 
@@ -331,5 +338,15 @@ mod tests {
             source: "a\u{1b}[2J\nb".into(),
         });
         assert_eq!(error.to_string(), "Generic S3 error: a [2J b");
+    }
+
+    #[test]
+    fn the_first_cause_is_told() {
+        let cause = io::Error::new(ErrorKind::ConnectionRefused, "nobody listens");
+        let error = fault(object_store::Error::Generic {
+            store: "S3",
+            source: Box::new(HttpError::new(HttpErrorKind::Connect, cause)),
+        });
+        assert!(matches!(error, Error::Unavailable(why) if why.contains("nobody listens")));
     }
 }
