@@ -79,7 +79,8 @@ def test_files_move_to_keyfold_and_both_servers_open_them_meanwhile(stock, keyfo
     assert [(slot["state"], slot["aad_bound"]) for slot in slots] == [("active", False), ("active", True)]
     ended = json.loads(keyfold("rewrap", "--retire-source", *to))
     assert (ended["finished"], ended["failed"]) == (300, 0)
-    assert ended["in_use"] == [{"key": f"{transit}/moved", "version": 1, "files": 300}]
+    name = f"{transit}/moved"
+    assert ended["in_use"] == [{"key": name, "version": 1, "opens_with": f"{name} version 1", "files": 300}]
     stock.secrets.transit.update_key_configuration("moving", deletion_allowed=True)
     stock.secrets.transit.delete_key("moving")
     assert here("decrypt", "-o", "-", one) == PAYLOAD[:299]

@@ -82,6 +82,7 @@ fn measure(path: &std::path::Path, len: u64) -> Anything<(Vec<f64>, Vec<f64>)> {
         // Warm for both. What was encrypted is a hole.
         for at in &places {
             read_plain(&file, *at, &mut chunks)?;
+            out.fill(0xFF);
             envelope.read_at(*at, &mut out)?;
             if out != [0; LEN] {
                 return Err(format!("what is read at {at} differs from the source").into());

@@ -11,7 +11,8 @@ use std::io::Read;
 
 use aws_lc_rs::digest::{self, SHA256, SHA512};
 use keyfold_envelope::cobblestone::{
-    HEAD_LEN, MessageError, SALT_LEN, open, plaintext_len, seal, sealed_len,
+    CHUNK_LEN, HEAD_LEN, MessageError, PayloadKey, SALT_LEN, SEALED_CHUNK_LEN, open, plaintext_len,
+    seal, sealed_len,
 };
 use keyfold_secret::Protected;
 use serde_json::Value;
@@ -211,6 +212,39 @@ fn lengths() {
         (sealed_len(u64::MAX), plaintext_len(u64::MAX)),
         (None, None)
     );
+}
+
+/// The chunks that a part lies in, and where they are in the message.
+#[test]
+fn parts() {
+    let golden = golden("cobblestone.json");
+    assert_eq!(list(&golden, "ranges").len(), 10);
+    for case in list(&golden, "ranges") {
+        let base = list(&golden, "messages")
+            .iter()
+            .find(|message| text(message, "name") == text(case, "base"));
+        let base = base.unwrap();
+        let sealed = message(base);
+        let salt: [u8; SALT_LEN] = bytes(base, "salt_hex").try_into().unwrap();
+        let dek = key(&bytes(base, "key_hex")).unwrap();
+        let payload = PayloadKey::derive(&dek, &salt, &context(base));
+        let at = number(case, "ciphertext_offset");
+        let chunks = &sealed[at..at + number(case, "ciphertext_len")];
+        let first = number(case, "first_chunk");
+        assert_eq!(at, HEAD_LEN + first * SEALED_CHUNK_LEN);
+        let mut opened = Vec::new();
+        for (index, chunk) in chunks.chunks(SEALED_CHUNK_LEN).enumerate() {
+            let mut plain = vec![0; CHUNK_LEN];
+            let index = (first + index) as u64;
+            let len = payload.open_chunk(index, chunk, &mut plain).unwrap();
+            opened.extend_from_slice(&plain[..len]);
+        }
+        let last = number(case, "last_chunk");
+        assert_eq!(opened.len().div_ceil(CHUNK_LEN), last - first + 1);
+        let from = number(case, "offset") - first * CHUNK_LEN;
+        let part = &opened[from..from + number(case, "len")];
+        assert_eq!(sha256(part), text(case, "plaintext_sha256"), "{case}");
+    }
 }
 
 #[test]

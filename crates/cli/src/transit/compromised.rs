@@ -65,7 +65,8 @@ fn text(marked: &Value, key: &Locator) -> String {
     text.push_str(&format!("\n{}", Table::new(&headings, rows.collect())));
     text.push_str(&format!(
         "\nUntil it is rewrapped, what the version made does not decrypt: transit/rewrap, or \
-         `keyfold rewrap` for files. Key: {key}\n"
+         `keyfold rewrap` for files. Who has the version and an envelope's header has its DEK, which a \
+         rewrap leaves as it is: that takes `keyfold reencrypt` (docs/runbooks/compromised-key.md). Key: {key}\n"
     ));
     text
 }
