@@ -234,6 +234,7 @@ fn a_key_may_forbid_offline_slots() {
             "f",
         ],
         &["slots", "add", "-recipient=id.pub", "f.kf"],
+        &["transit", "export-kek", "-o=x", "payments"],
     ] {
         let ran = server.run(refused);
         assert_eq!(ran.code, 2, "{refused:?}: {}", ran.stderr);

@@ -18,7 +18,7 @@ use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use support::{Ran, Server, noise};
@@ -80,7 +80,7 @@ fn in_use(server: &Server) -> Vec<(Value, Value)> {
 fn killed_at_any_moment_it_goes_on() {
     let server = site(3, 200);
     let before = bodies(&server);
-    let mut kills = 0;
+    let (mut kills, mut halves) = (0, 0);
     for round in 1u64.. {
         let mut command = server.command("root");
         let slow = [
@@ -95,10 +95,22 @@ fn killed_at_any_moment_it_goes_on() {
             .arg("data")
             .stderr(Stdio::null())
             .stdout(Stdio::null());
+        let lines = || fs::read_to_string(server.path("j")).map_or(0, |text| text.lines().count());
+        let written = lines();
         let mut child = command.spawn().unwrap();
-        std::thread::sleep(Duration::from_millis(7 * round));
+        // While it reads, while it writes, and the later the more it has written.
+        let waited = Instant::now();
+        while round % 3 != 0
+            && lines() <= written + 4 * usize::try_from(round).unwrap()
+            && child.try_wait().unwrap().is_none()
+            && waited.elapsed() < Duration::from_secs(5)
+        {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        std::thread::sleep(Duration::from_millis(7 * (round % 3)));
         child.kill().unwrap();
         let ended = child.wait().unwrap();
+        halves += usize::from(in_use(&server).len() > 1);
         for path in envelopes(&server).iter().step_by(150) {
             let opened = server.run(&["decrypt", "-o", "-", path.to_str().unwrap()]);
             assert_eq!(
@@ -113,7 +125,10 @@ fn killed_at_any_moment_it_goes_on() {
         }
         kills += 1;
     }
-    assert!(kills > 3, "it was not killed often enough to show anything");
+    assert!(
+        kills > 3 && halves > 0,
+        "it was killed {kills} times, {halves} of them halfway"
+    );
     let done = server.json(&["rewrap", "--durability=batch", "--journal=j", "data"]);
     assert_eq!(
         (&done["failed"], &done["stopped"]),

@@ -10,7 +10,7 @@ mod interrupt;
 mod journal;
 pub(crate) mod keygen;
 mod object;
-mod parties;
+pub(crate) mod parties;
 mod place;
 pub(crate) mod reencrypt;
 mod register;

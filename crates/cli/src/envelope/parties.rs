@@ -147,7 +147,7 @@ impl Opener {
 }
 
 /// Fails where a key does not allow that others than the server open what it protects.
-pub(super) fn check_offline_allowed(keys: &TransitKeys, key: &Locator) -> Result<(), CliError> {
+pub(crate) fn check_offline_allowed(keys: &TransitKeys, key: &Locator) -> Result<(), CliError> {
     match keys.offline_slots_allowed(key) {
         Ok(Some(true)) => Ok(()),
         Ok(Some(false)) => Err(CliError::Refused(format!(

@@ -11,6 +11,7 @@ use keyfold_secret::{Protected, Secret};
 use serde::Deserialize;
 use serde_json::json;
 
+use crate::envelope::parties::check_offline_allowed;
 use crate::envelope::secret_file;
 use crate::error::CliError;
 use crate::output::{self, Table};
@@ -44,6 +45,7 @@ struct Exported {
 
 /// Writes all versions of an exportable key into a file that `decrypt --kek-file` takes.
 pub(super) fn run(session: &Session, args: &ExportKekArgs) -> Result<(), CliError> {
+    check_offline_allowed(&session.keys()?, &args.key)?;
     let path = format!(
         "{}/export/encryption-key/{}",
         args.key.mount(),

@@ -31,6 +31,8 @@ struct Create {
     auto_rotate_period: Option<Seconds>,
     #[serde(deserialize_with = "weak::int")]
     key_size: Option<i64>,
+    #[serde(deserialize_with = "weak::boolean")]
+    offline_slots_allowed: Option<bool>,
     #[serde(deserialize_with = "weak::string")]
     managed_key_name: Option<String>,
     #[serde(deserialize_with = "weak::string")]
@@ -64,6 +66,13 @@ impl Create {
                 let what = format!("is not possible for a key of type {}", managed::TYPE);
                 return Err(Error::field(name, what));
             }
+        }
+        if self.offline_slots_allowed.is_some() {
+            let what = format!(
+                "is set by keys/NAME/config for a key of type {}",
+                managed::TYPE
+            );
+            return Err(Error::field("offline_slots_allowed", what));
         }
         Ok(())
     }
@@ -277,6 +286,7 @@ fn new_settings(asked: &Create, kind: &Kind) -> Result<Settings, Error> {
         key_size,
         exportable: asked.exportable.unwrap_or_default(),
         allow_plaintext_backup: asked.allow_plaintext_backup.unwrap_or_default(),
+        offline_slots_forbidden: asked.offline_slots_allowed == Some(false),
         ..Settings::new(kind)
     })
 }
@@ -340,4 +350,7 @@ fn differs(there: &Settings, wanted: &Settings, asked: &Create, kind: &Kind) -> 
         || asked
             .key_size
             .is_some_and(|_| wanted.key_size != there.key_size)
+        || asked
+            .offline_slots_allowed
+            .is_some_and(|allowed| allowed == there.offline_slots_forbidden)
 }
