@@ -45,9 +45,11 @@ impl Job {
 ///
 /// Where a wrap of this cluster is among them, those of other clusters are left alone (an envelope
 /// that moves between servers has both for a while). Where no wrap is active because the newest
-/// slot was damaged, the next best is the source, so that the run heals the envelope.
+/// slot was damaged, the next best is the source, so that the run heals the envelope. An envelope that
+/// no key of a server opens has no jobs.
 pub(super) fn newest(content: &Content, cluster_id: &str) -> Result<Vec<Job>, Error> {
     let jobs = match content {
+        Content::Header(header) if opens_elsewhere(header) => return Ok(Vec::new()),
         Content::Header(header) => newest_of_header(header, cluster_id),
         Content::Wrap {
             locator,
@@ -107,15 +109,15 @@ pub(super) fn retiring(
     Ok(job.map(|job| Job { superseded, ..job }))
 }
 
-/// The active transit wraps of an envelope, newest first. A wrap that stands alone has no place for a
-/// second one, so it can't be in two places for a while.
+/// The active transit wraps of an envelope, newest first; none of one that no key of a server opens. A
+/// wrap that stands alone has no place for a second one, so it can't be in two places for a while.
 fn active(content: &Content) -> Result<(&Header, Slots<'_>), Error> {
     let Content::Header(header) = content else {
         return Err(Error::Unsupported("two wraps where there is room for one"));
     };
     let mut slots = header.slots.candidates();
     slots.retain(|(_, slot)| slot.state == SlotState::Active && slot.transit().is_some());
-    match slots.is_empty() {
+    match slots.is_empty() && !opens_elsewhere(header) {
         true => Err(unusable(content)),
         false => Ok((header, slots)),
     }
@@ -143,6 +145,15 @@ type Slots<'a> = Vec<(usize, &'a Slot)>;
 fn is_of(cluster_id: &str, slot: &Slot) -> bool {
     let locator = slot.transit();
     locator.is_some_and(|locator| kek_id(cluster_id, locator) == slot.kek_id)
+}
+
+/// True for a whole envelope that is opened by other means than a key of a server: a keyring, an offline
+/// key, a passphrase. A wrap that is retired there stays so: its slot may have been removed on purpose.
+fn opens_elsewhere(header: &Header) -> bool {
+    let any = |is: fn(&Slot) -> bool| header.slots.slots().any(|(_, slot)| is(slot));
+    let has_other = any(|slot| slot.kind != TYPE_TRANSIT && slot.state == SlotState::Active);
+    let has_transit = any(|slot| slot.kind == TYPE_TRANSIT && slot.state != SlotState::Retired);
+    header.slots.damaged() == 0 && has_other && !has_transit
 }
 
 /// Why an item without any job can't be helped.

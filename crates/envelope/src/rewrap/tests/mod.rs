@@ -1,4 +1,5 @@
 mod again;
+mod elsewhere;
 mod moves;
 mod power;
 mod runs;
