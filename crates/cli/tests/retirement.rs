@@ -77,6 +77,93 @@ fn a_version_goes_when_its_files_were_rewrapped() {
 }
 
 #[test]
+fn a_keyring_that_was_not_rewrapped_keeps_its_version() {
+    let server = server();
+    let create = [
+        "keyring",
+        "create",
+        "-key=transit/payments",
+        "-store=payments.keyring",
+        "payments",
+    ];
+    server.ok(&create);
+    fs::write(server.path("many"), "under the keyring").unwrap();
+    server.ok(&["encrypt", "-keyring=payments.keyring", "many"]);
+    server.ok(&["write", "-f", "transit/keys/payments/rotate"]);
+    server.ok(&["rewrap", "data"]);
+    server.ok(&["census", "-register", "data"]);
+    let retire = [
+        "transit",
+        "retire",
+        "-below=2",
+        "-recent=0s",
+        "-destroy",
+        "payments",
+    ];
+    let refused = server.run(&retire);
+    assert_eq!(refused.code, 2, "{}", refused.stderr);
+    let named = "1 items in keyring ";
+    assert!(refused.stderr.contains(named), "{}", refused.stderr);
+    assert!(
+        refused.stderr.contains("/payments.keyring (catalog "),
+        "{}",
+        refused.stderr
+    );
+
+    let opens = || {
+        let opened = server.run(&["decrypt", "-keyring=payments.keyring", "-o", "-", "many.kf"]);
+        assert_eq!(opened.stdout, b"under the keyring", "{}", opened.stderr);
+    };
+    opens();
+    server.ok(&["keyring", "rewrap", "payments.keyring"]);
+    assert_eq!(server.json(&retire)["data"]["destroyed"], json!([1]));
+    opens();
+}
+
+#[test]
+fn a_keyring_is_counted_and_registered_under_one_name() {
+    let server = server();
+    let versions = || server.json(&["keyring", "census", "kv:secret/ring"])["versions"].clone();
+    let catalogs = || server.json(&["transit", "catalogs", "payments"]);
+    let create = [
+        "keyring",
+        "create",
+        "-key=transit/payments",
+        "-store=kv:secret/ring",
+        "payments",
+    ];
+    server.ok(&create);
+    server.ok(&["write", "-f", "transit/keys/payments/rotate"]);
+    server.ok(&["keyring", "rotate", "kv:secret/ring"]);
+    assert_eq!(
+        versions(),
+        json!([
+            {"key": "transit/payments", "version": 1, "deks": 1},
+            {"key": "transit/payments", "version": 2, "deks": 1},
+        ])
+    );
+    assert_eq!(catalogs()[0]["root"], "keyring kv:secret/ring");
+    assert_eq!(catalogs()[0]["items"], json!({"1": 1, "2": 1}));
+    server.ok(&["keyring", "destroy", "-force", "kv:secret/ring", "1"]);
+    assert_eq!(catalogs()[0]["items"], json!({"2": 1}));
+
+    // It is told again where that was lost, and in the same place.
+    let id = catalogs()[0]["id"].as_str().unwrap().to_owned();
+    server.ok(&["delete", &format!("transit/keys/payments/catalogs/{id}")]);
+    server.ok(&["keyring", "census", "kv:secret/ring"]);
+    assert_eq!(catalogs(), json!([]));
+    server.ok(&["keyring", "census", "-register", "kv:secret/ring"]);
+    let told = catalogs();
+    assert_eq!(told.as_array().unwrap().len(), 1);
+    assert_eq!(told[0]["id"], id.as_str());
+    assert_eq!(
+        server.run(&["keyring", "census", "none"]).code,
+        34,
+        "there is none"
+    );
+}
+
+#[test]
 fn the_census_is_a_table_with_bars() {
     let server = server();
     server.ok(&["write", "-f", "transit/keys/payments/rotate"]);

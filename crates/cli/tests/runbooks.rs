@@ -64,12 +64,32 @@ fn a_compromised_key_is_answered_as_the_page_says() {
         assert_eq!(sealed.code, 0, "{}", sealed.stderr);
     }
     fs::copy(server.path("data/a.kf"), server.path("stolen.kf")).unwrap();
+    let create = [
+        "keyring",
+        "create",
+        "-key=transit/payments",
+        "-store=payments.keyring",
+        "payments",
+    ];
+    server.ok(&create);
+    let sealed = server.piped(
+        &["encrypt", "-keyring=payments.keyring", "-o", "many.kf", "-"],
+        &plain,
+    );
+    assert_eq!(sealed.code, 0, "{}", sealed.stderr);
+    let keyring_opens = || {
+        let opened = server.run(&["decrypt", "-keyring=payments.keyring", "-o", "-", "many.kf"]);
+        opened.stdout == plain
+    };
     let opens = |name: &str| server.run(&["decrypt", "-o", "-", name]).stdout == plain;
     let object = |name: &str| server.ok(&["inspect", "-field=object_id", name]);
     assert!(opens("data/a.kf"));
 
     run(&server, blocks[0]);
-    assert!(!opens("data/a.kf"), "the version is forbidden");
+    assert!(
+        !opens("data/a.kf") && !keyring_opens(),
+        "the version is forbidden"
+    );
     let before = object("data/a.kf");
     run(&server, blocks[1]);
     assert!(opens("data/a.kf") && !opens("stolen.kf"));
@@ -88,6 +108,7 @@ fn a_compromised_key_is_answered_as_the_page_says() {
         ["2"],
         "version 1 is destroyed"
     );
+    assert!(keyring_opens(), "the keyring needs version 1 no more");
     run(&server, blocks[3]);
     assert_ne!(object("data/a.kf"), before, "a new envelope");
     assert!(

@@ -46,6 +46,14 @@ impl Site {
         fs::create_dir(server.path("data")).unwrap();
         fs::write(server.path("data/a"), "plain").unwrap();
         server.ok(&["encrypt", "-key=transit/payments", "data/a"]);
+        let create = [
+            "keyring",
+            "create",
+            "-key=transit/payments",
+            "-store=payments.keyring",
+            "payments",
+        ];
+        server.ok(&create);
         let [shredder, approver] = POLICIES.map(|(name, text)| {
             let written = server.piped(&["policy", "write", name, "-"], text.as_bytes());
             assert_eq!(written.code, 0, "{}", written.stderr);
@@ -115,13 +123,14 @@ fn commands() -> Vec<String> {
 fn the_runbook_does_what_it_says() {
     let site = Site::new();
     let said: Vec<_> = commands().iter().map(|line| site.type_in(line)).collect();
-    let [_, _, asked, status, approved, gone, verified] = &said[..] else {
+    let [_, _, _, asked, status, approved, gone, verified] = &said[..] else {
         panic!("{said:?}");
     };
     assert!(
         asked.contains("tombstoned") && asked.contains("1 items in "),
         "{asked}"
     );
+    assert!(asked.contains("/payments.keyring"), "{asked}");
     assert!(asked.contains("does not reach:\n  - Snapshots"), "{asked}");
     assert!(status.contains("the tenant left"), "{status}");
     assert!(approved.contains("approved"), "{approved}");

@@ -13,7 +13,7 @@ mod object;
 pub(crate) mod parties;
 mod place;
 pub(crate) mod reencrypt;
-mod register;
+pub(crate) mod register;
 pub(crate) mod rewrap;
 mod scan;
 pub(crate) mod secret_file;

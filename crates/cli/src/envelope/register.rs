@@ -1,4 +1,4 @@
-//! Tells the server what a scan of envelopes found, so that it knows what still needs a version.
+//! Tells the server what a scan of envelopes or of a keyring found, so that it knows what still needs a version.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -16,6 +16,9 @@ use super::scan::{Scan, by_version};
 use crate::error::CliError;
 use crate::session::Session;
 
+/// Items that need a version, by version, for each key.
+pub(crate) type Needed = BTreeMap<Locator, BTreeMap<u32, u64>>;
+
 /// Bytes of the hash that names a catalog.
 const NAME: usize = 12;
 
@@ -24,17 +27,29 @@ const NAME: usize = 12;
 /// a token write none.
 pub(super) fn register(session: &Session, scans: &[Scan]) -> Result<(), CliError> {
     for Scan { path, began, found } in scans {
-        let root = root_of(path);
-        for (key, items) in by_key(found) {
-            let asked = request(&root, &key, &items, found, *began)?;
-            session.ask(&asked)?.success()?;
-        }
+        let unreadable = found.unreadable.len();
+        register_items(session, &root_of(path), &by_key(found), unreadable, *began)?;
+    }
+    Ok(())
+}
+
+/// Registers what one place was found to need, in a scan that `began` then and could not read some items.
+pub(crate) fn register_items(
+    session: &Session,
+    root: &str,
+    needed: &Needed,
+    unreadable: usize,
+    began: Instant,
+) -> Result<(), CliError> {
+    for (key, items) in needed {
+        let asked = request(root, key, items, unreadable, began)?;
+        session.ask(&asked)?.success()?;
     }
     Ok(())
 }
 
 /// What to call the place: an address is the same from every machine.
-fn root_of(path: &Path) -> String {
+pub(crate) fn root_of(path: &Path) -> String {
     if let Some(address) = address_of(path) {
         return address.to_owned();
     }
@@ -46,7 +61,7 @@ fn request(
     root: &str,
     key: &Locator,
     items: &BTreeMap<u32, u64>,
-    found: &Census,
+    unreadable: usize,
     began: Instant,
 ) -> Result<Request, CliError> {
     let name = Digest::Sha2_256.of(root.as_bytes());
@@ -55,7 +70,7 @@ fn request(
     let body = json!({
         "root": root.replace(char::is_control, "?"),
         "items": items,
-        "unreadable": found.unreadable.len(),
+        "unreadable": unreadable,
         // What is made meanwhile may lie where the scan has been already.
         "took": began.elapsed().as_secs(),
     });
@@ -63,8 +78,8 @@ fn request(
 }
 
 /// Items by version for each key.
-fn by_key(found: &Census) -> BTreeMap<Locator, BTreeMap<u32, u64>> {
-    let mut keys = BTreeMap::<Locator, BTreeMap<u32, u64>>::new();
+fn by_key(found: &Census) -> Needed {
+    let mut keys = Needed::new();
     for (opens, files) in by_version(&found.rows) {
         if let Some(key) = opens.key {
             let items = keys.entry(key.clone()).or_default();
@@ -118,8 +133,7 @@ mod tests {
     fn a_root_has_one_catalog() {
         let key = "transit/k".parse().unwrap();
         let path = |root: &str| {
-            let found = Census::default();
-            let made = request(root, &key, &BTreeMap::new(), &found, Instant::now());
+            let made = request(root, &key, &BTreeMap::new(), 0, Instant::now());
             made.unwrap().path().to_owned()
         };
         assert_eq!(path("/a"), path("/a"));

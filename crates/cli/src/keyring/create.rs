@@ -5,7 +5,7 @@ use keyfold_envelope::Locator;
 use keyfold_envelope::cache::{Clock as _, SystemClock};
 use keyfold_envelope::keyring::{Keyring, ServiceDeks};
 
-use super::{PLACES, StoreName, show};
+use super::{PLACES, StoreName, census, show};
 use crate::error::CliError;
 use crate::session::Session;
 
@@ -30,5 +30,7 @@ pub(super) fn run(session: &Session, args: &CreateArgs) -> Result<(), CliError> 
     let empty = empty.map_err(args.store.failed())?;
     let (store, keys) = (args.store.store(session)?, session.keys()?);
     let made = ServiceDeks::create(&*store, &keys, &empty, SystemClock::new().now());
-    show::print(session, &args.store, &made.map_err(args.store.failed())?)
+    let made = made.map_err(args.store.failed())?;
+    census::tell(session, &args.store);
+    show::print(session, &args.store, &made)
 }

@@ -1,5 +1,6 @@
 //! `keyfold keyring`: keyrings, whose DEKs serve many objects each.
 
+mod census;
 mod create;
 mod rewrap;
 mod rotate;
@@ -23,6 +24,8 @@ pub(crate) enum Keyring {
     Show(show::ShowArgs),
     /// Make a new data key now, for what is encrypted from now on
     Rotate(rotate::RotateArgs),
+    /// Count its data keys by the version that wraps them
+    Census(census::CensusArgs),
     /// Move all data keys to the newest version of the key that wraps them
     Rewrap(rewrap::RewrapArgs),
     /// Destroy a data key: what it encrypted never opens again
@@ -34,6 +37,7 @@ pub(crate) fn run(session: &Session, keyring: Keyring) -> Result<Exit, CliError>
     let done = match keyring {
         Keyring::Create(args) => create::run(session, &args),
         Keyring::Show(args) => show::run(session, &args),
+        Keyring::Census(args) => census::run(session, &args),
         Keyring::Rotate(args) => rotate::run(session, &args),
         Keyring::Destroy(args) => rotate::destroy(session, &args),
         Keyring::Rewrap(args) => return rewrap::run(session, &args),

@@ -4,7 +4,7 @@ use clap::Args;
 use keyfold_envelope::keyring::{KeyringRewrap, rewrap_keyring};
 use serde_json::{Value, json};
 
-use super::{PLACES, StoreName};
+use super::{PLACES, StoreName, census};
 use crate::error::CliError;
 use crate::exit::{self, Exit};
 use crate::output::{self, Table};
@@ -26,6 +26,7 @@ pub(crate) struct RewrapArgs {
 pub(super) fn run(session: &Session, args: &RewrapArgs) -> Result<Exit, CliError> {
     let (store, keys) = (args.store.store(session)?, session.keys()?);
     let report = rewrap_keyring(&*store, &keys, args.verify).map_err(args.store.failed())?;
+    census::tell(session, &args.store);
     for (dek_no, error) in &report.failures {
         output::note(&format!("DEK {dek_no}: {error}"));
     }

@@ -5,7 +5,7 @@ use keyfold_envelope::cache::CacheLimits;
 use keyfold_envelope::keyring::DekOptions;
 use serde_json::json;
 
-use super::{PLACES, StoreName};
+use super::{PLACES, StoreName, census};
 use crate::error::CliError;
 use crate::output::Table;
 use crate::session::Session;
@@ -39,6 +39,7 @@ pub(super) fn run(session: &Session, args: &RotateArgs) -> Result<(), CliError> 
     let (store, options) = (&args.store, DekOptions::default());
     let deks = store.deks(session, options, CacheLimits::default())?;
     let dek_no = deks.rotate().map_err(store.failed())?;
+    census::tell(session, store);
     let keyring = deks.keyring().map_err(store.failed())?;
     let row = keyring.row(dek_no);
     let version = row.and_then(|row| row.version()).unwrap_or_default();
@@ -70,6 +71,7 @@ pub(super) fn destroy(session: &Session, args: &DestroyArgs) -> Result<(), CliEr
     let (store, options) = (&args.store, DekOptions::default());
     let deks = store.deks(session, options, CacheLimits::default())?;
     deks.destroy(args.dek_no).map_err(store.failed())?;
+    census::tell(session, store);
     session
         .output
         .done(&format!("DEK {} of {store} is destroyed.", args.dek_no))

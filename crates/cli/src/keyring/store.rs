@@ -10,6 +10,7 @@ use keyfold_envelope::cache::{CacheLimits, DekCache};
 use keyfold_envelope::keyring::{DekOptions, FileStore, KeyringError, KeyringStore, ServiceDeks};
 use keyfold_stores::{Postgres, PostgresKeyring};
 
+use crate::envelope::register::root_of;
 use crate::error::CliError;
 use crate::session::Session;
 use crate::variable;
@@ -59,6 +60,14 @@ impl StoreName {
         let (store, cache) = (self.store(session)?, DekCache::new(limits));
         let opened = ServiceDeks::open(store, Arc::new(keys), partition, cache, options);
         opened.map_err(self.failed())
+    }
+
+    /// What a catalog calls it: a file the same from each folder.
+    pub(super) fn root(&self) -> String {
+        match self {
+            Self::File(path) => format!("keyring {}", root_of(path)),
+            named => format!("keyring {named}"),
+        }
     }
 
     /// For `map_err`: an error about this keyring.
