@@ -87,11 +87,17 @@ fn a_keyring_that_was_not_rewrapped_keeps_its_version() {
         "payments",
     ];
     server.ok(&create);
-    fs::write(server.path("many"), "under the keyring").unwrap();
-    server.ok(&["encrypt", "-keyring=payments.keyring", "many"]);
+    fs::write(server.path("data/many"), "under the keyring").unwrap();
+    server.ok(&["encrypt", "-keyring=payments.keyring", "data/many"]);
     server.ok(&["write", "-f", "transit/keys/payments/rotate"]);
     server.ok(&["rewrap", "data"]);
-    server.ok(&["census", "-register", "data"]);
+    let counted = server.run(&["census", "-register", "data"]);
+    assert_eq!(counted.code, 0, "{}", counted.stderr);
+    assert!(
+        counted.stderr.contains("keyfold keyring census -register"),
+        "{}",
+        counted.stderr
+    );
     let retire = [
         "transit",
         "retire",
@@ -111,7 +117,13 @@ fn a_keyring_that_was_not_rewrapped_keeps_its_version() {
     );
 
     let opens = || {
-        let opened = server.run(&["decrypt", "-keyring=payments.keyring", "-o", "-", "many.kf"]);
+        let opened = server.run(&[
+            "decrypt",
+            "-keyring=payments.keyring",
+            "-o",
+            "-",
+            "data/many.kf",
+        ]);
         assert_eq!(opened.stdout, b"under the keyring", "{}", opened.stderr);
     };
     opens();

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use keyfold_envelope::slot::{SlotState, TYPE_KEYRING};
 use keyfold_envelope::{CensusRow, Unreadable};
 use serde_json::{Value, json};
 
@@ -43,6 +44,7 @@ pub(crate) fn run(session: &Session, args: &CensusArgs) -> Result<Exit, CliError
     if args.register {
         register(session, &scans)?;
         tell_forbidden(session, &counted)?;
+        tell_keyrings(&counted);
     }
     let codes = unreadable().map(|failure| exit::of_envelope(&failure.error));
     Ok(exit::of_many(codes, counted.envelopes))
@@ -60,6 +62,17 @@ fn tell_forbidden(session: &Session, counted: &Sum) -> Result<(), CliError> {
         }
     }
     Ok(())
+}
+
+/// Tells of what is not told by this: which versions the keyrings need that envelopes are under.
+fn tell_keyrings(counted: &Sum) {
+    let in_use = |row: &CensusRow| row.kind == TYPE_KEYRING && row.state != SlotState::Retired;
+    if counted.rows.iter().any(in_use) {
+        output::note(
+            "there are envelopes under keyrings, which have catalogs of their own: \
+             `keyfold keyring census -register`",
+        );
+    }
 }
 
 fn document<'a>(counted: &Sum, unreadable: impl Iterator<Item = &'a Unreadable>) -> Value {

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use clap::Args;
-use keyfold_envelope::keyring::{Keyring, Row};
+use keyfold_envelope::keyring::Row;
 use serde_json::{Value, json};
 
 use super::{PLACES, StoreName};
@@ -53,7 +53,7 @@ impl Counted {
     fn of(session: &Session, store: &StoreName) -> Result<Self, CliError> {
         // Before the rows are read: somebody may add one meanwhile.
         let began = Instant::now();
-        let keyring: Keyring = store.store(session)?.load().map_err(store.failed())?;
+        let keyring = store.store(session)?.load().map_err(store.failed())?;
         Ok(Self {
             began,
             service: keyring.service().to_owned(),
