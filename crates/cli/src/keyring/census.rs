@@ -87,7 +87,7 @@ impl Counted {
         let keys = self.needed.iter();
         keys.flat_map(|(key, items)| {
             let items = items.iter();
-            items.map(|(version, deks)| (key.as_str(), *version, *deks))
+            items.map(move |(version, deks)| (key.as_str(), *version, *deks))
         })
     }
 }
