@@ -76,6 +76,22 @@ fn a_version_goes_when_its_files_were_rewrapped() {
     assert_eq!(fs::read(server.path("back")).unwrap(), b"plain");
 }
 
+/// The next scan finds no more of the key, so nothing tells it whom to tell.
+#[test]
+fn a_key_is_told_that_all_its_files_are_gone() {
+    let server = server();
+    server.ok(&["census", "-register", "data"]);
+    for name in ["a.kf", "b.kf", "c.kf"] {
+        fs::remove_file(server.path("data").join(name)).unwrap();
+    }
+    let key = "-key=transit/payments";
+    assert_eq!(server.run(&["census", key, "data"]).code, 1);
+    server.ok(&["census", "-register", key, "data"]);
+    let catalogs = server.json(&["transit", "catalogs", "payments"]);
+    assert_eq!(catalogs.as_array().unwrap().len(), 1);
+    assert_eq!(catalogs[0]["items"], json!({}));
+}
+
 #[test]
 fn a_keyring_that_was_not_rewrapped_keeps_its_version() {
     let server = server();

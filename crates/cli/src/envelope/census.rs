@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use keyfold_envelope::slot::{SlotState, TYPE_KEYRING};
-use keyfold_envelope::{CensusRow, Unreadable};
+use keyfold_envelope::{CensusRow, Locator, Unreadable};
 use serde_json::{Value, json};
 
 use super::place::{ADDRESSES, Place};
@@ -24,6 +24,9 @@ pub(crate) struct CensusArgs {
     /// Tell the servers' keys what was found: a catalog of each path, by this machine's name and the path
     #[arg(long)]
     register: bool,
+    /// Tell this key, too, when nothing is found under it: what it was told before is gone
+    #[arg(long = "key", value_name = "MOUNT/NAME", requires = "register")]
+    keys: Vec<Locator>,
     /// Envelopes, and folders with envelopes; or an address
     #[arg(required = true)]
     paths: Vec<PathBuf>,
@@ -42,7 +45,7 @@ pub(crate) fn run(session: &Session, args: &CensusArgs) -> Result<Exit, CliError
         .output
         .result(&document(&counted, unreadable()), || text(&counted))?;
     if args.register {
-        register(session, &scans)?;
+        register(session, &scans, &args.keys)?;
         tell_forbidden(session, &counted)?;
         tell_keyrings(&counted);
     }

@@ -22,13 +22,21 @@ pub(crate) type Needed = BTreeMap<Locator, BTreeMap<u32, u64>>;
 /// Bytes of the hash that names a catalog.
 const NAME: usize = 12;
 
-/// Registers what was found below each path: a catalog for each key of each. After something else was
-/// done the caller may pass over the error: there are servers without catalogs, and policies that let
-/// a token write none.
-pub(super) fn register(session: &Session, scans: &[Scan]) -> Result<(), CliError> {
+/// Registers what was found below each path: a catalog for each key of each, and of `also`, of which
+/// there may be none left. After something else was done the caller may pass over the error: there are
+/// servers without catalogs, and policies that let a token write none.
+pub(super) fn register(
+    session: &Session,
+    scans: &[Scan],
+    also: &[Locator],
+) -> Result<(), CliError> {
     for Scan { path, began, found } in scans {
         let unreadable = found.unreadable.len();
-        register_items(session, &root_of(path), &by_key(found), unreadable, *began)?;
+        let mut needed = by_key(found);
+        for key in also {
+            needed.entry(key.clone()).or_default();
+        }
+        register_items(session, &root_of(path), &needed, unreadable, *began)?;
     }
     Ok(())
 }

@@ -166,7 +166,7 @@ pub(crate) fn run(session: &Session, args: &RewrapArgs) -> Result<Exit, CliError
     })?;
     if let Some(scans) = scans.filter(|_| !args.no_register) {
         // What was to be done is done, and said.
-        let _ = register(session, &scans);
+        let _ = register(session, &scans, &[]);
     }
     Ok(exit)
 }

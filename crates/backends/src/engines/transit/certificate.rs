@@ -104,6 +104,7 @@ pub(super) async fn set(transit: &Transit, call: &Call<'_>) -> Result<Reply, Err
             let stored = transit.stored(name).await?;
             let (mut settings, revision) = stored
                 .ok_or_else(|| Error::bad(format!("key with provided name '{name}' not found")))?;
+            settings.usable()?;
             signs(&settings)?;
             let version = version(&settings, asked.version.unwrap_or_default())?;
             let key = transit.cache.key(name).await?.ok_or(Error::NotFound)?;

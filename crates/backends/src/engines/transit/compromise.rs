@@ -20,6 +20,9 @@ use super::{Transit, key_name, shown};
 
 /// Bytes of a reason.
 const LONGEST: usize = 1_024;
+/// Marks of one key, which are read with it: those of versions that are gone stay, since a backup may
+/// bring them back.
+const MOST: usize = 1_000;
 
 /// Since when a version is compromised, and what was said of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -130,6 +133,12 @@ pub(super) async fn mark(transit: &Transit, call: &Call<'_>) -> Result<Reply, Er
             let version = stored_version(&settings, version)?;
             if settings.compromised.contains_key(&version) {
                 return Ok((settings, version, false));
+            }
+            if settings.compromised.len() >= MOST {
+                return Err(Error::bad(format!(
+                    "{MOST} versions of the key are compromised: make another key, and rewrap to it \
+                     (to_key)"
+                )));
             }
             settings.compromised.insert(version, new.clone());
             if settings.rotates() {

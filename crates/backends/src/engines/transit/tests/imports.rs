@@ -418,6 +418,12 @@ async fn certificates() {
             .await;
         assert!(error.contains(text), "{error}");
     }
+    let shelve = mount.ask(Op::Delete, "keys/k/soft-delete", "").await;
+    shelve.unwrap();
+    let error = mount
+        .refused("keys/k/set-certificate", json!({"certificate_chain": pem}))
+        .await;
+    assert!(error.contains("soft-deleted"), "{error}");
     mount
         .write("keys/k/config", json!({"deletion_allowed": true}))
         .await;

@@ -2,10 +2,12 @@
 
 use keyfold_core::error::Error;
 use keyfold_core::ports::engine::Engine as _;
+use keyfold_core::ports::storage::Batch;
 use keyfold_core::request::Op;
 use serde_json::{Value, json};
 
 use super::{HELLO, Mount};
+use crate::engines::transit::compromise::Compromise;
 
 impl Mount {
     /// A refusal to retire: the kinds of needs.
@@ -226,6 +228,29 @@ async fn catalogs_live_and_die_with_their_key() {
     mount.ask(Op::Delete, "keys/k", "").await.unwrap();
     let left = mount.transit.view.list("catalogs/", "", 0).await.unwrap();
     assert!(left.names.is_empty());
+}
+
+#[tokio::test]
+async fn marks_of_one_key_have_a_bound() {
+    let mount = Mount::new().await;
+    mount.key("k", 1).await;
+    let (mut settings, _) = mount.transit.stored("k").await.unwrap().unwrap();
+    for version in 10..=1_008 {
+        let said = Compromise {
+            time: String::new(),
+            reason: String::new(),
+        };
+        settings.compromised.insert(version, said);
+    }
+    let batch = settings.put("k", Batch::new()).unwrap();
+    mount.transit.commit("k", batch).await.unwrap();
+    let mark = |version: u32| json!({"version": version});
+    let last = mount.write("keys/k/compromised", mark(1)).await.data;
+    assert_eq!(last["rotated"], true);
+    let text = mount.refused("keys/k/compromised", mark(2)).await;
+    assert!(text.contains("make another key"), "{text}");
+    let shown = mount.show("k").await;
+    assert_eq!(shown["latest_version"], 2);
 }
 
 #[tokio::test]
