@@ -10,6 +10,7 @@
 #   rotation  100,000 envelopes of 64 KiB, rewrapped, and beside that decrypted and encrypted
 #   petabyte  a million envelopes of 1 GiB, all of them holes, rewrapped and verified, killed at half and resumed
 #   rows      5,000,000 rows of PostgreSQL: a wrap in each, rewrapped; and values under a keyring, whose rows are rewrapped
+#   incident  the commands of docs/runbooks/compromised-key.md, with what they print
 #
 # Without a name, all of them, one after the other. What was decrypted is compared with what was encrypted, by checksum.
 #

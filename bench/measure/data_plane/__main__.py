@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 from measure import process, report
-from measure.data_plane import library, rotation, rows, site, whole
+from measure.data_plane import incident, library, rotation, rows, site, whole
 
 # What each part measures, by its name, and how much room it takes on the RAM disk.
 PARTS = {
@@ -18,6 +18,7 @@ PARTS = {
     "rotation": rotation.Many,
     "petabyte": rotation.Petabyte,
     "rows": rows.Rows,
+    "incident": incident.Incident,
 }
 
 

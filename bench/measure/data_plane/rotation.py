@@ -31,6 +31,8 @@ class Many:
         kernel = written() - before
         if said["rewrapped"] != self.count or said["failed"]:
             raise RuntimeError(f"not all were rewrapped: {said}")
+        if said["bytes_written"] != 1024 * self.count:
+            raise RuntimeError(f"an envelope took something else than 1,024 bytes: {said}")
         if checksum(folder) != payloads:
             raise RuntimeError("a payload was changed")
         again, _ = here.timed("rewrap", "--no-register", folder)
@@ -48,7 +50,7 @@ class Many:
             "|---|--:|--:|--:|--:|",
             f"| rewrap | {rewrapped:.2f} | {self.count / rewrapped:,.0f} | 1 | |",
             f"| `keyfold decrypt`, then `keyfold encrypt`, of each (by {SAMPLE} of them) | {commands:.1f} "
-            f"| {self.count / commands:,.0f} | {commands / rewrapped:.0f} | ≥ 50 |",
+            f"| {self.count / commands:,.0f} | {commands / rewrapped:.0f} | {site.verdict(commands / rewrapped, 50)} |",
             f"| encrypted anew in one process, `keyfold reencrypt` | {anew:.1f} | {self.count / anew:,.0f} | {anew / rewrapped:.0f} | |",
             f"| a second rewrap, with nothing to do | {again:.2f} | {self.count / again:,.0f} | | |",
             f"\nWritten to each envelope: {own:,.0f} bytes (goal: 1,024); {kernel:,.0f} given to write calls by the kernel's count.\n",
@@ -104,7 +106,8 @@ class Petabyte:
             f"| until the kill | {first:.1f} | {said['already_newest'] / first:,.0f} | |",
             f"| the rest, and the count | {rest:.1f} | {said['rewrapped'] / rest:,.0f} | |",
             f"| both | {both:.1f} | {self.count / both:,.0f} | < 900 s for a million |",
-            f"\nThe second run found {said['already_newest']:,} done, by their headers, and rewrapped {said['rewrapped']:,}.\n",
+            f"\nThe second run found {said['already_newest']:,} done, by their headers, and rewrapped {said['rewrapped']:,}. What it said:\n",
+            f"```json\n{json.dumps(said, indent=2)}\n```\n",
         ])
 
 
