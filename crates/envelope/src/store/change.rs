@@ -76,16 +76,20 @@ impl Change {
     }
 
     /// The second step, on the header as it stands after the first: the sectors to write, with the
-    /// old wraps marked retired. [`Error::WriteLost`] where the new wrap is not there.
+    /// old wraps marked retired. [`Error::SlotsChanged`] where another envelope took this one's place
+    /// meanwhile, [`Error::WriteLost`] where the new wrap is not there.
     pub fn retire(&self, header: &Header, added: &Added) -> Result<Vec<(usize, Slot)>, Error> {
         let mut old: Vec<&(usize, Slot)> = Vec::new();
         match added {
             Added::Overtaken => return Ok(Vec::new()),
             Added::Nothing => {}
             Added::Slot(sector, new) => {
-                if !self.is_of(header) || !holds(header, *sector, new) {
+                if !self.is_of(header) {
+                    return Err(Error::SlotsChanged);
+                }
+                if !holds(header, *sector, new) {
                     // Another run may have gone further meanwhile.
-                    return match self.is_of(header) && self.has_newer(header, new) {
+                    return match self.has_newer(header, new) {
                         true => Ok(Vec::new()),
                         false => Err(Error::WriteLost),
                     };
@@ -229,7 +233,7 @@ mod tests {
         let added = change.add(&before).unwrap();
         assert!(matches!(
             change.retire(&other, &added),
-            Err(Error::WriteLost)
+            Err(Error::SlotsChanged)
         ));
     }
 
