@@ -74,7 +74,7 @@ class Petabyte:
         site.note(f"killed after {half:,}; going on")
         rest, said = here.timed(*arguments)
         wrong = said["failed"] or said["stopped"] or [row["files"] for row in said["in_use"]] != [self.count]
-        if wrong or said["rewrapped"] + said["already_newest"] != self.count:
+        if wrong or said["rewrapped"] + said["already_newest"] + said["finished"] != self.count:
             raise RuntimeError(f"the resumed run left something: {said}")
         return self.table(first, rest, said)
 
@@ -106,7 +106,8 @@ class Petabyte:
             f"| until the kill | {first:.1f} | {said['already_newest'] / first:,.0f} | |",
             f"| the rest, and the count | {rest:.1f} | {said['rewrapped'] / rest:,.0f} | |",
             f"| both | {both:.1f} | {self.count / both:,.0f} | < 900 s for a million |",
-            f"\nThe second run found {said['already_newest']:,} done, by their headers, and rewrapped {said['rewrapped']:,}. What it said:\n",
+            f"\nThe second run found {said['already_newest']:,} done, by their headers, retired the old wrap of {said['finished']:,} and "
+            f"rewrapped {said['rewrapped']:,}. What it said:\n",
             f"```json\n{json.dumps(said, indent=2)}\n```\n",
         ])
 

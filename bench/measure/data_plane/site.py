@@ -81,7 +81,7 @@ def number(variable, whole, quick, is_quick):
 
 def verdict(value, goal):
     """A goal beside what was measured, and whether it is met."""
-    return f"≥ {goal:,g}" if value >= goal else f"≥ {goal:,g}: missed"
+    return f"≥ {goal:,.0f}" if value >= goal else f"≥ {goal:,.0f}: missed"
 
 
 def note(text):
