@@ -77,7 +77,7 @@ fn text(versions: &[Value], callers: bool) -> String {
         "Bytes",
         "Of AEAD Limit",
         "Operations",
-        "",
+        "Share",
     ];
     let mut text = Table::new(&headings, rows.collect()).to_string();
     text.push('\n');
