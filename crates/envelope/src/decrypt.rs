@@ -56,12 +56,12 @@ pub fn decrypt_file(
     let (plaintext_len, permissions) = if metadata.is_file() {
         let sealed_len = metadata.len().saturating_sub(HEADER_LEN as u64);
         progress.total(crate::cobblestone::plaintext_len(sealed_len).unwrap_or(sealed_len));
-        let out = Some(target.file());
+        let out = Some(&target);
         let len = file::decrypt(&unlocked.key, &source, out, sealed_len, workers, progress)?;
         (len, Some(metadata.permissions()))
     } else {
         (
-            stream::decrypt(&unlocked.key, source, target.file(), workers, progress)?,
+            stream::decrypt(&unlocked.key, source, &target, workers, progress)?,
             None,
         )
     };

@@ -65,7 +65,7 @@ pub fn encrypt_file(
         let plaintext_len = file::encrypt(
             &sealed.key,
             &source,
-            target.file(),
+            &target,
             metadata.len(),
             workers,
             progress,
@@ -73,10 +73,10 @@ pub fn encrypt_file(
         if source.metadata()?.modified().ok() != metadata.modified().ok() {
             return Err(Error::InputChanged);
         }
-        file::write_at(target.file(), &sealed.header.encode(), 0)?;
+        target.write_all_at(&sealed.header.encode(), 0)?;
         plaintext_len
     } else {
-        let mut out = target.file();
+        let mut out = &target;
         out.write_all(&sealed.header.encode())?;
         stream::encrypt(&sealed.key, source, out, workers, progress)?
     };

@@ -14,6 +14,7 @@ use crate::cobblestone::{
 };
 use crate::error::Error;
 use crate::header::HEADER_LEN;
+use crate::output::Output;
 use crate::progress::Progress;
 
 /// Chunks of a batch. 16 chunks sealed are 262,400 bytes: small enough for both copies to stay in
@@ -28,7 +29,7 @@ pub(crate) const BATCH_SEALED: usize = BATCH_CHUNKS * SEALED_CHUNK_LEN;
 pub(crate) fn encrypt(
     key: &PayloadKey,
     input: &File,
-    output: &File,
+    output: &Output,
     len: u64,
     workers: usize,
     progress: &dyn Progress,
@@ -44,7 +45,7 @@ pub(crate) fn encrypt(
         input.read_exact_at(plain, at).map_err(input_error)?;
         let is_last = batch.saturating_add(1) == batches;
         let sealed = seal_batch(key, first_chunk(batch), plain, is_last, &mut buffers.sealed)?;
-        write_at(output, sealed, payload_offset(batch))?;
+        output.write_all_at(sealed, payload_offset(batch))?;
         progress.advance(plain.len() as u64);
         Ok(())
     })?;
@@ -59,7 +60,7 @@ pub(crate) fn encrypt(
 pub(crate) fn decrypt(
     key: &PayloadKey,
     input: &File,
-    output: Option<&File>,
+    output: Option<&Output>,
     sealed_len: u64,
     workers: usize,
     progress: &dyn Progress,
@@ -81,11 +82,7 @@ pub(crate) fn decrypt(
             return Err(error);
         }
         if let Some(output) = output {
-            write_at(
-                output,
-                opened.plain,
-                batch.saturating_mul(BATCH_PLAIN as u64),
-            )?;
+            output.write_all_at(opened.plain, batch.saturating_mul(BATCH_PLAIN as u64))?;
         }
         total.fetch_add(opened.plain.len() as u64, Ordering::Relaxed);
         progress.advance(opened.plain.len() as u64);
@@ -100,7 +97,7 @@ pub(crate) fn reencrypt(
     old: &PayloadKey,
     new: &PayloadKey,
     input: &File,
-    output: &File,
+    output: &Output,
     sealed_len: u64,
     workers: usize,
     stop: &(dyn Fn() -> bool + Sync),
@@ -123,7 +120,7 @@ pub(crate) fn reencrypt(
             return Err(error);
         }
         let sealed = seal_batch(new, first, opened.plain, is_last, &mut buffers.sealed)?;
-        Ok(write_at(output, sealed, payload_offset(batch))?)
+        Ok(output.write_all_at(sealed, payload_offset(batch))?)
     })
 }
 
@@ -267,11 +264,6 @@ pub(crate) fn worker_count(asked: Option<NonZeroUsize>) -> usize {
     asked
         .or_else(|| thread::available_parallelism().ok())
         .map_or(1, NonZeroUsize::get)
-}
-
-/// Writes all of `bytes` at a place of the file.
-pub(crate) fn write_at(file: &File, bytes: &[u8], at: u64) -> io::Result<()> {
-    file.write_all_at(bytes, at)
 }
 
 fn first_chunk(batch: u64) -> u64 {

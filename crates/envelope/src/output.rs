@@ -2,8 +2,8 @@
 
 use std::ffi::OsStr;
 use std::fs::{self, File, Metadata, OpenOptions, Permissions};
-use std::io::{self, ErrorKind};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
+use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
 use keyfold_keys::rng;
@@ -47,7 +47,8 @@ impl Output {
             .write(true)
             .create_new(true)
             .mode(0o600)
-            .open(&temporary)?;
+            .open(&temporary)
+            .map_err(|error| unwritten(target, &error))?;
         // Says that it is in use: see `sweep`. Where there are no locks nothing is swept either.
         let _ = file.try_lock();
         Ok(Self {
@@ -65,9 +66,27 @@ impl Output {
         &self.file
     }
 
+    /// Makes it so long.
+    pub fn set_len(&self, len: u64) -> io::Result<()> {
+        self.file
+            .set_len(len)
+            .map_err(|error| self.unwritten(error))
+    }
+
+    /// Writes all of `bytes` at a place of it.
+    pub fn write_all_at(&self, bytes: &[u8], at: u64) -> io::Result<()> {
+        let written = self.file.write_all_at(bytes, at);
+        written.map_err(|error| self.unwritten(error))
+    }
+
     /// Makes the file durable and gives it its name and, where given, its permissions. Without
     /// `overwrite` a file that appeared under the name meanwhile is left alone.
     pub fn publish(mut self, permissions: Option<Permissions>) -> Result<(), Error> {
+        let named = self.name(permissions);
+        named.map_err(|error| self.blamed(error))
+    }
+
+    fn name(&mut self, permissions: Option<Permissions>) -> Result<(), Error> {
         if let Some(permissions) = permissions {
             // Read and write bits only: no set-uid, no execute bit of a script.
             let mode = permissions.mode() & 0o666;
@@ -87,6 +106,11 @@ impl Output {
     /// Makes the file durable and puts it in the place of the target, with the owner and the mode of
     /// what was there, which is `old`. [`Error::InputChanged`] where something else is there by now.
     pub(crate) fn replace(mut self, old: &Metadata) -> Result<(), Error> {
+        let replaced = self.take_place(old);
+        replaced.map_err(|error| self.blamed(error))
+    }
+
+    fn take_place(&mut self, old: &Metadata) -> Result<(), Error> {
         let own = self.file.metadata()?;
         if (own.uid(), own.gid()) != (old.uid(), old.gid()) {
             fchown(&self.file, Some(old.uid()), Some(old.gid()))?;
@@ -102,6 +126,20 @@ impl Output {
         self.published = true;
         File::open(parent(&self.target))?.sync_all()?;
         Ok(())
+    }
+
+    fn blamed(&self, error: Error) -> Error {
+        match error {
+            Error::Io(error) => self.unwritten(error).into(),
+            other => other,
+        }
+    }
+
+    fn unwritten(&self, error: io::Error) -> io::Error {
+        match error.kind() {
+            ErrorKind::Interrupted => error,
+            _ => unwritten(&self.target, &error),
+        }
     }
 
     fn name_without_overwriting(&self) -> Result<(), Error> {
@@ -122,6 +160,18 @@ impl Output {
     }
 }
 
+/// For a stream; behind what was written before.
+impl Write for &Output {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = (&self.file).write(bytes);
+        written.map_err(|error| self.unwritten(error))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 impl Drop for Output {
     fn drop(&mut self) {
         if !self.published {
@@ -129,6 +179,12 @@ impl Drop for Output {
             let _ = fs::remove_file(&self.temporary);
         }
     }
+}
+
+/// An error that says what could not be written: whoever reads it may have named the input alone.
+fn unwritten(target: &Path, error: &io::Error) -> io::Error {
+    let text = format!("can't write {}: {error}", target.display());
+    io::Error::new(error.kind(), text)
 }
 
 fn is_unsupported(error: &io::Error) -> bool {
@@ -165,6 +221,16 @@ fn is_temporary(name: &OsStr, start: &str) -> bool {
     random.is_some_and(|hex| hex.len() == 16 && hex.bytes().all(|c| c.is_ascii_hexdigit()))
 }
 
+/// True for a name that an output has until it is whole: what lies there is nobody's.
+pub(crate) fn is_part(name: &OsStr) -> bool {
+    let text = name.to_string_lossy();
+    let start = text.strip_suffix(".part").and_then(|rest| {
+        let start = rest.get(..rest.len().checked_sub(16)?)?;
+        start.strip_prefix('.')?.ends_with('.').then_some(start)
+    });
+    start.is_some_and(|start| is_temporary(name, start))
+}
+
 fn parent(target: &Path) -> &Path {
     match target.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
@@ -175,7 +241,6 @@ fn parent(target: &Path) -> &Path {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::Write;
 
     #[test]
     fn appears_only_when_published() {
@@ -220,5 +285,24 @@ mod tests {
             .unwrap();
         assert_eq!(fs::read(&target).unwrap(), b"");
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_name_that_is_not_yet_one_is_known() {
+        let made = temporary_name(Path::new("dir/a.kf")).unwrap();
+        assert!(is_part(made.file_name().unwrap()));
+        for other in [
+            "a.kf",
+            ".part",
+            "..part",
+            ".0123456789abcdef.part",
+            "a.0123456789abcdef.part",
+            ".a.kf.0123456789abcdeg.part",
+            ".a.kf-0123456789abcdef.part",
+            ".a.kf.0123456789abcdef.part.kf",
+            ".ä0123456789abcde.part",
+        ] {
+            assert!(!is_part(OsStr::new(other)), "{other}");
+        }
     }
 }

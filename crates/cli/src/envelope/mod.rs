@@ -22,7 +22,7 @@ mod target;
 mod watch;
 
 use std::fs::File;
-use std::io;
+use std::io::{self, ErrorKind, Write};
 use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -116,11 +116,27 @@ fn context_of(pairs: &[String]) -> Result<Context, CliError> {
 }
 
 /// Standard output without a buffer: the data plane writes whole batches.
-fn stdout() -> Result<File, CliError> {
+struct Stdout(File);
+
+fn stdout() -> Result<Stdout, CliError> {
     let stdout = io::stdout().as_fd().try_clone_to_owned();
     stdout
-        .map(File::from)
+        .map(|stdout| Stdout(File::from(stdout)))
         .map_err(CliError::io("can't write the output"))
+}
+
+/// Its errors say what they are of: what is told with them is the input's name.
+impl Write for Stdout {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes).map_err(|error| match error.kind() {
+            ErrorKind::Interrupted => error,
+            kind => io::Error::new(kind, format!("can't write standard output: {error}")),
+        })
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 fn is_dash(path: &Path) -> bool {

@@ -1,6 +1,7 @@
 //! `encrypt` into an object of a bucket, and `decrypt` of one.
 
 use std::fs::File;
+use std::io::Write;
 use std::path::Path;
 
 use keyfold_envelope::{
@@ -61,17 +62,17 @@ pub(super) fn decrypt(
     let failed = |error| CliError::envelope(Path::new(address))(error);
     let object = Object::open(address)?;
     let payload = object.read().map_err(failed)?;
-    let part = |to: &File| {
+    let part = |to: &mut dyn Write| {
         let header = payload.header();
         open_detached_range(identities, context, header, &payload, range, to).map_err(failed)
     };
     let Some(path) = output else {
-        return part(&stdout()?);
+        return part(&mut stdout()?);
     };
     let target = Output::create(path, options.overwrite).map_err(failed)?;
     let opened = match range {
-        Some(_) => part(target.file())?,
-        None => whole(&payload, identities, context, target.file(), progress).map_err(failed)?,
+        Some(_) => part(&mut &target)?,
+        None => whole(&payload, identities, context, &target, progress).map_err(failed)?,
     };
     target.publish(None).map_err(failed)?;
     Ok(opened)
@@ -81,7 +82,7 @@ fn whole(
     payload: &Payload<'_>,
     identities: &[&dyn Identity],
     context: &Context,
-    output: &File,
+    output: &Output,
     progress: &dyn Progress,
 ) -> Result<Opened, Error> {
     let header = payload.header();

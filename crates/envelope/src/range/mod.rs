@@ -81,7 +81,7 @@ pub fn open_range_file(
 ) -> Result<Opened, Error> {
     let input = File::open(input)?;
     let target = Output::create(output, overwrite)?;
-    let opened = open_range(identities, context, input, bounds, target.file())?;
+    let opened = open_range(identities, context, input, bounds, &target)?;
     target.publish(None)?;
     Ok(opened)
 }

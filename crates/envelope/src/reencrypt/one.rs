@@ -80,15 +80,9 @@ impl Job<'_> {
         };
         let between = || self.watch.stops();
         file::reencrypt(
-            &old.key,
-            &new.key,
-            &source,
-            output.file(),
-            sealed_len,
-            workers,
-            &between,
+            &old.key, &new.key, &source, &output, sealed_len, workers, &between,
         )?;
-        file::write_at(output.file(), &new.header.encode(), 0)?;
+        output.write_all_at(&new.header.encode(), 0)?;
         self.watch.done(&Done {
             place: path,
             key: keys.first(),

@@ -1,13 +1,11 @@
 //! A payload is opened by ranges, several at once.
 
-use std::fs::File;
-use std::os::unix::fs::FileExt as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use keyfold_envelope::cobblestone::{CHUNK_LEN, HEAD_LEN, PayloadKey, SEALED_CHUNK_LEN};
-use keyfold_envelope::{Error, NoProgress, Progress, open_batch};
+use keyfold_envelope::{Error, NoProgress, Output, Progress, open_batch};
 use object_store::path::Path;
 use zeroize::Zeroizing;
 
@@ -33,7 +31,7 @@ pub(super) fn open(
     payload: &Path,
     key: &PayloadKey,
     facts: &Facts,
-    output: Option<&File>,
+    output: Option<&Output>,
     progress: &dyn Progress,
 ) -> Result<(), Error> {
     let sealed_len = facts.sealed_len();

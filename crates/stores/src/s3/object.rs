@@ -5,7 +5,7 @@ use std::io;
 
 use keyfold_envelope::cobblestone::{PayloadKey, plaintext_len};
 use keyfold_envelope::header::Header;
-use keyfold_envelope::{Detached, Error, Progress, ReadAt};
+use keyfold_envelope::{Detached, Error, Output, Progress, ReadAt};
 
 use super::address::Address;
 use super::objects::Facts;
@@ -82,7 +82,7 @@ impl Payload<'_> {
     pub fn decrypt(
         &self,
         key: &PayloadKey,
-        output: &File,
+        output: &Output,
         progress: &dyn Progress,
     ) -> Result<u64, Error> {
         let len = plaintext_len(self.facts.sealed_len()).ok_or(Error::Truncated)?;

@@ -8,6 +8,7 @@ use walkdir::{DirEntry, WalkDir};
 
 use crate::error::Error;
 use crate::header::{HEADER_LEN, Header, looks_like_envelope};
+use crate::output::is_part;
 use crate::store::{Content, Found, Unreadable};
 use crate::stream;
 
@@ -59,6 +60,10 @@ pub(super) fn list(roots: &[PathBuf]) -> impl Iterator<Item = Result<Spot, Unrea
 /// Reads the first 4 KiB. `None` where a file among others is no envelope.
 pub(super) fn read(spot: &Spot) -> Result<Option<Found>, Error> {
     if !spot.is_named && !spot.is_plain {
+        return Ok(None);
+    }
+    // An output that is being made, or was when its run was killed.
+    if !spot.is_named && spot.path.file_name().is_some_and(is_part) {
         return Ok(None);
     }
     let mut file = open(&spot.path, spot.is_named)?;
