@@ -144,6 +144,11 @@ fn keyring_hint(error: &KeyringError, setup: &Setup) -> Option<String> {
         }
         KeyringError::Service(error) => return service_hint(error, setup),
         KeyringError::Changed | KeyringError::Busy(_) => "Run the command again.",
+        KeyringError::Current(_) => {
+            "`keyfold keyring rotate STORE`, then this command again. With a --journal, what an \
+             earlier run made anew since then is passed over."
+        }
+        KeyringError::NotNamed(_) => "Name it: --keyring STORE.",
         KeyringError::WrongDek(_) => "A copy of the keyring from a backup may help.",
         _ => return None,
     };

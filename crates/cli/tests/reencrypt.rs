@@ -169,3 +169,58 @@ fn what_a_killed_run_left_is_no_envelope() {
     );
     check(&server, &[], &plains);
 }
+
+#[test]
+fn what_is_under_a_keyring_comes_under_its_next_dek() {
+    let server = server();
+    server.ok(&[
+        "keyring",
+        "create",
+        "-key=transit/payments",
+        "-store=ring",
+        "payments",
+    ]);
+    let plains: Vec<_> = (0..6).map(|_| noise(150_000)).collect();
+    let ring = "--keyring=ring";
+    seal(&server, ring, &plains);
+    let read = || -> Vec<_> {
+        let numbers = 0..plains.len();
+        numbers
+            .map(|at| fs::read(server.path(&name(at))).unwrap())
+            .collect()
+    };
+    let before = read();
+    for (arguments, says) in [
+        (&["reencrypt", "data"][..], "--keyring STORE"),
+        (&["reencrypt", ring, "data"], "keyfold keyring rotate STORE"),
+        (
+            &["reencrypt", "--dry-run", ring, "data"],
+            "keyfold keyring rotate STORE",
+        ),
+    ] {
+        let refused = server.run(arguments);
+        assert_eq!(refused.code, 1, "{}", refused.stderr);
+        assert!(refused.stderr.contains(says), "{}", refused.stderr);
+    }
+    assert!(read() == before);
+
+    server.ok(&["keyring", "rotate", "ring"]);
+    let mut child = start(&server, &["--workers=1", "--journal=j", ring]);
+    killed(&server, &mut child, "j", 2, 0);
+    check(&server, &[ring], &plains);
+    let done = server.json(&["reencrypt", "--journal=j", ring, "data"]);
+    let count = |member: &str| done[member].as_u64().unwrap();
+    assert_eq!(count("failed"), 0, "{done}");
+    assert_eq!(count("reencrypted") + count("already_made"), 6, "{done}");
+    assert!(
+        read()
+            .iter()
+            .zip(&before)
+            .all(|(new, old)| new[16..32] != old[16..32])
+    );
+    assert_eq!(files(&server).len(), plains.len());
+    server.ok(&["keyring", "destroy", "-force", "ring", "1"]);
+    check(&server, &[ring], &plains);
+    // What a run without the journal meets is not passed over as if it were known to be new.
+    assert_eq!(server.run(&["reencrypt", ring, "data"]).code, 1);
+}

@@ -50,7 +50,7 @@ fn run(server: &Server, block: &str) {
 #[test]
 fn a_compromised_key_is_answered_as_the_page_says() {
     let blocks = blocks();
-    assert_eq!(blocks.len(), 5, "each block is looked at below");
+    assert_eq!(blocks.len(), 7, "each block is looked at below");
     let server = Server::dev();
     server.ok(&["secrets", "enable", "transit"]);
     server.ok(&["write", "-f", "transit/keys/payments"]);
@@ -116,7 +116,15 @@ fn a_compromised_key_is_answered_as_the_page_says() {
             .into_iter()
             .all(opens)
     );
+    fs::copy(server.path("many.kf"), server.path("copy.kf")).unwrap();
+    let before = object("many.kf");
     run(&server, blocks[4]);
+    assert_ne!(object("many.kf"), before, "a new envelope");
+    run(&server, blocks[5]);
+    assert!(keyring_opens(), "it is under DEK 2");
+    let old = ["decrypt", "-keyring=payments.keyring", "-o", "-", "copy.kf"];
+    assert_eq!(server.run(&old).code, 35, "DEK 1 is destroyed");
+    run(&server, blocks[6]);
 }
 
 #[test]

@@ -4,6 +4,8 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::Args;
+use keyfold_envelope::cache::CacheLimits;
+use keyfold_envelope::keyring::DekOptions;
 use keyfold_envelope::{Context, ReencryptOptions, ReencryptReport, Stopped, reencrypt};
 use serde_json::{Value, json};
 
@@ -11,6 +13,7 @@ use super::place::files_only;
 use super::watch::{Watched, Watcher};
 use crate::error::CliError;
 use crate::exit::{self, Exit};
+use crate::keyring::StoreName;
 use crate::output::{self, Table};
 use crate::progress::Bar;
 use crate::session::Session;
@@ -22,6 +25,9 @@ pub(crate) struct ReencryptArgs {
     /// Only count what would be done
     #[arg(long)]
     dry_run: bool,
+    /// The keyring whose data key they are under: a file, kv:MOUNT/PATH, or pg://…; it has to have another one by now
+    #[arg(long, value_name = "STORE")]
+    keyring: Option<StoreName>,
     /// The encryption context of the envelopes; may be given several times
     #[arg(long, value_name = "NAME=VALUE")]
     context: Vec<String>,
@@ -44,16 +50,23 @@ Reencrypt answers a data encryption key (DEK) or a plaintext that was lost: each
 its place, with another DEK, and all of its payload is read and written. A key (KEK) that is old or was
 lost is answered by `keyfold rewrap`, which leaves the payload alone.
 
+What is under a data key of a keyring comes under the current one: `keyfold keyring rotate` goes before.
+
 The old envelope stays until the new one is whole; copies elsewhere stay what they are.";
 
 /// Makes envelopes anew, tells what was left as it was as it goes, and prints what was done.
 pub(crate) fn run(session: &Session, args: &ReencryptArgs) -> Result<Exit, CliError> {
-    let instead = "a row is encrypted anew by the program that writes it, an object by decrypt and \
-                   then encrypt into another one";
+    let instead = "a row is encrypted anew by the program that writes it; of an object, payload and header can't be \
+                   replaced at once: decrypt it, encrypt it into another one, and delete the old pair";
     files_only(&args.paths, instead)?;
     let context = Context::from_pairs(&args.context);
     let context = context.map_err(|error| CliError::Usage(error.to_string()))?;
     let keys = session.keys()?;
+    let deks = args
+        .keyring
+        .as_ref()
+        .map(|store| store.deks(session, DekOptions::default(), CacheLimits::default()))
+        .transpose()?;
     let watched = Watched {
         what: "reencrypt",
         dry_run: args.dry_run,
@@ -66,7 +79,14 @@ pub(crate) fn run(session: &Session, args: &ReencryptArgs) -> Result<Exit, CliEr
         made: watcher.made(),
         workers: args.workers,
     };
-    let report = reencrypt(&keys, &context, &args.paths, &options, &watcher);
+    let report = reencrypt(
+        &keys,
+        deks.as_ref(),
+        &context,
+        &args.paths,
+        &options,
+        &watcher,
+    );
     if let Some(stopped) = &report.stopped {
         let again = match args.journal {
             Some(_) => "run the command again to go on",
@@ -79,6 +99,9 @@ pub(crate) fn run(session: &Session, args: &ReencryptArgs) -> Result<Exit, CliEr
         _ => watcher.exit(report.reencrypted.saturating_add(report.already_made)),
     };
     watcher.finish(document(&report, args), || text(&report, args))?;
+    if let (Some(deks), Some(store)) = (&deks, &args.keyring) {
+        deks.finish().map_err(store.failed())?;
+    }
     Ok(exit)
 }
 

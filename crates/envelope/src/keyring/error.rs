@@ -36,6 +36,12 @@ pub enum KeyringError {
     /// No row has the id that the envelope names.
     #[error("the keyring has no DEK with the id {0}")]
     UnknownDekId(String),
+    /// The DEK is the one that new objects are under: under it they would be made anew, too.
+    #[error("it is under DEK {0}, which is the keyring's current one: begin another one first")]
+    Current(u32),
+    /// The envelope is under a DEK of a keyring, which is said to be there.
+    #[error("it is under a DEK of a keyring ({0:?}), which was not named")]
+    NotNamed(String),
     /// The DEK was destroyed on purpose.
     #[error("DEK {0} of the keyring was destroyed")]
     Destroyed(u32),

@@ -131,6 +131,16 @@ impl ServiceDeks {
         self.decrypt_by(&|known| known.with_id(dek_id), &unknown)
     }
 
+    /// Fails where objects would be under the DEK with this id again if they were made anew, or the keyring has none with it.
+    pub fn replaced(&self, dek_id: &[u8; 16]) -> Result<(), KeyringError> {
+        let unknown = || KeyringError::UnknownDekId(hex::encode(dek_id));
+        let seat = self.seat(&|known| known.with_id(dek_id), &unknown)?;
+        match seat.row.state {
+            DekState::Active => Err(KeyringError::Current(seat.row.dek_no)),
+            _ => Ok(()),
+        }
+    }
+
     /// Makes a new DEK now, for all processes that use the keyring. Its number.
     pub fn rotate(&self) -> Result<u32, KeyringError> {
         let mut reserve = self.lock_reserve();
@@ -188,11 +198,7 @@ impl ServiceDeks {
         find: &dyn Fn(&Snapshot) -> Option<Arc<Seat>>,
         unknown: &dyn Fn() -> KeyringError,
     ) -> Result<Arc<ServiceDek>, KeyringError> {
-        let seat = match find(&*self.known()?) {
-            Some(seat) => seat,
-            // Another process may have made it.
-            None => find(&*self.reload()?).ok_or_else(unknown)?,
-        };
+        let seat = self.seat(find, unknown)?;
         let error = match self.fetch(Purpose::Decrypt, &seat, Load::default()) {
             Ok(dek) => return Ok(dek),
             Err(error) => error,
@@ -209,6 +215,18 @@ impl ServiceDeks {
         match find(&*self.reload()?) {
             Some(now) if now.row != seat.row => self.fetch(Purpose::Decrypt, &now, Load::default()),
             _ => Err(error),
+        }
+    }
+
+    fn seat(
+        &self,
+        find: &dyn Fn(&Snapshot) -> Option<Arc<Seat>>,
+        unknown: &dyn Fn() -> KeyringError,
+    ) -> Result<Arc<Seat>, KeyringError> {
+        match find(&*self.known()?) {
+            Some(seat) => Ok(seat),
+            // Another process may have made it.
+            None => find(&*self.reload()?).ok_or_else(unknown),
         }
     }
 

@@ -18,6 +18,8 @@ use std::time::{Duration, Instant};
 use crate::context::Context;
 use crate::error::Error;
 use crate::key_service::{KeyService, ServiceError};
+use crate::keyring::ServiceDeks;
+use crate::recipient::Identity;
 use crate::rewrap::{Done, Outcome, Stopped, Watch};
 use crate::store::{Directories, Durability, Pages, Spot, Store as _, Unreadable, in_parallel};
 
@@ -63,10 +65,16 @@ pub struct ReencryptReport {
 /// Makes each envelope at or below `paths` anew, under the keys that it has active wraps of, with the
 /// labels that it has and the same context, which is that of all of them.
 ///
+/// What is under a DEK of the keyring `deks` comes under its current one. An envelope that is under that
+/// already is refused ([`KeyringError::Current`]): the keyring has to begin another one first.
+///
+/// [`KeyringError::Current`]: crate::keyring::KeyringError::Current
+///
 /// [`Outcome::Replacing`] is told before a new envelope takes its place, with its object id: whoever
 /// keeps these can give them to a later run.
 pub fn reencrypt<K: KeyService>(
     service: &K,
+    deks: Option<&ServiceDeks>,
     context: &Context,
     paths: &[PathBuf],
     options: &ReencryptOptions,
@@ -77,7 +85,11 @@ pub fn reencrypt<K: KeyService>(
         store: &store,
         job: Job {
             service,
-            identity: service,
+            identities: [service as &dyn Identity]
+                .into_iter()
+                .chain(deks.map(|deks| deks as &dyn Identity))
+                .collect(),
+            deks,
             context,
             watch,
         },

@@ -13,11 +13,12 @@ use crate::error::Error;
 use crate::file;
 use crate::header::{HEADER_LEN, Header};
 use crate::key_service::KeyService;
+use crate::keyring::{KeyringError, KeyringRecipient, ServiceDeks, keyring_reference};
 use crate::locator::Locator;
 use crate::output::Output;
 use crate::recipient::{Identity, Recipient, TransitKey};
 use crate::rewrap::{Done, Outcome, Watch};
-use crate::slot::SlotState;
+use crate::slot::{Slot, SlotState, TYPE_KEYRING};
 use crate::store::lock;
 use crate::unlock::unlock;
 
@@ -27,8 +28,9 @@ const LONG: u64 = 64 << 20;
 /// What all envelopes of a run have in common.
 pub(super) struct Job<'a> {
     pub(super) service: &'a dyn KeyService,
-    /// The same, as whoever opens envelopes.
-    pub(super) identity: &'a dyn Identity,
+    /// Whoever opens envelopes: the same, and the keyring.
+    pub(super) identities: Vec<&'a dyn Identity>,
+    pub(super) deks: Option<&'a ServiceDeks>,
     pub(super) context: &'a Context,
     pub(super) watch: &'a dyn Watch,
 }
@@ -58,18 +60,20 @@ impl Job<'_> {
         if metadata.nlink() > 1 {
             return Err(Error::OtherNames(metadata.nlink()));
         }
-        let keys = keys_of(&header)?;
+        let parties = Parties::of(&header, self.deks)?;
         let sealed_len = metadata.len().saturating_sub(HEADER_LEN as u64);
         let plaintext_len = plaintext_len(sealed_len).ok_or(Error::Truncated)?;
         if options.dry_run {
             return Ok(Made::New { plaintext_len });
         }
-        let old = unlock(&[self.identity], &header, self.context)?;
-        let recipients: Vec<_> = keys
-            .iter()
-            .map(|key| TransitKey::new(self.service, key))
-            .collect();
-        let recipients: Vec<_> = recipients.iter().map(|one| one as &dyn Recipient).collect();
+        let old = unlock(&self.identities, &header, self.context)?;
+        let keys = parties.keys.iter();
+        let keys: Vec<_> = keys.map(|key| TransitKey::new(self.service, key)).collect();
+        let keyring = parties.deks;
+        let keyring = keyring.map(|deks| KeyringRecipient::new(deks, plaintext_len));
+        let keyring = keyring.iter().map(|one| one as &dyn Recipient);
+        let keys = keys.iter().map(|one| one as &dyn Recipient);
+        let recipients: Vec<_> = keys.chain(keyring).collect();
         let new = seal_header(&recipients, self.context, header.prelude.labels())?;
 
         Output::sweep(&target);
@@ -85,7 +89,7 @@ impl Job<'_> {
         output.write_all_at(&new.header.encode(), 0)?;
         self.watch.done(&Done {
             place: path,
-            key: keys.first(),
+            key: parties.keys.first(),
             outcome: Outcome::Replacing {
                 object_id: new.header.prelude.object_id(),
             },
@@ -95,30 +99,63 @@ impl Job<'_> {
     }
 }
 
-/// The keys to wrap the new DEK with: those of the active wraps, each once.
-fn keys_of(header: &Header) -> Result<Vec<Locator>, Error> {
-    let mut keys: Vec<Locator> = Vec::new();
-    for (_, slot) in header.slots.candidates() {
-        if slot.state != SlotState::Active {
-            continue;
-        }
-        // Somebody who has no key on the server would be shut out without a word.
-        let key = slot.transit().ok_or(Error::Unsupported(
-            "a wrap that only its owner can make anew: decrypt it and encrypt it for all of them",
-        ))?;
-        if !keys.contains(key) {
-            keys.push(key.clone());
-        }
-    }
-    // Only an old wrap opens it: then that key is the one.
-    if keys.is_empty() {
+/// Whom the new DEK is wrapped for: those who have the active wraps, each once.
+struct Parties<'a> {
+    keys: Vec<Locator>,
+    deks: Option<&'a ServiceDeks>,
+}
+
+impl<'a> Parties<'a> {
+    fn of(header: &Header, deks: Option<&'a ServiceDeks>) -> Result<Self, Error> {
         let candidates = header.slots.candidates();
-        let mut transit = candidates.iter().filter_map(|(_, slot)| slot.transit());
-        keys.extend(transit.next().cloned());
+        let slots = || candidates.iter().map(|(_, slot)| *slot);
+        let mut parties = Self {
+            keys: Vec::new(),
+            deks: None,
+        };
+        for slot in slots().filter(|slot| slot.state == SlotState::Active) {
+            if !parties.add(slot, deks)? {
+                // Somebody who has no key on the server would be shut out without a word.
+                return Err(Error::Unsupported(
+                    "a wrap that only its owner can make anew: decrypt it and encrypt it for all of them",
+                ));
+            }
+        }
+        // Only an old wrap opens it: then whoever has that is the one.
+        for slot in slots() {
+            if parties.is_somebody() {
+                break;
+            }
+            parties.add(slot, deks)?;
+        }
+        match parties.is_somebody() {
+            true => Ok(parties),
+            false if header.slots.damaged() > 0 => Err(Error::TornSlot),
+            false => Err(Error::NoUsableSlot),
+        }
     }
-    match keys.is_empty() {
-        true if header.slots.damaged() > 0 => Err(Error::TornSlot),
-        true => Err(Error::NoUsableSlot),
-        false => Ok(keys),
+
+    /// False where the slot is for somebody who can't be asked.
+    fn add(&mut self, slot: &Slot, deks: Option<&'a ServiceDeks>) -> Result<bool, Error> {
+        if slot.kind == TYPE_KEYRING {
+            let reference = keyring_reference(slot);
+            let (dek_id, place) =
+                reference.ok_or(Error::HeaderDamaged("length of a keyring slot"))?;
+            let deks = deks.ok_or_else(|| KeyringError::NotNamed(place.to_owned()))?;
+            deks.replaced(&dek_id)?;
+            self.deks = Some(deks);
+            return Ok(true);
+        }
+        let Some(key) = slot.transit() else {
+            return Ok(false);
+        };
+        if !self.keys.contains(key) {
+            self.keys.push(key.clone());
+        }
+        Ok(true)
+    }
+
+    fn is_somebody(&self) -> bool {
+        self.deks.is_some() || !self.keys.is_empty()
     }
 }

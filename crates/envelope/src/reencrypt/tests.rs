@@ -1,17 +1,29 @@
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::*;
+use crate::cache::{CacheLimits, DekCache, Partition};
 use crate::decrypt::{DecryptOptions, decrypt_file};
+use crate::encrypt::{EncryptOptions, encrypt_file};
 use crate::inspect::{Inspection, inspect};
+use crate::keyring::{DekOptions, FileStore, Keyring, KeyringError, KeyringRecipient};
 use crate::progress::{NoProgress, Progress};
-use crate::testing::{Service, envelope};
+use crate::recipient::{Recipient, TransitKey};
+use crate::testing::{Service, envelope, locator};
 
 fn run(service: &Service, path: &Path) -> ReencryptReport {
     let options = ReencryptOptions::default();
     let paths = [path.to_owned()];
-    reencrypt(service, &Context::new(), &paths, &options, &NoProgress)
+    reencrypt(
+        service,
+        None,
+        &Context::new(),
+        &paths,
+        &options,
+        &NoProgress,
+    )
 }
 
 fn opens(service: &Service, path: &Path, plaintext: &[u8]) {
@@ -96,6 +108,7 @@ fn on_any_error_the_old_one_stays() {
     // A context that is missing, a hard link, a lock.
     let report = reencrypt(
         &service,
+        None,
         &Context::from_pairs(["a=b"]).unwrap(),
         std::slice::from_ref(&good),
         &ReencryptOptions::default(),
@@ -171,11 +184,18 @@ fn a_run_goes_on_where_an_earlier_one_ended() {
         ..ReencryptOptions::default()
     };
     let paths = [dir.path().to_owned()];
-    let first = reencrypt(&service, &Context::new(), &paths, &options, &keeper);
+    let first = reencrypt(&service, None, &Context::new(), &paths, &options, &keeper);
     assert_eq!(first.stopped, Some(Stopped::Interrupted));
     assert_eq!(first.reencrypted, 4);
     options.made = keeper.made.into_inner().unwrap();
-    let second = reencrypt(&service, &Context::new(), &paths, &options, &NoProgress);
+    let second = reencrypt(
+        &service,
+        None,
+        &Context::new(),
+        &paths,
+        &options,
+        &NoProgress,
+    );
     assert_eq!((second.already_made, second.reencrypted), (4, 6));
     opens(&service, &dir.path().join("3.kf"), b"text");
 }
@@ -195,4 +215,100 @@ fn what_a_killed_run_left_is_swept() {
     in_use.lock().unwrap();
     run(&service, &path);
     assert!(!left.exists() && used.exists() && other.exists());
+}
+
+/// A keyring with its first DEK.
+fn keyring(service: &Arc<Service>, path: &Path) -> ServiceDeks {
+    let cache = DekCache::new(CacheLimits::default());
+    let store = FileStore::new(path);
+    let keyring = Keyring::new("payments", locator()).unwrap();
+    ServiceDeks::create(&store, &**service, &keyring, cache.now()).unwrap();
+    let keys = Arc::clone(service) as Arc<dyn KeyService>;
+    let partition = Partition::of(&[b"token"]);
+    ServiceDeks::open(
+        Box::new(store),
+        keys,
+        partition,
+        cache,
+        DekOptions::default(),
+    )
+    .unwrap()
+}
+
+/// An envelope for the keyring, and the key where it is given.
+fn under(deks: &ServiceDeks, key: Option<&TransitKey<'_>>, path: &Path, plaintext: &[u8]) {
+    let plain = path.with_extension("plain");
+    std::fs::write(&plain, plaintext).unwrap();
+    let keyring = KeyringRecipient::new(deks, 4);
+    let key = key.into_iter().map(|key| key as &dyn Recipient);
+    let recipients: Vec<_> = key.chain([&keyring as &dyn Recipient]).collect();
+    let (context, options) = (Context::new(), EncryptOptions::default());
+    encrypt_file(&recipients, &context, &plain, path, &options, &NoProgress).unwrap();
+    std::fs::remove_file(&plain).unwrap();
+}
+
+#[test]
+fn what_is_under_a_keyring_comes_under_its_next_dek() {
+    let (dir, service) = (tempfile::tempdir().unwrap(), Arc::new(Service::new()));
+    let deks = keyring(&service, &dir.path().join("ring"));
+    let (path, both) = (dir.path().join("a.kf"), dir.path().join("b.kf"));
+    under(&deks, None, &path, b"text");
+    let key = locator();
+    under(
+        &deks,
+        Some(&TransitKey::new(&*service, &key)),
+        &both,
+        b"more",
+    );
+    let (context, options) = (Context::new(), ReencryptOptions::default());
+    let run = |deks, options: &ReencryptOptions| {
+        let paths = [path.clone(), both.clone()];
+        reencrypt(&*service, deks, &context, &paths, options, &NoProgress)
+    };
+    let before = (std::fs::read(&path).unwrap(), std::fs::read(&both).unwrap());
+    let refused = |report: &ReencryptReport, why: fn(&KeyringError) -> bool| {
+        assert_eq!((report.reencrypted, report.failed), (0, 2), "{report:?}");
+        let mut errors = report.failures.iter().map(|failure| &failure.error);
+        assert!(errors.all(|error| matches!(error, Error::Keyring(error) if why(error))));
+    };
+    refused(
+        &run(None, &options),
+        |error| matches!(error, KeyringError::NotNamed(place) if place.ends_with("ring")),
+    );
+    let dry = ReencryptOptions {
+        dry_run: true,
+        ..options.clone()
+    };
+    for options in [&dry, &options] {
+        refused(&run(Some(&deks), options), |error| {
+            matches!(error, KeyringError::Current(1))
+        });
+    }
+    let other = keyring(&service, &dir.path().join("other"));
+    refused(&run(Some(&other), &options), |error| {
+        matches!(error, KeyringError::UnknownDekId(_))
+    });
+    let now = (std::fs::read(&path).unwrap(), std::fs::read(&both).unwrap());
+    assert!(now == before, "nothing was changed");
+
+    assert_eq!(deks.rotate().unwrap(), 2);
+    let report = run(Some(&deks), &options);
+    assert_eq!((report.reencrypted, report.failed), (2, 0), "{report:?}");
+    let slots = |path: &Path| -> Vec<_> {
+        let slots = look(path).slots.into_iter();
+        slots.map(|slot| (slot.kind, slot.version)).collect()
+    };
+    assert_eq!(
+        (slots(&path), slots(&both)),
+        (vec![(2, 2)], vec![(1, 1), (2, 2)])
+    );
+    deks.destroy(1).unwrap();
+    for (path, plaintext) in [(&path, b"text"), (&both, b"more")] {
+        let out = dir.path().join("out");
+        let options = DecryptOptions::default();
+        decrypt_file(&[&deks], &context, path, &out, &options, &NoProgress).unwrap();
+        assert_eq!(std::fs::read(&out).unwrap(), plaintext);
+        std::fs::remove_file(&out).unwrap();
+    }
+    opens(&service, &both, b"more");
 }
