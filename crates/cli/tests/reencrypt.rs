@@ -22,7 +22,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use support::{Server, noise};
 
-const ENVELOPES: usize = 24;
+const ENVELOPES: usize = 12;
 
 fn server() -> Server {
     let server = Server::dev();
@@ -106,9 +106,9 @@ fn killed_at_any_moment_it_goes_on() {
         let old = ids(&server);
         let journal = format!("j{round}");
         let flag = format!("--journal={journal}");
-        for step in 0..6u64 {
+        for step in 0..5u64 {
             let mut child = start(&server, &["--workers=2", &flag]);
-            let after = 1 + 4 * usize::try_from(step).unwrap();
+            let after = 1 + 2 * usize::try_from(step).unwrap();
             let killed = killed(&server, &mut child, &journal, after, 700 * step);
             let left = is_in_use(&old, &ids(&server));
             kills += usize::from(killed);
