@@ -17,7 +17,7 @@ struct Table {
 }
 
 struct Holder {
-    /// Tells this holder from one that had the name before and comes late.
+    /// Tells this holder from one that had the name before and comes late: the fencing token.
     id: u64,
     /// `None`: later than the clock can say.
     until: Option<Instant>,
@@ -49,6 +49,14 @@ impl Locks {
         })
     }
 
+    /// The name is held under just this fencing token.
+    pub(super) fn holds(&self, name: &str, fence: u64) -> bool {
+        self.table(|table| {
+            let holder = table.holders.get(name);
+            holder.is_some_and(|h| h.id == fence && h.current())
+        })
+    }
+
     fn table<T>(&self, f: impl FnOnce(&mut Table) -> T) -> T {
         f(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -62,12 +70,11 @@ struct Guard {
 
 impl LockGuard for Guard {
     fn held(&self) -> bool {
-        self.locks.table(|table| {
-            table
-                .holders
-                .get(&self.name)
-                .is_some_and(|h| h.id == self.id && h.current())
-        })
+        self.locks.holds(&self.name, self.id)
+    }
+
+    fn fence(&self) -> u64 {
+        self.id
     }
 }
 

@@ -100,7 +100,7 @@ impl Storage for Memory {
     async fn commit(&self, batch: Batch) -> Result<Revision, StorageError> {
         rules::check(&batch)?;
         self.state(|s| {
-            s.check(&batch)?;
+            s.check(&batch, &self.locks)?;
             s.revision += 1;
             let revision = Revision(s.revision);
             let keys = batch.touched().map(str::to_owned).collect();
@@ -224,7 +224,7 @@ impl State {
         }
     }
 
-    fn check(&self, batch: &Batch) -> Result<(), StorageError> {
+    fn check(&self, batch: &Batch, locks: &Locks) -> Result<(), StorageError> {
         for check in &batch.checks {
             let (key, holds) = match check {
                 Check::Absent(key) => (key, !self.entries.contains_key(key)),
@@ -234,6 +234,7 @@ impl State {
                         .get(key)
                         .is_some_and(|e| e.revision == *revision),
                 ),
+                Check::Held(name, fence) => (name, locks.holds(name, *fence)),
             };
             if !holds {
                 return Err(StorageError::Conflict(key.clone()));

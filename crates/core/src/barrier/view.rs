@@ -126,6 +126,7 @@ impl View {
             sealed.checks.push(match check {
                 Check::Absent(key) => Check::Absent(self.full(&key)),
                 Check::Unchanged(key, revision) => Check::Unchanged(self.full(&key), revision),
+                held @ Check::Held(..) => held,
             });
         }
         for (key, value) in batch.puts {

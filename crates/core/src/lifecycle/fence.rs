@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use tokio::sync::{RwLock, broadcast};
 
 use crate::error::Error;
+use crate::ports::nodes::Nodes;
 use crate::ports::storage::{
     Batch, Change, Entry, LockGuard, Page, Revision, Staged, Storage, StorageError, Whole,
 };
@@ -106,6 +107,10 @@ impl Storage for Fence {
     async fn stage(&self) -> Result<Box<dyn Staged>, StorageError> {
         self.open()?;
         self.inner.stage().await
+    }
+
+    fn nodes(&self) -> Option<&dyn Nodes> {
+        self.inner.nodes()
     }
 
     fn kind(&self) -> &'static str {

@@ -8,6 +8,7 @@ use tokio::sync::broadcast;
 
 use super::Counter;
 use super::family::{Family, Kind, Value};
+use crate::ports::nodes::Nodes;
 use crate::ports::storage::{
     Batch, Change, Entry, LockGuard, Page, Revision, Staged, Storage, StorageError, Whole,
 };
@@ -107,6 +108,10 @@ impl Storage for Metered {
 
     async fn stage(&self) -> Result<Box<dyn Staged>, StorageError> {
         self.tally.noted(self.inner.stage().await)
+    }
+
+    fn nodes(&self) -> Option<&dyn Nodes> {
+        self.inner.nodes()
     }
 
     fn kind(&self) -> &'static str {

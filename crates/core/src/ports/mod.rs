@@ -6,6 +6,7 @@ pub mod engine;
 pub mod fetch;
 pub mod host;
 pub mod managed;
+pub mod nodes;
 mod pattern;
 pub mod period;
 pub mod seal;

@@ -19,6 +19,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::sync::broadcast;
 
+use super::nodes::Nodes;
 pub use super::whole::{Staged, Whole};
 
 /// Longest storage key, bytes.
@@ -55,6 +56,8 @@ pub enum Check {
     Absent(String),
     /// The entry at the key was written by just this commit.
     Unchanged(String, Revision),
+    /// The lock of that name is held under just this fencing token.
+    Held(String, u64),
 }
 
 /// Changes that happen together or not at all. A key stands in at most one put or delete.
@@ -95,6 +98,12 @@ impl Batch {
     /// Demands that the entry at the key is the one that was read.
     pub fn unchanged(mut self, key: impl Into<String>, revision: Revision) -> Self {
         self.checks.push(Check::Unchanged(key.into(), revision));
+        self
+    }
+
+    /// Demands that the lock of that name is still held under a fencing token.
+    pub fn held(mut self, name: impl Into<String>, fence: u64) -> Self {
+        self.checks.push(Check::Held(name.into(), fence));
         self
     }
 
@@ -157,6 +166,11 @@ pub trait LockGuard: Send + Sync {
     /// Still ours: false once the time to live has passed. A lock is not renewed; whoever needs it
     /// for longer lets go and takes it again.
     fn held(&self) -> bool;
+
+    /// The fencing token: larger than that of every earlier holder. What is written under the lock
+    /// demands [`Check::Held`] with it, so that a holder that was paused while its time ran out
+    /// writes nothing more.
+    fn fence(&self) -> u64;
 }
 
 /// A store. See the module for the contract.
@@ -188,6 +202,11 @@ pub trait Storage: Send + Sync + 'static {
 
     /// Begins what is to take the place of everything; see [`super::whole`].
     async fn stage(&self) -> Result<Box<dyn Staged>, StorageError>;
+
+    /// The other nodes on this store; `None` where there can be none.
+    fn nodes(&self) -> Option<&dyn Nodes> {
+        None
+    }
 
     /// `inmem`, `redb`, …: what `seal-status` reports as `storage_type`.
     fn kind(&self) -> &'static str;

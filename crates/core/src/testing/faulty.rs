@@ -10,6 +10,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::sync::{Notify, broadcast};
 
+use crate::ports::nodes::Nodes;
 use crate::ports::storage::{
     Batch, Change, Entry, LockGuard, Page, Revision, Staged, Storage, StorageError, Whole,
 };
@@ -223,6 +224,10 @@ impl Storage for FaultyStorage {
             inner: self.inner.stage().await?,
             faults: self.faults.clone(),
         }))
+    }
+
+    fn nodes(&self) -> Option<&dyn Nodes> {
+        self.inner.nodes()
     }
 
     fn kind(&self) -> &'static str {

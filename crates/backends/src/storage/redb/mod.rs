@@ -72,13 +72,14 @@ impl Redb {
         let (slot, revision) = Slot::open(path.clone(), options, health)?;
         let slot = Arc::new(slot);
         let (changes, _) = broadcast::channel(FEED);
-        let writer = Writer::start(Arc::clone(&slot), revision, changes.clone())
+        let locks = Locks::default();
+        let writer = Writer::start(Arc::clone(&slot), revision, changes.clone(), locks.clone())
             .map_err(|cause| OpenError::Io { path, cause })?;
         Ok(Self {
             slot,
             writer,
             changes,
-            locks: Locks::default(),
+            locks,
         })
     }
 

@@ -18,6 +18,7 @@ use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::mpsc::{self, Receiver, Sender, WeakSender};
 use tokio::sync::{broadcast, oneshot};
 
+use super::super::locks::Locks;
 use super::super::portion;
 use super::open::{DATA, META, REVISION_ROW};
 use super::{Slot, sound, whole};
@@ -56,12 +57,14 @@ impl Writer {
         slot: Arc<Slot>,
         revision: u64,
         changes: broadcast::Sender<Change>,
+        locks: Locks,
     ) -> std::io::Result<Self> {
         let (jobs, queue) = mpsc::channel(QUEUE);
         let worker = Worker {
             slot,
             queue,
             changes,
+            locks,
             revision,
             stage: None,
         };
@@ -128,6 +131,7 @@ struct Worker {
     slot: Arc<Slot>,
     queue: Receiver<Job>,
     changes: broadcast::Sender<Change>,
+    locks: Locks,
     /// The last revision given.
     revision: u64,
     /// The number of the stage that is under way.
@@ -160,7 +164,13 @@ impl Worker {
                 verdicts.push(verdict);
                 Ok(())
             }
-            batches => write(&database, batches, self.revision, &mut verdicts),
+            batches => write(
+                &database,
+                batches,
+                self.revision,
+                &self.locks,
+                &mut verdicts,
+            ),
         });
         drop(database);
         match result {
@@ -309,6 +319,7 @@ fn write(
     database: &Database,
     group: &[Job],
     mut last: u64,
+    locks: &Locks,
     verdicts: &mut Vec<Answer>,
 ) -> Result<(), redb::Error> {
     let transaction = database.begin_write()?;
@@ -320,7 +331,7 @@ fn write(
             let Task::Commit(batch) = &job.task else {
                 continue;
             };
-            let verdict = match failed_check(&data, batch)? {
+            let verdict = match failed_check(&data, locks, batch)? {
                 Some(key) => Err(StorageError::Conflict(key.to_owned())),
                 None => {
                     last += 1;
@@ -340,15 +351,18 @@ fn write(
     Ok(())
 }
 
-/// The key of the first check that does not hold.
+/// The key, or the lock, of the first check that does not hold.
 fn failed_check<'b>(
     data: &Table<'_, &str, (u64, &[u8])>,
+    locks: &Locks,
     batch: &'b Batch,
 ) -> Result<Option<&'b str>, redb::Error> {
     for check in &batch.checks {
         let (key, wanted) = match check {
             Check::Absent(key) => (key, None),
             Check::Unchanged(key, revision) => (key, Some(revision.0)),
+            Check::Held(name, fence) if locks.holds(name, *fence) => continue,
+            Check::Held(name, _) => return Ok(Some(name)),
         };
         let found = data.get(key.as_str())?.map(|entry| entry.value().0);
         if found != wanted {

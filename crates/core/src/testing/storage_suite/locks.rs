@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use crate::ports::storage::{LockGuard, Storage};
+use super::{commit, is_conflict, value};
+use crate::ports::storage::{Batch, LockGuard, Storage, StorageError};
 
 const LONG: Duration = Duration::from_secs(3600);
 
@@ -42,5 +43,57 @@ pub(super) async fn expiring(store: &dyn Storage) {
     assert!(
         take(store, LONG).await.is_none(),
         "the expired holder's end frees nothing"
+    );
+}
+
+/// What a holder writes under its fencing token is refused once another has held the lock.
+pub(super) async fn fencing(store: &dyn Storage) {
+    let first = take(store, LONG).await.expect("a free lock is given");
+    let late = first.fence();
+    commit(store, Batch::new().held("sweeper", late).put("a", "1")).await;
+    let other = Batch::new().held("rotator", late).put("b", "1");
+    assert!(
+        is_conflict(&store.commit(other).await),
+        "a token is for one name"
+    );
+    drop(first);
+    let next = take(store, LONG).await.expect("a dropped lock is free");
+    assert!(next.fence() > late, "tokens grow");
+    let stale = Batch::new()
+        .held("sweeper", late)
+        .put("a", "2")
+        .put("b", "2");
+    let stale = store.commit(stale).await;
+    assert!(
+        matches!(&stale, Err(StorageError::Conflict(name)) if name == "sweeper"),
+        "a conflict names the lock"
+    );
+    assert!(
+        value(store, "a").await.as_deref() == Some(b"1".as_slice())
+            && value(store, "b").await.is_none(),
+        "and changes nothing"
+    );
+    commit(
+        store,
+        Batch::new().held("sweeper", next.fence()).put("a", "3"),
+    )
+    .await;
+    drop(next);
+
+    let brief = Duration::from_millis(20);
+    let paused = take(store, brief).await.expect("a dropped lock is free");
+    while paused.held() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let _next = loop {
+        if let Some(guard) = take(store, LONG).await {
+            break guard;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    };
+    let stale = Batch::new().held("sweeper", paused.fence()).put("a", "4");
+    assert!(
+        is_conflict(&store.commit(stale).await),
+        "a holder whose time has passed writes nothing"
     );
 }

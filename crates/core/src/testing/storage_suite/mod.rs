@@ -47,6 +47,7 @@ pub async fn storage_suite(stores: &dyn Stores) {
     watching::told_before_the_writer(&*stores.fresh().await).await;
     locks::exclusive(&*stores.fresh().await).await;
     locks::expiring(&*stores.fresh().await).await;
+    locks::fencing(&*stores.fresh().await).await;
     restart::keeps_everything(stores).await;
     wholes::shows_one_commit(&*stores.fresh().await).await;
     wholes::large_ones_come_in_portions(&*stores.fresh().await).await;
