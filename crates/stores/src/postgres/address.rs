@@ -125,7 +125,7 @@ mod tests {
 
     #[test]
     fn an_address_says_where_the_column_is() {
-        let address = parse(&format!("pg://bob@db.example:5433/shop?{COLUMN}&aad=id")).unwrap();
+        let address = parse(&format!("pg://bob@db.example:5433/shop?{COLUMN}&aad=id&sslmode=disable")).unwrap();
         assert_eq!(
             address.column,
             Column {
@@ -137,15 +137,15 @@ mod tests {
         );
         assert_eq!(address.key.unwrap().as_str(), "transit/payments");
         assert!(address.binds_id);
-        assert_eq!(address.server.config.get_user(), Some("bob"));
-        assert_eq!(address.server.config.get_dbname(), Some("shop"));
-        assert_eq!(address.server.config.get_ports(), [5433]);
+        assert_eq!(address.server.database.config().get_user(), Some("bob"));
+        assert_eq!(address.server.database.config().get_dbname(), Some("shop"));
+        assert_eq!(address.server.database.config().get_ports(), [5433]);
         assert_eq!(address.name, "pg://db.example:5433/shop/app.accounts.dek");
     }
 
     #[test]
     fn names_may_hold_anything() {
-        let address = parse("pg://h/d?table=a%2Eb%22%20c&wrapped=d%26e").unwrap();
+        let address = parse("pg://localhost/d?table=a%2Eb%22%20c&wrapped=d%26e").unwrap();
         assert_eq!(address.column.schema, None);
         assert_eq!(address.column.table, "a.b\" c");
         assert_eq!(address.column.wrapped, "d&e");

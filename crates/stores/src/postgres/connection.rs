@@ -5,15 +5,14 @@ use std::thread;
 use std::time::Duration;
 
 use keyfold_envelope::Error;
+use keyfold_postgres::{is_lost, whole};
 use tokio::runtime::{Builder, Runtime};
-use tokio_postgres::config::SslMode;
+use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
-use tokio_postgres::{Client, Config, NoTls};
 
 use crate::OpenError;
 
-use super::server::{self, Server, whole};
-use super::tls::Tls;
+use super::server::Server;
 
 /// Times between tries, where a connection was lost: a server that starts again, or another one that
 /// takes its place, is there within seconds.
@@ -23,9 +22,6 @@ const PAUSES: [Duration; 4] = [
     Duration::from_secs(3),
     Duration::from_secs(6),
 ];
-
-/// Most time for a connection to come up.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What every connection is set to. Keys come and go as text: dates in one form. A guarded statement
 /// needs no more than READ COMMITTED, waits for no lock of a table for long, is planned for the rows
@@ -40,8 +36,7 @@ const SETTINGS: &str = "\
 /// Connections to one database, for threads that wait.
 pub(super) struct Connections {
     runtime: Runtime,
-    config: Config,
-    tls: Option<Tls>,
+    database: keyfold_postgres::Server,
     idle: Mutex<Vec<Client>>,
 }
 
@@ -54,23 +49,9 @@ impl Connections {
             .enable_all()
             .build()
             .map_err(OpenError::Thread)?;
-        let mut config = server.config.clone();
-        if config.get_connect_timeout().is_none() {
-            config.connect_timeout(PATIENCE);
-        }
-        let tls = match &server.tls {
-            server::Tls::Off => None,
-            wanted => Some(Tls::new(wanted).map_err(|reason| server.wrong(reason))?),
-        };
-        config.ssl_mode(if tls.is_some() {
-            SslMode::Require
-        } else {
-            SslMode::Disable
-        });
         Ok(Self {
             runtime,
-            config,
-            tls,
+            database: server.database.clone(),
             idle: Mutex::new(Vec::new()),
         })
     }
@@ -115,40 +96,10 @@ impl Connections {
     }
 
     async fn connect(&self) -> Result<Client, tokio_postgres::Error> {
-        // What a connection ends with, its client is told, too.
-        let client = match &self.tls {
-            None => {
-                let (client, connection) = self.config.connect(NoTls).await?;
-                self.runtime.spawn(connection);
-                client
-            }
-            Some(tls) => {
-                let (client, connection) = self.config.connect(tls.clone()).await?;
-                self.runtime.spawn(connection);
-                client
-            }
-        };
+        let client = self.database.connect().await?;
         client.batch_execute(SETTINGS).await?;
         Ok(client)
     }
-}
-
-/// True where another connection may do what this one could not.
-fn is_lost(error: &tokio_postgres::Error) -> bool {
-    match error.as_db_error().map(|error| error.code()) {
-        Some(code) => {
-            let code = code.code();
-            // The server goes down or comes up, has too many clients, or ended a transaction of its own
-            // accord.
-            code.starts_with("08") || code.starts_with("57P") || code == "53300" || code == "40001"
-        }
-        None => error.is_closed() || is_io(error),
-    }
-}
-
-fn is_io(error: &tokio_postgres::Error) -> bool {
-    let cause = std::error::Error::source(error);
-    cause.is_some_and(|cause| cause.is::<std::io::Error>())
 }
 
 /// What a job makes of an error. Where the same would come for every row, the job ends.

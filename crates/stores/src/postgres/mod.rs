@@ -13,11 +13,9 @@ mod cell;
 mod change;
 mod connection;
 mod keyring;
-mod password;
 mod server;
 mod statements;
 mod table;
-mod tls;
 
 use std::collections::VecDeque;
 use std::path::PathBuf;

@@ -16,22 +16,22 @@ use tokio_postgres::tls::{ChannelBinding, MakeTlsConnect, TlsConnect, TlsStream}
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client;
 
-use super::server;
+use super::server::Tls;
 
 /// How to make connections of one kind.
 #[derive(Clone)]
-pub(super) struct Tls {
+pub(super) struct Connector {
     config: Arc<ClientConfig>,
 }
 
-impl Tls {
-    pub(super) fn new(wanted: &server::Tls) -> Result<Self, String> {
+impl Connector {
+    pub(super) fn new(wanted: &Tls) -> Result<Self, String> {
         let provider = Arc::new(crypto::aws_lc_rs::default_provider());
         let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
             .map_err(|error| error.to_string())?;
         let config = match wanted {
-            server::Tls::Verified(file) => builder.with_root_certificates(roots(file.as_deref())?),
+            Tls::Verified(file) => builder.with_root_certificates(roots(file.as_deref())?),
             _ => builder
                 .dangerous()
                 .with_custom_certificate_verifier(Arc::new(Anybody { provider })),
@@ -68,7 +68,7 @@ fn roots(file: Option<&std::path::Path>) -> Result<RootCertStore, String> {
     }
 }
 
-impl<S> MakeTlsConnect<S> for Tls
+impl<S> MakeTlsConnect<S> for Connector
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
