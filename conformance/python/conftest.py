@@ -22,9 +22,7 @@ listener "tcp" {{
   address     = "127.0.0.1:{port}"
   tls_disable = true
 }}
-storage "redb" {{
-  path = "{folder}/store"
-}}
+{storage}
 api_addr = "http://127.0.0.1:{port}"
 """
 
@@ -42,8 +40,8 @@ class Server:
 
 
 @contextlib.contextmanager
-def running(folder: Path):
-    """Starts a server on a store in `folder` and yields it as it is: not initialised."""
+def running(folder: Path, storage=None):
+    """Starts a server on a store in `folder`, or another one, and yields it as it is: not initialised."""
     binary = os.environ.get("KEYFOLD_BIN")
     if not binary:
         pytest.exit("KEYFOLD_BIN must name the keyfold binary", returncode=2)
@@ -51,7 +49,7 @@ def running(folder: Path):
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     config = folder / "server.hcl"
-    config.write_text(CONFIG.format(port=port, folder=folder))
+    config.write_text(CONFIG.format(port=port, storage=storage or f'storage "redb" {{ path = "{folder}/store" }}'))
     with open(folder / "server.log", "wb") as log:
         process = subprocess.Popen(
             [binary, "server", f"-config={config}"], stdout=log, stderr=subprocess.STDOUT

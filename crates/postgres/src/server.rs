@@ -291,6 +291,6 @@ mod tests {
         let server = server("h", &["sslmode=disable"], Passwords::Refused).unwrap();
         assert_eq!(server.config().get_user(), Some("ann"));
         assert_eq!(server.config().get_dbname(), Some("ann"));
-        assert_eq!(server.name(), "h/ann");
+        assert_eq!(server.name(), "h:5432/ann");
     }
 }

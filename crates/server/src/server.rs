@@ -164,13 +164,6 @@ async fn bind(listeners: &[Listener]) -> Result<Vec<Bound>, ListenError> {
 }
 
 async fn open(config: &mut Config, bound: &[Bound]) -> Result<Arc<Core>, StartError> {
-    let storage = wiring::storage(&config.storage)?;
-    let devices = config.audits.iter().map(wiring::audit_device);
-    let audit = AuditConfig {
-        devices: devices.collect::<Result<_, _>>()?,
-        kinds: wiring::AUDIT,
-        rules: config.audit_rules.clone(),
-    };
     let api_addr = match &config.api_addr {
         Some(address) => address.clone(),
         None => bound
@@ -178,6 +171,13 @@ async fn open(config: &mut Config, bound: &[Bound]) -> Result<Arc<Core>, StartEr
             .map(Bound::address)
             .find_map(reachable)
             .unwrap_or_default(),
+    };
+    let storage = wiring::storage(config, &api_addr).await?;
+    let devices = config.audits.iter().map(wiring::audit_device);
+    let audit = AuditConfig {
+        devices: devices.collect::<Result<_, _>>()?,
+        kinds: wiring::AUDIT,
+        rules: config.audit_rules.clone(),
     };
     let core = Core::open(CoreConfig {
         storage,

@@ -4,10 +4,12 @@ mod locks;
 mod memory;
 mod names;
 mod portion;
+pub mod postgres;
 pub mod redb;
 mod rules;
 
 pub use self::memory::Memory;
+pub use self::postgres::Postgres;
 pub use self::redb::{OpenError, Options, Redb};
 
 /// Commits that a feed keeps for a slow watcher before it loses them.

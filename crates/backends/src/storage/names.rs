@@ -51,7 +51,7 @@ pub(super) fn page<E>(
 }
 
 /// Where the first name after `after` can be.
-fn start(prefix: &str, after: &str) -> Bound<String> {
+pub(super) fn start(prefix: &str, after: &str) -> Bound<String> {
     match after.split_once('/') {
         None if after.is_empty() => Bound::Included(prefix.to_owned()),
         None => Bound::Excluded(format!("{prefix}{after}")),

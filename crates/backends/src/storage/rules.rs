@@ -50,7 +50,8 @@ pub(super) fn check_prefix(prefix: &str) -> Result<(), StorageError> {
     )))
 }
 
-fn check_key(key: &str) -> Result<(), StorageError> {
+/// Refuses what is no key.
+pub(super) fn check_key(key: &str) -> Result<(), StorageError> {
     if key.len() > MAX_KEY {
         return Err(StorageError::TooLong(format!(
             "a key has {} bytes, the limit is {MAX_KEY}",

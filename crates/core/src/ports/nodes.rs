@@ -24,6 +24,8 @@ use super::storage::{Revision, StorageError};
 pub struct Member {
     /// A name that no other node has, made when it starts.
     pub id: String,
+    /// The machine it runs on.
+    pub host: String,
     /// Where clients reach it.
     pub address: String,
     /// The version that it runs.
@@ -39,6 +41,10 @@ pub struct Member {
 /// What a store that several nodes share knows of them. See the module for the picture.
 #[async_trait]
 pub trait Nodes: Send + Sync {
+    /// Begins to hold leases: this node is about to answer. Whoever asked for the feed before, and
+    /// reads what it keeps in memory after, has applied all that was committed until now.
+    async fn join(&self) -> Result<(), StorageError>;
+
     /// Until when this node may answer from memory. A renewal counts only once the feed was read up
     /// to what the store held when it was renewed, and [`Nodes::applied`] was told of all of it.
     fn lease(&self) -> Instant;
@@ -55,12 +61,13 @@ pub trait Nodes: Send + Sync {
     /// longer than `patience`.
     async fn reached(&self, revision: Revision, patience: Duration) -> bool;
 
-    /// The newest commit that this node has applied.
+    /// The newest commit that this node has made or applied.
     fn at(&self) -> Revision;
 
     /// The nodes of the last while, alive or not.
     async fn members(&self) -> Result<Vec<Member>, StorageError>;
 
-    /// Gives the lease back, as this node answers nothing any more: nobody waits for it then.
+    /// Gives the lease back, as this node answers nothing any more: nobody waits for it then, and it is
+    /// no member until it joins again.
     async fn leave(&self);
 }

@@ -34,8 +34,8 @@ use raw::Raw;
 impl Config {
     /// Reads files and folders. Of a folder, all `*.hcl` and `*.json` in the order of their names
     /// count; what comes later is merged into what came before. Then the environment:
-    /// `KEYFOLD_`, `BAO_` or `VAULT_` before `API_ADDR`, `LOG_LEVEL`, `LOG_FORMAT` wins over files,
-    /// and before `SEAL_TYPE` adds a seal.
+    /// `KEYFOLD_`, `BAO_` or `VAULT_` before `API_ADDR`, `LOG_LEVEL`, `LOG_FORMAT`,
+    /// `PG_CONNECTION_URL` wins over files, and before `SEAL_TYPE` adds a seal.
     pub fn load(paths: &[PathBuf]) -> Result<Self, ConfigError> {
         let mut raw = Raw::default();
         for path in paths {
@@ -97,6 +97,13 @@ fn environment(raw: &mut Raw, variable: impl Fn(&str) -> Option<String>) {
     };
     if let Some(kind) = first("SEAL_TYPE") {
         seal::from_environment(&mut raw.seals, &kind.value);
+    }
+    if let Some(storage) = &mut raw.storage
+        && storage.value.kind == "postgresql"
+        && let Some(url) = first("PG_CONNECTION_URL")
+    {
+        let settings = &mut storage.value.settings;
+        settings.insert("connection_url".to_owned(), url);
     }
     raw.api_addr = first("API_ADDR").or(raw.api_addr.take());
     raw.log_level = first("LOG_LEVEL").or(raw.log_level.take());
@@ -453,17 +460,18 @@ mod tests {
 
     #[test]
     fn the_environment_wins_in_order_of_prefixes() {
-        let mut raw = Raw::parse(
-            "log_level = \"info\"\nlog_format = \"json\"",
-            Path::new("f"),
-        )
-        .unwrap();
+        let text = "log_level = \"info\"\nlog_format = \"json\"\n\
+                    storage \"postgresql\" { connection_url = \"of the file\" }";
+        let mut raw = Raw::parse(text, Path::new("f")).unwrap();
         environment(&mut raw, |name| match name {
             "VAULT_LOG_LEVEL" => Some("warn".to_owned()),
             "BAO_LOG_LEVEL" => Some("error".to_owned()),
             "VAULT_LOG_FORMAT" => Some(String::new()),
+            "VAULT_PG_CONNECTION_URL" => Some("of the variable".to_owned()),
             _ => None,
         });
+        let settings = &raw.storage.unwrap().value.settings;
+        assert_eq!(settings["connection_url"].value, "of the variable");
         assert_eq!(raw.log_level.unwrap().value, "error");
         assert_eq!(raw.log_format.unwrap().value, "json");
     }

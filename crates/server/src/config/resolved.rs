@@ -63,7 +63,7 @@ pub struct Config {
 
 /// A storage to open: `wiring` knows the kinds and their settings.
 pub struct Storage {
-    /// `redb`, `inmem`.
+    /// `redb`, `postgresql`, `inmem`.
     pub kind: String,
     /// By name.
     pub settings: BTreeMap<String, Placed<String>>,

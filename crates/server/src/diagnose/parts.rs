@@ -26,7 +26,8 @@ pub(super) async fn storage(config: &Config) -> (Finding, Option<Arc<Core>>) {
         };
     }
     let opened = async {
-        let storage = wiring::storage(&config.storage).map_err(|e| e.to_string())?;
+        let storage = wiring::storage(config, "").await;
+        let storage = storage.map_err(|e| e.to_string())?;
         let seals = wiring::seals_of_command(config).map_err(|e| e.to_string())?;
         let core = idle::open(storage, seals, config).await;
         core.map_err(|e| e.to_string())

@@ -28,7 +28,8 @@ impl Sandbox {
             Some(config) => wiring::seals_of_command(config)?,
             None => SealConfig::default(),
         };
-        let core = idle::open(wiring::storage(&defaults.storage)?, seals, &defaults);
+        let storage = wiring::storage(&defaults, "").await?;
+        let core = idle::open(storage, seals, &defaults);
         Ok(Self {
             core: core.await?,
             folder,

@@ -1,0 +1,62 @@
+"""A server whose store is a real PostgreSQL: what clients see of it."""
+
+import os
+import subprocess
+
+import database
+import pytest
+from conftest import running
+
+
+@pytest.fixture(scope="module")
+def db():
+    with database.running() as running:
+        yield running
+
+
+def storage(db, user="owner:correct%20horse", more=""):
+    url = f"postgres://{user}@127.0.0.1:{db.port}/postgres?sslmode=disable"
+    return f'storage "postgresql" {{\n  connection_url = "{url}"\n  {more}\n}}'
+
+
+def test_what_was_written_is_there_after_a_kill(db, tmp_path):
+    stanza = storage(db, more='table = "killed"')
+    with running(tmp_path, stanza) as server:
+        client = server.client()
+        answer = client.sys.initialize(secret_shares=1, secret_threshold=1)
+        keys, token = answer["keys"], answer["root_token"]
+        client.sys.submit_unseal_keys(keys)
+        client = server.client(token)
+        assert client.seal_status["storage_type"] == "postgresql"
+        client.sys.enable_secrets_engine("kv", path="kv", options={"version": "2"})
+        for number in range(20):
+            client.secrets.kv.v2.create_or_update_secret(f"app/{number}", {"n": number}, mount_point="kv")
+    with running(tmp_path, stanza) as server:
+        server.client().sys.submit_unseal_keys(keys)
+        client = server.client(token)
+        listed = client.secrets.kv.v2.list_secrets("app", mount_point="kv")["data"]["keys"]
+        assert listed == sorted(map(str, range(20)))
+        read = client.secrets.kv.v2.read_secret_version("app/7", mount_point="kv", raise_on_deleted_version=True)
+        assert read["data"]["data"] == {"n": 7}
+    assert int(db.sql("SELECT count(*) FROM killed WHERE position('app' in convert_from(value, 'LATIN1')) > 0")) == 0
+
+
+@pytest.mark.parametrize(
+    "user, more, reason",
+    [
+        ("owner:wrong%20horse", "", "password authentication failed"),
+        ("owner:correct%20horse", 'table = "others"', "was not made by this program"),
+        ("owner:correct%20horse", 'tabel = "x"', 'unknown setting "tabel"'),
+    ],
+)
+def test_what_is_no_store_is_refused_at_the_start(db, tmp_path, user, more, reason):
+    db.sql("CREATE TABLE IF NOT EXISTS others (path text, key text, value bytea)")
+    config = tmp_path / "server.hcl"
+    listener = 'listener "tcp" {\n  address = "127.0.0.1:0"\n  tls_disable = true\n}\n'
+    config.write_text(listener + storage(db, user, more))
+    done = subprocess.run(
+        [os.environ["KEYFOLD_BIN"], "server", f"-config={config}"], capture_output=True, text=True, timeout=30
+    )
+    assert done.returncode == 1
+    assert reason in done.stderr, done.stderr
+    assert "horse" not in done.stdout + done.stderr
