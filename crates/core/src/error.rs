@@ -44,6 +44,15 @@ pub enum Error {
     /// The server is sealed or not initialised.
     #[error("Vault is sealed")]
     Sealed,
+    /// This node has not heard from the store for longer than its answers may be old.
+    #[error(
+        "this node has not heard from its storage for longer than its freshness bound, so it does not \
+         answer"
+    )]
+    Stale,
+    /// The caller has seen, on another node, what this one has not heard of in time.
+    #[error("this node has not heard of the state that X-Vault-Index stands for")]
+    Behind,
     /// The caller's mistake, of which the wire says no more than that.
     #[error("bad request")]
     BadSilently,

@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 use crate::audit::AuditedHeader;
 use crate::chunks::{Chunks, Stream};
 use crate::error::Error;
+use crate::ports::storage::Revision;
 
 /// What is asked of a path. PUT and POST are one; the store decides whether it creates or updates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -50,6 +51,8 @@ pub struct Request {
     /// How long the answer is to be kept under a wrapping token, in the place of going out; more
     /// than zero.
     pub wrap_ttl: Option<Seconds>,
+    /// The newest commit that the caller has seen, on whichever node.
+    pub index: Option<Revision>,
 }
 
 impl Request {
@@ -64,6 +67,7 @@ impl Request {
             remote: None,
             headers: Vec::new(),
             wrap_ttl: None,
+            index: None,
         }
     }
 }

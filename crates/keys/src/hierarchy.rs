@@ -11,15 +11,16 @@ use crate::record::Record;
 use crate::root_key::RootKey;
 use crate::unseal_key::{Share, UnsealKey};
 
-/// A key that wraps a `T`. Five pairs exist, each written beside the parent:
+/// A key that wraps a `T`. Six pairs exist, each written beside the parent:
 ///
 /// ```text
 /// impl Wraps<RootKey> for UnsealKey        impl Wraps<Dek>    for Kek
 /// impl Wraps<Keyring> for RootKey          impl Wraps<Record> for Dek
 /// impl Wraps<Share>   for UnsealKey        (where several ways have to open together)
+/// impl Wraps<Keyring> for Kek              (from one node to the others, until they have it)
 /// ```
 ///
-/// The trait is sealed: no other crate can add a sixth.
+/// The trait is sealed: no other crate can add a seventh.
 pub trait Wraps<T>: sealed::Pair<T> {
     /// Where the wrapped thing is kept, authenticated with it: what is moved does not open.
     type Context<'a>;
@@ -88,5 +89,6 @@ mod sealed {
     impl Pair<Share> for UnsealKey {}
     impl Pair<Keyring> for RootKey {}
     impl Pair<Dek> for Kek {}
+    impl Pair<Keyring> for Kek {}
     impl Pair<Record> for Dek {}
 }

@@ -5,6 +5,7 @@ use keyfold_secret::Protected;
 use crate::dek::Dek;
 use crate::error::Error;
 use crate::hierarchy::{Wrapped, Wraps};
+use crate::keyring::Keyring;
 use crate::{message, rng, xaes};
 
 const FORMAT: u8 = 1;
@@ -36,6 +37,12 @@ impl Kek {
         }
     }
 
+    /// What its messages begin with.
+    fn header(&self) -> [u8; HEADER_LEN] {
+        let [a, b, c, d] = self.term.to_be_bytes();
+        [FORMAT, a, b, c, d]
+    }
+
     /// For the keyring, which stores it.
     pub(crate) fn as_bytes(&self) -> &[u8; xaes::KEY_LEN] {
         self.bytes.expose()
@@ -48,9 +55,8 @@ impl Wraps<Dek> for Kek {
     type Context<'a> = &'a [u8];
 
     fn wrap(&self, child: &Dek, context: &[u8]) -> Result<Wrapped<Dek>, Error> {
-        let [a, b, c, d] = self.term.to_be_bytes();
-        let header: [u8; HEADER_LEN] = [FORMAT, a, b, c, d];
-        message::seal(&self.cipher, &header, &[context], child.as_bytes()).map(Wrapped::from_bytes)
+        message::seal(&self.cipher, &self.header(), &[context], child.as_bytes())
+            .map(Wrapped::from_bytes)
     }
 
     fn unwrap(&self, wrapped: &Wrapped<Dek>, context: &[u8]) -> Result<Dek, Error> {
@@ -60,6 +66,31 @@ impl Wraps<Dek> for Kek {
         }
         let key = message::open(&self.cipher, HEADER_LEN, &[context], wrapped.as_bytes())?;
         Dek::from_bytes(key.expose())
+    }
+}
+
+/// A keyring handed to the other nodes of a store, which hold this term and not the root key; laid
+/// out as a wrapped DEK is. It is there until they have it: as long as it is, this term opens what
+/// comes after it.
+impl Wraps<Keyring> for Kek {
+    type Context<'a> = &'a [u8];
+
+    fn wrap(&self, child: &Keyring, context: &[u8]) -> Result<Wrapped<Keyring>, Error> {
+        let json = child.to_json();
+        message::seal(&self.cipher, &self.header(), &[context], json.expose())
+            .map(Wrapped::from_bytes)
+    }
+
+    fn unwrap(&self, wrapped: &Wrapped<Keyring>, context: &[u8]) -> Result<Keyring, Error> {
+        match wrapped.as_bytes().split_first_chunk() {
+            Some((header, _)) if *header == self.header() => {}
+            Some((&[FORMAT, a, b, c, d], _)) => {
+                return Err(Error::UnknownTerm(u32::from_be_bytes([a, b, c, d])));
+            }
+            _ => return Err(Error::Malformed("wrapped keyring")),
+        }
+        let json = message::open(&self.cipher, HEADER_LEN, &[context], wrapped.as_bytes())?;
+        Keyring::from_json(json.expose())
     }
 }
 
@@ -83,6 +114,28 @@ mod tests {
     use proptest::prelude::*;
 
     const AT: &[u8] = b"core/dek/6f2c0d5e-3a44-4f0b-9d7e-8c1f2b3a4d5e/1";
+
+    #[test]
+    fn a_keyring_is_handed_over_by_its_term_in_its_place_only() {
+        let old = Keyring::new("then");
+        let new = old.rotate("now").unwrap();
+        let kek = &old.active().kek;
+        let wrapped = Wraps::<Keyring>::wrap(kek, &new, b"core/handover/1").unwrap();
+        let opened: Keyring = kek.unwrap(&wrapped, b"core/handover/1").unwrap();
+        assert_eq!(opened.active().term, new.active().term);
+        let elsewhere: Result<Keyring, _> = kek.unwrap(&wrapped, b"core/handover/2");
+        assert_eq!(elsewhere.err(), Some(Error::WrongKey));
+        let by_the_next: Result<Keyring, _> = new.active().kek.unwrap(&wrapped, b"core/handover/1");
+        assert_eq!(by_the_next.err(), Some(Error::UnknownTerm(1)));
+        for len in 0..wrapped.as_bytes().len() {
+            let cut = Wrapped::<Keyring>::from_bytes(wrapped.as_bytes()[..len].to_vec());
+            assert!(kek.unwrap(&cut, b"core/handover/1").is_err(), "{len}");
+        }
+        // A wrapped DEK is no keyring.
+        let dek = Wraps::<Dek>::wrap(kek, &Dek::generate(), AT).unwrap();
+        let dek = Wrapped::<Keyring>::from_bytes(dek.into_bytes());
+        assert!(kek.unwrap(&dek, AT).is_err());
+    }
 
     #[test]
     fn dek_comes_back_from_its_place_only() {

@@ -15,6 +15,7 @@ use serde::Deserialize;
 pub const KIND: EngineKind = EngineKind {
     name: "people",
     open,
+    remembers: false,
 };
 
 struct People;

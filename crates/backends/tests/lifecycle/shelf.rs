@@ -13,6 +13,7 @@ pub const KINDS: &[EngineKind] = &[
     EngineKind {
         name: "shelf",
         open,
+        remembers: false,
     },
     keyfold_backends::engines::transit::KIND,
 ];

@@ -284,6 +284,7 @@ fn request(token: Option<&str>, op: Op, path: &str, body: Body) -> Request {
         remote: None,
         headers: Vec::new(),
         wrap_ttl: None,
+        index: None,
     }
 }
 

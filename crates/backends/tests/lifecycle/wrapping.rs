@@ -27,6 +27,7 @@ async fn wrap(world: &World, body: &Value) -> Result<String, Error> {
         remote: None,
         headers: Vec::new(),
         wrap_ttl: Some(Seconds(60)),
+        index: None,
     };
     let reply = world.core.handle(request).await?;
     Ok(reply.wrap.unwrap().token.expose().clone())

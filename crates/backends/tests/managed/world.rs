@@ -82,6 +82,7 @@ impl World {
             remote: None,
             headers: Vec::new(),
             wrap_ttl: None,
+            index: None,
         };
         self.core.handle(request).await
     }

@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 use keyfold_client::{Method, Request};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::error::CliError;
 use crate::exit::Exit;
@@ -12,6 +12,9 @@ use crate::session::Session;
 /// Arguments of `operator seal`.
 #[derive(Args)]
 pub(crate) struct SealArgs {
+    /// Seal every node on the server's store, not this one alone
+    #[arg(long)]
+    cluster: bool,
     #[command(subcommand)]
     what: Option<What>,
 }
@@ -27,8 +30,13 @@ pub(crate) fn run(session: &Session, args: &SealArgs) -> Result<Exit, CliError> 
     if let Some(What::Check) = args.what {
         return check(session);
     }
-    session.call(&Request::new(Method::Put, "sys/seal"))?;
-    session.output.done("Success! The server is sealed.")?;
+    if args.cluster {
+        session.call(&Request::write("sys/seal", &json!({"cluster": true}))?)?;
+        session.output.done("Success! All nodes are sealed.")?;
+    } else {
+        session.call(&Request::new(Method::Put, "sys/seal"))?;
+        session.output.done("Success! The server is sealed.")?;
+    }
     Ok(Exit::OK)
 }
 

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!   core/keyring              Wrapped<Keyring>, under the root key
+//!   core/handover/<term>      Wrapped<Keyring>, under the term before: from one node to the others
 //!   core/dek/<uuid>/<version> Wrapped<Dek>, under the keyring's active term
 //!   <prefix><key>             record, under the mount's newest dek; AAD = uuid ‖ storage key
 //! ```
@@ -9,6 +10,8 @@
 //! Nothing above this module sees a key; nothing below it sees plaintext.
 
 mod deks;
+mod handover;
+mod heard;
 mod renew;
 mod rotation;
 mod turns;
@@ -23,6 +26,8 @@ use keyfold_keys::{Dek, Keyring, RootKey, State, Wraps};
 
 pub use self::deks::MountDeks;
 pub(crate) use self::deks::Replaced;
+pub(crate) use self::handover::HANDOVER;
+pub(crate) use self::heard::commit;
 pub(crate) use self::renew::{Look, Renewed};
 pub use self::rotation::Rotated;
 pub use self::view::{Stored, View, json, retry};
@@ -147,9 +152,11 @@ impl Barrier {
         let batch = batch
             .unchanged(KEYRING, old.revision)
             .put(KEYRING, wrapped.into_bytes());
-        let revision = self.storage.commit(batch).await.map_err(overtaken)?;
+        let batch = self.hand_over(&old.keyring, &old.keyring, batch)?;
+        let revision = commit(&*self.storage, batch).await.map_err(overtaken)?;
         let keyring = old.keyring.clone();
         self.keyring.store(Arc::new(Held { keyring, revision }));
+        self.handed_over().await;
         Ok(())
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use keyfold_keys::{Dek, Keyring, RootKey, Wrapped, Wraps};
 
 use super::deks::{self, MountDeks, Replaced};
-use super::{Barrier, DEKS, Held, KEYRING, overtaken};
+use super::{Barrier, DEKS, Held, KEYRING, commit, overtaken};
 use crate::error::Error;
 use crate::ports::storage::Batch;
 
@@ -41,6 +41,7 @@ impl Barrier {
         let mut batch = Batch::new()
             .unchanged(KEYRING, old.revision)
             .put(KEYRING, root.wrap(&new, KEYRING.as_bytes())?.into_bytes());
+        batch = self.hand_over(&old.keyring, &new, batch)?;
         let mut count = 0;
         // All that is stored: of a commit with an unknown end memory knows nothing, and a dek that
         // is left under the old term would never open again.
@@ -63,13 +64,20 @@ impl Barrier {
                 count += 1;
             }
         }
-        let revision = self.storage.commit(batch).await.map_err(overtaken)?;
+        let revision = commit(&*self.storage, batch).await.map_err(overtaken)?;
         let term = new.active().term;
         self.keyring.store(Arc::new(Held {
             keyring: Arc::new(new),
             revision,
         }));
+        self.handed_over().await;
         Ok(Rotated { term, deks: count })
+    }
+
+    /// Takes over the keyring that is stored, with the root key: as [`Barrier::rotate`], a root key that
+    /// is not today's is [`Error::Contended`].
+    pub(crate) async fn follow_keyring_with(&self, root: &RootKey) -> Result<(), Error> {
+        self.current(root).await.map(drop)
     }
 
     /// The stored keyring, opened with the root key, which shows that it is today's: a keyring under
@@ -123,6 +131,28 @@ impl Barrier {
         let mut versions = mount.all();
         versions.insert(new.version, Arc::new(new.dek));
         Ok(mount.replace(versions))
+    }
+
+    /// Takes over what another node has done to a mount's deks: a new mount, a new version, versions
+    /// that are gone. What was in use until now, where something is.
+    pub(crate) async fn follow_deks(&self, uuid: &str) -> Result<Option<Replaced>, Error> {
+        let mut stored = deks::names(&*self.storage, uuid).await?;
+        stored.sort_unstable();
+        let known = self.table().get(uuid).cloned();
+        let Some(known) = known else {
+            if !stored.is_empty() {
+                let held = self.keyring.load_full();
+                let loaded = MountDeks::load(&*self.storage, &held.keyring, uuid).await?;
+                self.adopt(Arc::new(loaded));
+            }
+            return Ok(None);
+        };
+        // A kek that was rotated wraps the same deks. A mount that is gone keeps its deks as long as it
+        // is in the table.
+        if stored.is_empty() || known.versions() == stored {
+            return Ok(None);
+        }
+        self.reload_versions(uuid).await.map(Some)
     }
 
     /// Reads the versions of a mount's dek anew: of a commit with an unknown end memory knows

@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 
 use super::MountDeks;
 use super::deks::Versions;
+use super::heard;
 use super::turns::Turns;
 use crate::error::Error;
 use crate::ports::storage::{Batch, Check, Page, Revision, Storage};
@@ -31,6 +32,8 @@ pub struct View {
     pub(super) deks: Arc<MountDeks>,
     pub(super) prefix: Arc<str>,
     turns: Arc<Turns>,
+    /// What lies in here is in no node's memory: see [`Batch::quiet`].
+    quiet: bool,
 }
 
 impl View {
@@ -40,6 +43,15 @@ impl View {
             deks,
             prefix: prefix.into(),
             turns: Arc::default(),
+            quiet: false,
+        }
+    }
+
+    /// The same for records that nobody keeps in memory.
+    pub(crate) fn quiet(self) -> Self {
+        Self {
+            quiet: true,
+            ..self
         }
     }
 
@@ -108,20 +120,28 @@ impl View {
         // Held until it is stored: see `Versions`.
         let with = self.deks.sealing();
         let batch = self.sealed_by(&with, batch)?.and(more);
+        let matters = heard::matters(&batch);
         let done = self.storage.commit(batch).await;
         drop(with);
-        Ok(done?)
+        let revision = done?;
+        if matters {
+            heard::wait(&*self.storage, revision).await?;
+        }
+        Ok(revision)
     }
 
     /// The batch as it goes to the store: keys in full, values sealed. Core joins batches of
     /// several views into one commit with it, while it holds the lock that excludes a new version
-    /// of a dek: see [`Mounts::hold`](crate::mounts::Mounts::hold).
+    /// of a dek: see [`Mounts::turn`](crate::mounts::Mounts::turn).
     pub(crate) fn sealed(&self, batch: Batch) -> Result<Batch, Error> {
         self.sealed_by(&self.deks.sealing(), batch)
     }
 
     fn sealed_by(&self, with: &Versions, batch: Batch) -> Result<Batch, Error> {
-        let mut sealed = Batch::new();
+        let mut sealed = Batch {
+            quiet: self.quiet || batch.quiet,
+            ..Batch::new()
+        };
         for check in batch.checks {
             sealed.checks.push(match check {
                 Check::Absent(key) => Check::Absent(self.full(&key)),

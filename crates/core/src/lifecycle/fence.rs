@@ -1,4 +1,5 @@
-//! Keeps an open vault from a store that is not its own any more.
+//! What every commit of an open vault goes through: it keeps the vault from a store that is not its own
+//! any more, and the holder of a lock from writing after its time.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,6 +14,17 @@ use crate::ports::storage::{
     Batch, Change, Entry, LockGuard, Page, Revision, Staged, Storage, StorageError, Whole,
 };
 use crate::ports::whole::Portion;
+
+tokio::task_local! {
+    /// The lock that the work of this task is done under: its name and its fencing token.
+    static UNDER: (&'static str, u64);
+}
+
+/// Does work that one node at a time may do: nothing of it is stored once the lock is not held any
+/// more.
+pub(crate) async fn under<F: Future>(name: &'static str, lock: &dyn LockGuard, work: F) -> F::Output {
+    UNDER.scope((name, lock.fence()), work).await
+}
 
 /// The store of one open vault. Once a snapshot has taken the place of what the vault was opened on,
 /// nothing goes through: what it would write, under keys of before, would be noise among the new
@@ -83,6 +95,10 @@ impl Storage for Fence {
     async fn commit(&self, batch: Batch) -> Result<Revision, StorageError> {
         let _shared = self.gate.read().await;
         self.open()?;
+        let batch = match UNDER.try_get() {
+            Ok((name, fence)) if self.inner.nodes().is_some() => batch.held(name, fence),
+            _ => batch,
+        };
         self.inner.commit(batch).await
     }
 

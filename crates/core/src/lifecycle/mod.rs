@@ -11,13 +11,15 @@
 
 mod ceremony;
 mod dev;
-mod fence;
+mod feed;
+pub(crate) mod fence;
 mod init;
 mod open;
 mod replace;
 mod sealed;
 mod seals;
 mod status;
+mod sweep;
 mod unsealed;
 
 use std::sync::atomic::AtomicBool;
@@ -51,15 +53,19 @@ use crate::metrics::{Metered, Metrics};
 use crate::mounts::Kinds;
 use crate::ports::host::Host;
 use crate::ports::managed::ManagedKind;
-use crate::ports::storage::Storage;
+use crate::ports::storage::{Batch, Storage};
 
 /// The layout of the store that this version writes, at [`FORMAT_KEY`].
 pub const FORMAT: u32 = 1;
 /// Where the layout's number is stored, in clear.
 pub const FORMAT_KEY: &str = "core/format";
+/// When all nodes were sealed last, RFC 3339, in clear: whoever hears of a change seals.
+const SEALED_AT: &str = "core/sealed-at";
 /// How long sealing waits for a store to take what is noted and not stored: by mounts of their use,
 /// and of new shares that were told.
 const SETTLE: Duration = Duration::from_secs(3);
+/// How long sealing waits for the other nodes to be told that this one answers nothing more.
+const LEAVE: Duration = Duration::from_secs(1);
 /// How long sealing waits for requests that are under way.
 const DRAIN: Duration = Duration::from_secs(30);
 
@@ -202,6 +208,11 @@ impl Core {
         &self.settings
     }
 
+    /// The store.
+    pub(crate) fn storage(&self) -> &Arc<dyn Storage> {
+        &self.storage
+    }
+
     pub(crate) fn clock(&self) -> &Arc<dyn Clock> {
         &self.clock
     }
@@ -235,7 +246,7 @@ impl Core {
         if tokio::time::timeout(SETTLE, vault.settle()).await.is_err() {
             tracing::warn!("the store does not answer: what mounts noted of their use is lost");
         }
-        Self::retire(vault);
+        self.retire(vault).await;
         // New shares that were told a moment ago are the shares, for whoever asks next. It is done in
         // any case before anybody is let in.
         let settled = self.seals.settle_told(&*self.storage);
@@ -245,9 +256,37 @@ impl Core {
         Ok(())
     }
 
+    /// Seals this node and every other on its store. It is done when none of them serves; one that is cut
+    /// off does not, once its lease has run out.
+    pub async fn seal_all(&self) -> Result<(), Error> {
+        let vault = self.unsealed()?;
+        let now = self.clock.now().rfc3339();
+        let batch = Batch::new().put(SEALED_AT, now);
+        crate::barrier::commit(&**vault.barrier.storage(), batch).await?;
+        drop(vault);
+        self.seal().await
+    }
+
+    /// Seals a vault that can't go on among the other nodes. What a seal opens is opened anew, with what
+    /// is stored now.
+    async fn lose(&self, vault: Arc<Unsealed>) {
+        let _changing = self.changing.lock().await;
+        if !matches!(&*self.state(), State::Unsealed(open) if Arc::ptr_eq(open, &vault)) {
+            return;
+        }
+        // It is tried again, and told, when the next request comes.
+        let _unsure = self.look_again().await;
+        self.retire(vault).await;
+        self.seals.wake.notify_one();
+    }
+
     /// Ends a vault that is not the state any more: its keys are wiped with the last request.
-    fn retire(vault: Arc<Unsealed>) {
+    async fn retire(&self, vault: Arc<Unsealed>) {
         vault.stop();
+        if let Some(nodes) = self.storage.nodes() {
+            // Where it takes longer, the lease runs out.
+            let _late = tokio::time::timeout(LEAVE, nodes.leave()).await;
+        }
         let gone = Arc::downgrade(&vault);
         drop(vault);
         // The request that seals holds the vault itself, so the wait must not be its own.

@@ -39,7 +39,7 @@ impl Core {
             Err(error) => return Err(error),
         }
         if let Some(vault) = vault {
-            Self::retire(vault);
+            self.retire(vault).await;
         }
         self.seals.wake.notify_one();
         done?;
@@ -62,6 +62,20 @@ impl Core {
             true => self.look_again().await,
             false => Ok(()),
         }
+    }
+
+    /// Another node may have begun the store since this one looked.
+    pub(crate) async fn notice_begun(&self) -> Result<(), Error> {
+        let may_be = self.storage.nodes().is_some() && !self.is_initialized();
+        if !may_be || self.storage.get(KEYRING).await?.is_none() {
+            return Ok(());
+        }
+        let _changing = self.changing.lock().await;
+        if !self.is_initialized() {
+            self.look_again().await?;
+            self.seals.wake.notify_one();
+        }
+        Ok(())
     }
 
     /// Nobody knows whether the store has begun, or what opens it.

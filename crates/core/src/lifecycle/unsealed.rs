@@ -2,17 +2,14 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use keyfold_keys::{RootKey, Share};
 use serde::{Deserialize, Serialize};
-use tokio::sync::broadcast;
-use tokio::sync::broadcast::error::RecvError;
 
 use super::ceremony::Ceremonies;
 use super::fence::Fence;
 use super::seals::copy;
-use super::{Core, Seals, Settings};
+use super::{Core, Seals, Settings, feed, sweep};
 use crate::audit::Broker;
 use crate::barrier::{Barrier, Rotated, SYSTEM, View};
 use crate::clock::{Clock, Time};
@@ -23,11 +20,11 @@ use crate::initialize;
 use crate::kept::Kept;
 use crate::lockout::Locks;
 use crate::managed::ManagedKeys;
-use crate::mounts::{self, Mounts};
+use crate::mounts::Mounts;
 use crate::passwords::PasswordPolicies;
 use crate::policies::Policies;
 use crate::policy::Acl;
-use crate::ports::storage::{Batch, Change};
+use crate::ports::storage::Batch;
 use crate::quotas::Quotas;
 use crate::renewal::Renewals;
 use crate::rotation::Rotation;
@@ -42,8 +39,6 @@ const CLUSTER: &str = "cluster";
 const ROTATE_TURNS: usize = 3;
 /// When the root key was made, RFC 3339.
 pub(super) const ROOT_MADE: &str = "root-key";
-/// One node sweeps at a time; the lock outlives a sweep by far and ends with the process.
-const SWEEP_LOCK: (&str, Duration) = ("expiry", Duration::from_secs(30));
 
 /// Everything that an unsealed server has.
 pub struct Unsealed {
@@ -116,7 +111,7 @@ impl Cluster {
 impl Unsealed {
     /// Reads all that is needed to serve. Any failure leaves the server sealed.
     pub(super) async fn open(
-        core: &Core,
+        core: &Arc<Core>,
         root: Option<HeldRoot>,
         barrier: Barrier,
         fence: Arc<Fence>,
@@ -126,6 +121,9 @@ impl Unsealed {
         let system = barrier.view(SYSTEM, PREFIX)?;
         // Before anything is read: what changes from here on is heard.
         let changes = core.storage.watch();
+        if let Some(nodes) = core.storage.nodes() {
+            nodes.join().await?;
+        }
         let damaged = || Error::corrupt(format!("{PREFIX}{CLUSTER}"));
         let (cluster, _) = system.read::<Cluster>(CLUSTER).await?.ok_or_else(damaged)?;
         snapshot::settle(&*core.storage, &system).await?;
@@ -166,8 +164,12 @@ impl Unsealed {
             root: Mutex::new(root),
             stopping: AtomicBool::new(false),
         });
-        tokio::spawn(follow(Arc::downgrade(&vault), changes));
-        tokio::spawn(sweep(Arc::downgrade(&vault)));
+        tokio::spawn(feed::follow(
+            Arc::downgrade(core),
+            Arc::downgrade(&vault),
+            changes,
+        ));
+        tokio::spawn(sweep::sweep(Arc::downgrade(&vault)));
         vault.resume_renewals().await?;
         Ok(vault)
     }
@@ -206,7 +208,7 @@ impl Unsealed {
         // A seal may take its time, and mounting need not wait for it: so the root key may be
         // another one by the time that it is used.
         let root = self.root().await?;
-        let _held = self.mounts.hold().await;
+        let _held = self.mounts.turn().await?;
         let created = self.clock.now().rfc3339();
         self.barrier.rotate(&root, &created).await
     }
@@ -281,106 +283,5 @@ impl Unsealed {
     /// The background tasks are to end.
     pub(crate) fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::Acquire)
-    }
-
-    fn heard(&self, change: &Change) {
-        for key in &change.keys {
-            if let Some(key) = self.system.relative(key) {
-                self.tokens.invalidate(key);
-                self.policies.invalidate(key);
-                self.audit.invalidate(key);
-                self.identity.invalidate(key);
-                self.cors.invalidate(key);
-                self.quotas.invalidate(key);
-                self.rotation.invalidate(key);
-            } else {
-                self.mounts.invalidate(key);
-            }
-        }
-    }
-
-    fn missed(&self) {
-        self.tokens.invalidate_all();
-        self.policies.invalidate_all();
-        self.audit.invalidate_all();
-        self.identity.invalidate_all();
-        self.cors.forget();
-        self.quotas.invalidate_all();
-        self.rotation.forget();
-        self.mounts.invalidate_all();
-    }
-}
-
-/// Drops from the caches what the store says has changed.
-async fn follow(vault: std::sync::Weak<Unsealed>, mut changes: broadcast::Receiver<Change>) {
-    loop {
-        let change = changes.recv().await;
-        let Some(vault) = vault.upgrade() else { return };
-        match change {
-            Ok(change) if change.replaced => vault.missed(),
-            Ok(change) => vault.heard(&change),
-            Err(RecvError::Lagged(_)) => vault.missed(),
-            Err(RecvError::Closed) => return,
-        }
-        vault.audit.refresh().await;
-    }
-}
-
-/// Revokes what expires, and once clears what removed mounts left.
-async fn sweep(vault: std::sync::Weak<Unsealed>) {
-    let mut cleared = false;
-    loop {
-        let Some(open) = vault.upgrade() else { return };
-        if open.is_stopping() {
-            return;
-        }
-        let storage = open.barrier.storage().clone();
-        let (name, ttl) = SWEEP_LOCK;
-        match storage.lock(name, ttl).await {
-            Ok(Some(_lock)) => {
-                if let Err(error) = open.tokens.finish_revocations().await {
-                    tracing::warn!(%error, "trees of revoked tokens remain");
-                }
-                if let Err(error) = open.tokens.remove_disowned().await {
-                    tracing::warn!(%error, "tokens of removed auth methods remain stored");
-                }
-                if let Err(error) = open.tokens.finish_prefixes().await {
-                    tracing::warn!(%error, "leases of revoked paths remain");
-                }
-                if let Err(error) = open.tokens.sweep().await {
-                    tracing::warn!(%error, "expired tokens remain stored");
-                }
-                if let Err(error) = open.identity.sweep().await {
-                    tracing::warn!(%error, "members of removed groups remain");
-                }
-                if let Err(error) = open.tokens.tidy_if_asked().await {
-                    tracing::warn!(%error, "tokens were not tidied");
-                }
-                if let Err(error) = open.policies.sweep().await {
-                    tracing::warn!(%error, "expired policies remain stored");
-                }
-                match open.rotate_if_due().await {
-                    Ok(None) => {}
-                    Ok(Some(Rotated { term, deks })) => {
-                        tracing::info!(term, deks, "the kek was rotated: its time had come");
-                    }
-                    Err(error) => tracing::warn!(%error, "the kek was not rotated in time"),
-                }
-                drop(open);
-                if !std::mem::replace(&mut cleared, true)
-                    && let Err(error) = mounts::clear_noise(&*storage).await
-                {
-                    tracing::warn!(%error, "records of removed mounts remain");
-                }
-            }
-            Ok(None) => drop(open),
-            Err(error) => {
-                drop(open);
-                tracing::warn!(%error, "no sweep of expired tokens");
-            }
-        }
-        // Neither the vault nor its store may be held for the time of a nap.
-        drop(storage);
-        tokio::time::sleep(tokens::expiry::EVERY).await;
     }
 }

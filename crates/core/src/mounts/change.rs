@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::record::{MountConfig, MountRecord, Tune, accessor, is_builtin};
 use super::table::{Mount, Target};
 use super::{FOLDER, Mounts, engine, prefix};
-use crate::barrier::{DEKS, json, overtaken};
+use crate::barrier::{DEKS, commit, json, overtaken};
 use crate::error::Error;
 use crate::id;
 use crate::ports::storage::{Batch, Storage};
@@ -52,7 +52,7 @@ impl Mounts {
                 "given default lease TTL greater than given max lease TTL",
             ));
         }
-        let _changing = self.changing.lock().await;
+        let turn = self.turn().await?;
         if let Some(taken) = self.table.load().conflict(&new.path) {
             return Err(in_use(&taken.record));
         }
@@ -73,7 +73,8 @@ impl Mounts {
             created: Some(self.clock.now()),
         };
         let entry = Batch::new().put(format!("{FOLDER}{uuid}"), json(&record)?);
-        let (deks, batch) = self.barrier.new_dek(&uuid, self.view.sealed(entry)?)?;
+        let entry = turn.demanded(self.view.sealed(entry)?);
+        let (deks, batch) = self.barrier.new_dek(&uuid, entry)?;
         let deks = Arc::new(deks);
         let view = self.barrier.view_of(deks.clone(), &prefix(&uuid));
         // Before the commit: an engine that does not take its options leaves no trace.
@@ -85,8 +86,8 @@ impl Mounts {
             &self.clock,
             &record,
         )?;
-        let storage = self.barrier.storage();
-        storage.commit(batch).await.map_err(overtaken)?;
+        let storage = &**self.barrier.storage();
+        commit(storage, batch).await.map_err(overtaken)?;
         self.barrier.adopt(deks);
         self.table
             .store(Arc::new(self.table.load().with(Mount { record, target })));
@@ -95,7 +96,7 @@ impl Mounts {
 
     /// Changes the tuning of a mount; the engine's remarks on it.
     pub async fn tune(&self, path: &str, tune: Tune) -> Result<Vec<String>, Error> {
-        let _changing = self.changing.lock().await;
+        let turn = self.turn().await?;
         let table = self.table.load_full();
         let missing = || {
             Error::bad(format!(
@@ -119,7 +120,7 @@ impl Mounts {
         let options = tune.options.is_some();
         let record = mount.record.clone().tuned(tune)?;
         let entry = Batch::new().put(format!("{FOLDER}{}", record.uuid), json(&record)?);
-        let mut batch = self.view.sealed(entry)?;
+        let mut batch = turn.demanded(self.view.sealed(entry)?);
         let mut warnings = Vec::new();
         let target = match &mount.target {
             Target::Engine {
@@ -140,7 +141,7 @@ impl Mounts {
             }
             same => same.clone(),
         };
-        self.barrier.storage().commit(batch).await?;
+        commit(&**self.barrier.storage(), batch).await?;
         let path = record.path.clone();
         self.table
             .store(Arc::new(table.with(Mount { record, target })));
@@ -157,7 +158,7 @@ impl Mounts {
     /// cleared in the background. What logged in there is dead from then on, and noted to be
     /// removed. A path where nothing is mounted is no error.
     pub async fn unmount(&self, path: &str) -> Result<(), Error> {
-        let _changing = self.changing.lock().await;
+        let turn = self.turn().await?;
         let table = self.table.load_full();
         let Some(mount) = table.at(path) else {
             return Ok(());
@@ -172,9 +173,9 @@ impl Mounts {
         if mount.record.is_auth() {
             entry = tokens::disowning(entry)?;
         }
-        let entry = self.view.sealed(entry)?;
+        let entry = turn.demanded(self.view.sealed(entry)?);
         let batch = self.barrier.destroy(&uuid, entry).await?;
-        self.barrier.storage().commit(batch).await?;
+        commit(&**self.barrier.storage(), batch).await?;
         self.table.store(Arc::new(table.without(path)));
         self.barrier.forget(&uuid);
         // The store alone goes along: this may outlast the vault, and must not keep its keys.

@@ -11,8 +11,10 @@
 
 mod change;
 mod record;
+mod reload;
 mod remount;
 mod table;
+mod turn;
 
 use std::sync::Arc;
 
@@ -156,11 +158,6 @@ impl Mounts {
         }
     }
 
-    /// Excludes changes of the table, as a rotation of the kek must.
-    pub async fn hold(&self) -> tokio::sync::MutexGuard<'_, ()> {
-        self.changing.lock().await
-    }
-
     /// A storage key changed: tells the engine that has it cached.
     pub fn invalidate(&self, storage_key: &str) {
         for mount in self.table.load().iter() {
@@ -182,13 +179,19 @@ impl Mounts {
     }
 }
 
-/// The records of all mounts. Those that every vault has and this one was made before are added.
-async fn records(view: &View, now: Time) -> Result<Vec<MountRecord>, Error> {
-    let mut records: Vec<MountRecord> = Vec::new();
+/// The records of all mounts.
+async fn stored(view: &View) -> Result<Vec<MountRecord>, Error> {
+    let mut records = Vec::new();
     for uuid in view.list(FOLDER, "", 0).await?.names {
         let read = view.read(&format!("{FOLDER}{uuid}")).await?;
         records.extend(read.map(|(record, _)| record));
     }
+    Ok(records)
+}
+
+/// The same; those that every vault has and this one was made before are added.
+async fn records(view: &View, now: Time) -> Result<Vec<MountRecord>, Error> {
+    let mut records = stored(view).await?;
     for new in record::builtin(now) {
         if records.iter().all(|known| known.path != new.path) {
             let key = format!("{FOLDER}{}", new.uuid);
@@ -239,6 +242,10 @@ fn engine(
         .find(|k| k.name == kind)
         .ok_or_else(|| Error::bad(format!("plugin not found in the catalog: {kind}")))?;
     let options = record.options.clone().unwrap_or_default();
+    let view = match kind.remembers {
+        true => view,
+        false => view.quiet(),
+    };
     let cx = MountContext {
         view: view.clone(),
         clock: clock.clone(),

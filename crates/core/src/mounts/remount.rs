@@ -33,7 +33,7 @@ impl Mounts {
     /// Moves a mount, with all it has stored; paths end in a slash. What logged in at the old path
     /// of an auth method is dead afterwards.
     pub async fn remount(&self, from: &str, to: &str) -> Result<Move, Error> {
-        let _changing = self.changing.lock().await;
+        let turn = self.turn().await?;
         let table = self.table.load_full();
         let mount = check(&table, from, to)?;
         self.check_store(to).await?;
@@ -56,7 +56,8 @@ impl Mounts {
             batch = tokens::disowning(batch)?;
         }
         let key = format!("{FOLDER}{}", record.uuid);
-        self.view.commit(batch.put(key, json(&record)?)).await?;
+        let batch = turn.demanded(batch.put(key, json(&record)?));
+        self.view.commit(batch).await?;
         let target = mount.target.clone();
         let moved = table.without(from).with(Mount { record, target });
         self.table.store(Arc::new(moved));

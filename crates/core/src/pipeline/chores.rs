@@ -9,6 +9,7 @@ use super::call;
 use crate::audit::{Outcome, Parts};
 use crate::error::Error;
 use crate::id;
+use crate::lifecycle::fence::under;
 use crate::lifecycle::{Core, Unsealed};
 use crate::mounts::{Mount, Target};
 use crate::ports::engine::{Chore, Dispatch};
@@ -33,16 +34,19 @@ impl Core {
         self.metrics().look_at_periods(&vault).await;
         let storage = vault.barrier.storage().clone();
         let (name, ttl) = LOCK;
-        let Some(_lock) = storage.lock(name, ttl).await? else {
+        let Some(lock) = storage.lock(name, ttl).await? else {
             return Ok(0);
         };
-        let mut done = 0;
-        for mount in vault.mounts.table().iter() {
-            if let Target::Engine { engine, .. } = &mount.target {
-                done += of_mount(&vault, mount, &**engine).await;
+        let work = async {
+            let mut done = 0;
+            for mount in vault.mounts.table().iter() {
+                if let Target::Engine { engine, .. } = &mount.target {
+                    done += of_mount(&vault, mount, &**engine).await;
+                }
             }
-        }
-        Ok(done)
+            done
+        };
+        Ok(under(name, &*lock, work).await)
     }
 }
 

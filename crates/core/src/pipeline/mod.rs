@@ -14,6 +14,7 @@
 
 mod authorize;
 mod chores;
+mod fresh;
 mod listing;
 mod sudo;
 mod wrapping;
@@ -40,6 +41,7 @@ impl Core {
     /// Answers a request.
     pub async fn handle(self: &Arc<Self>, mut request: Request) -> Result<Reply, Error> {
         self.make_sure().await?;
+        self.notice_begun().await?;
         if let Some(reply) = self.door(&request).await {
             return reply;
         }
@@ -47,6 +49,7 @@ impl Core {
             return sys::snapshot::restore(self, &request.body, force).await;
         }
         let vault = self.unsealed()?;
+        self.fresh(request.index).await?;
         let caller = vault.identify(&mut request).await?;
         let reply = serve(self, &vault, request, caller).await;
         drop(vault);

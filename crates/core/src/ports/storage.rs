@@ -69,6 +69,9 @@ pub struct Batch {
     pub puts: Vec<(String, Vec<u8>)>,
     /// Keys to remove; removing what is absent is no error.
     pub deletes: Vec<String>,
+    /// No node keeps in memory what stands at these keys: that it is stored is enough, and the other
+    /// nodes need not have heard of it. A driver need not look at this.
+    pub quiet: bool,
 }
 
 impl Batch {
@@ -109,6 +112,7 @@ impl Batch {
 
     /// Both batches in one.
     pub fn and(mut self, other: Self) -> Self {
+        self.quiet = self.quiet && (other.quiet || other.is_empty());
         self.checks.extend(other.checks);
         self.puts.extend(other.puts);
         self.deletes.extend(other.deletes);
@@ -121,6 +125,16 @@ impl Batch {
             .iter()
             .map(|(k, _)| k.as_str())
             .chain(self.deletes.iter().map(String::as_str))
+    }
+
+    /// What was read before it may be wrong after it, on another node too: it removes something, or
+    /// replaces what may have been there.
+    pub fn may_replace(&self) -> bool {
+        let is_new = |key: &String| {
+            let absent = |check: &Check| matches!(check, Check::Absent(absent) if absent == key);
+            self.checks.iter().any(absent)
+        };
+        !self.deletes.is_empty() || !self.puts.iter().all(|(key, _)| is_new(key))
     }
 
     /// Nothing to check and nothing to change.

@@ -69,7 +69,7 @@ impl Unsealed {
         path: &str,
         rate: Option<u64>,
     ) -> Result<(Renewal, bool), Error> {
-        let _held = self.mounts.hold().await;
+        let _held = self.mounts.turn().await?;
         let table = self.mounts.table();
         let mount = table.at(path).ok_or_else(|| missing(path))?;
         let Owner { uuid, view } = self.owner(mount)?;

@@ -190,7 +190,7 @@ impl Job {
         revision: Revision,
     ) -> Result<(), Error> {
         // A rotation of the kek writes every dek anew, the old version among them.
-        let _held = vault.mounts.hold().await;
+        let _held = vault.mounts.turn().await?;
         renewal.phase = Phase::Done;
         renewal.finished = Some(vault.clock.now());
         renewal.after.clear();

@@ -1,9 +1,10 @@
-//! What there is of a cluster: one node, no replication, no experiments.
+//! What there is of a cluster: its nodes, all of them active; no replication, no experiments.
 
 use serde::Serialize;
 
 use super::{Row, System};
 use crate::error::Error;
+use crate::ports::nodes::Member;
 use crate::reply::Reply;
 use crate::request::Op;
 
@@ -33,18 +34,39 @@ pub(super) fn rows() -> Vec<Row> {
 }
 
 #[derive(Serialize)]
-struct Nodes<'a> {
-    nodes: [Node<'a>; 1],
+struct Nodes {
+    nodes: Vec<Node>,
 }
 
 #[derive(Serialize)]
-struct Node<'a> {
-    hostname: &'a str,
-    api_address: &'a str,
-    cluster_address: &'a str,
+struct Node {
+    hostname: String,
+    api_address: String,
+    cluster_address: &'static str,
+    /// It answers requests; every node does that holds a lease.
     active_node: bool,
     last_echo: Option<String>,
-    version: &'a str,
+    version: String,
+    /// Its name among the nodes of a shared store, and the last commit whose changes it has done.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    node_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    applied_index: Option<u64>,
+}
+
+impl From<Member> for Node {
+    fn from(member: Member) -> Self {
+        Self {
+            hostname: member.host,
+            api_address: member.address,
+            cluster_address: "",
+            active_node: member.alive,
+            last_echo: None,
+            version: member.version,
+            node_id: Some(member.id),
+            applied_index: Some(member.applied.0),
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -54,23 +76,31 @@ struct Replication {
 
 impl System {
     async fn ha_status(&self) -> Result<Reply, Error> {
+        if let Some(nodes) = self.core.storage().nodes() {
+            let members = nodes.members().await?;
+            let nodes = members.into_iter().map(Node::from).collect();
+            return Reply::injected(&Nodes { nodes });
+        }
         let settings = self.core.settings();
         Reply::injected(&Nodes {
-            nodes: [Node {
-                hostname: &super::machine::hostname(),
-                api_address: &settings.api_addr,
+            nodes: vec![Node {
+                hostname: super::machine::hostname(),
+                api_address: settings.api_addr.clone(),
                 cluster_address: "",
                 active_node: true,
                 last_echo: None,
-                version: settings.version,
+                version: settings.version.to_owned(),
+                node_id: None,
+                applied_index: None,
             }],
         })
     }
 
     async fn step_down(&self) -> Result<Reply, Error> {
-        Err(Error::bad(
-            "this is the only node: there is none that could take over",
-        ))
+        Err(Error::bad(match self.core.storage().nodes() {
+            None => "this is the only node: there is none that could take over",
+            Some(_) => "every node is active: there is nothing to take over",
+        }))
     }
 
     async fn experiments(&self) -> Result<Reply, Error> {

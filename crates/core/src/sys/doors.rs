@@ -242,7 +242,7 @@ impl Doors {
 
     async fn leader(&self) -> Result<Reply, Error> {
         Reply::bare(&Leader {
-            ha_enabled: false,
+            ha_enabled: self.0.storage().nodes().is_some(),
             is_self: !self.0.is_sealed(),
             leader_address: &self.0.settings().api_addr,
             leader_cluster_address: "",

@@ -100,6 +100,7 @@ fn describe(core: &Core, query: &Query) -> (Health, Option<u64>, u16) {
         }
         State::Sealed(_) => (health, query.sealedcode, 503),
         State::Unsealed(vault) => {
+            let fresh = core.is_fresh();
             health.sealed = false;
             health.standby = false;
             health.replication_performance_mode = "disabled";
@@ -107,7 +108,11 @@ fn describe(core: &Core, query: &Query) -> (Health, Option<u64>, u16) {
             health.cluster_name = Some(vault.cluster.name.clone());
             health.cluster_id = Some(vault.cluster.id.clone());
             health.audit_blocked = vault.audit.is_blocked().then_some(true);
-            (health, query.activecode, 200)
+            match fresh {
+                true => (health, query.activecode, 200),
+                // It refuses requests until it hears from the store again.
+                false => (health, query.haunhealthycode, 474),
+            }
         }
     }
 }

@@ -45,12 +45,15 @@ mod wrapping;
 
 use std::sync::{Arc, LazyLock};
 
+use keyfold_api::weak;
+use serde::Deserialize;
+
 pub use self::doors::Doors;
 use self::mounts::Part;
 pub(crate) use self::wrapping::not_wrapping;
 use crate::error::Error;
 use crate::lifecycle::{Core, Unsealed};
-use crate::ports::engine::{Engine, Meant, Route};
+use crate::ports::engine::{Call, Engine, Meant, Route};
 use crate::reply::Reply;
 use crate::request::Op;
 
@@ -65,9 +68,21 @@ pub struct System {
     pub vault: Arc<Unsealed>,
 }
 
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Sealing {
+    /// All nodes of the store, not this one alone.
+    #[serde(deserialize_with = "weak::boolean")]
+    cluster: Option<bool>,
+}
+
 impl System {
-    async fn seal(&self) -> Result<Reply, Error> {
-        self.core.seal().await?;
+    async fn seal(&self, call: &Call<'_>) -> Result<Reply, Error> {
+        let asked = call.decode::<Sealing>()?;
+        match asked.cluster {
+            Some(true) => self.core.seal_all().await?,
+            _ => self.core.seal().await?,
+        }
         Ok(Reply::none())
     }
 }
@@ -121,8 +136,8 @@ impl Engine for System {
 /// The rows of smaller topics.
 fn own() -> Vec<Row> {
     vec![
-        Row::new(Op::Write, "seal", "Seals the vault.", |s, _| {
-            Box::pin(s.seal())
+        Row::new(Op::Write, "seal", "Seals the vault.", |s, c| {
+            Box::pin(s.seal(c))
         })
         .sudo(),
         Row::new(

@@ -229,6 +229,7 @@ async fn ask(
         remote: None,
         headers: Vec::new(),
         wrap_ttl: None,
+        index: None,
     };
     core.handle(request).await
 }

@@ -78,13 +78,13 @@ impl Failure {
                 Self::text(StatusCode::METHOD_NOT_ALLOWED, text)
             }
             Error::MediaType(_) => Self::text(StatusCode::UNSUPPORTED_MEDIA_TYPE, text),
-            Error::Sealed | Error::NoSeal(_) | Error::Away(_) => {
+            Error::Sealed | Error::NoSeal(_) | Error::Away(_) | Error::Stale => {
                 Self::text(StatusCode::SERVICE_UNAVAILABLE, text)
             }
             Error::BadSilently => Self::silent(StatusCode::BAD_REQUEST),
             Error::RateLimited(_) => Self::text(StatusCode::TOO_MANY_REQUESTS, text),
             // Clients repeat a request that got 412, which is what should happen.
-            Error::Contended => Self::text(StatusCode::PRECONDITION_FAILED, text),
+            Error::Contended | Error::Behind => Self::text(StatusCode::PRECONDITION_FAILED, text),
             Error::Audit | Error::Unrecorded | Error::Corrupt(_) => {
                 Self::text(StatusCode::INTERNAL_SERVER_ERROR, text)
             }
@@ -120,9 +120,11 @@ fn is_callers(error: &Error) -> bool {
         | Error::BadSilently
         | Error::RateLimited(_)
         | Error::Contended
+        | Error::Behind
         | Error::Storage(StorageError::TooLong(_)) => true,
         Error::Audit
         | Error::Unrecorded
+        | Error::Stale
         | Error::Storage(_)
         | Error::Corrupt(_)
         | Error::Bug(_) => false,

@@ -13,6 +13,7 @@ mod decode;
 mod detached;
 mod encode;
 mod failure;
+mod index;
 pub mod listener;
 mod outgoing;
 mod path;

@@ -17,7 +17,7 @@ use super::detached::Detached;
 use super::encode::Answer;
 use super::failure::Failure;
 use super::underway::Underway;
-use super::{admission, body, cors, decode, encode, rate, upload};
+use super::{admission, body, cors, decode, encode, index, rate, upload};
 use crate::config::listener::ExtraHeader;
 use crate::config::{Forwarded, Limits};
 
@@ -167,10 +167,14 @@ async fn carry(
             None => Vec::new(),
         },
         wrap_ttl: head.wrap_ttl,
+        index: head.index,
     };
     let began = Instant::now();
     let (path, op) = (request.path.clone(), request.op);
-    let answer = ask(site, id, request).await?;
+    let mut answer = ask(site, id, request).await?;
+    if let Some(index) = site.core.index() {
+        index::tell(&mut answer, index);
+    }
     let status = answer.status().as_u16();
     site.core.count(&path, op, status, began.elapsed());
     Ok(answer)

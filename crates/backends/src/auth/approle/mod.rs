@@ -48,6 +48,7 @@ use super::{name, page};
 pub const KIND: EngineKind = EngineKind {
     name: "approle",
     open,
+    remembers: true,
 };
 
 /// Opens a mount.

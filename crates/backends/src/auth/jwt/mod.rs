@@ -42,10 +42,18 @@ use self::keys::Keys;
 use crate::auth::{name, page};
 
 /// `jwt`, as `sys/auth` calls it.
-pub const KIND: EngineKind = EngineKind { name: "jwt", open };
+pub const KIND: EngineKind = EngineKind {
+    name: "jwt",
+    open,
+    remembers: true,
+};
 
 /// The same method by its other name.
-pub const OIDC: EngineKind = EngineKind { name: "oidc", open };
+pub const OIDC: EngineKind = EngineKind {
+    name: "oidc",
+    open,
+    remembers: true,
+};
 
 /// A mount of the method.
 struct Jwt {

@@ -32,6 +32,7 @@ use crate::auth::{name, page};
 pub const KIND: EngineKind = EngineKind {
     name: "userpass",
     open,
+    remembers: false,
 };
 
 /// A mount of the method.

@@ -21,12 +21,17 @@ use keyfold_core::error::Error;
 use keyfold_core::ports::engine::{Dispatch, EngineKind, MountContext};
 
 /// `kv`, as `sys/mounts` calls it.
-pub const KIND: EngineKind = EngineKind { name: "kv", open };
+pub const KIND: EngineKind = EngineKind {
+    name: "kv",
+    open,
+    remembers: false,
+};
 
 /// `generic`, its name of old.
 pub const GENERIC: EngineKind = EngineKind {
     name: "generic",
     open,
+    remembers: false,
 };
 
 fn open(cx: MountContext) -> Result<Arc<dyn Dispatch>, Error> {

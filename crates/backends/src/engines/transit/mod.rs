@@ -99,6 +99,7 @@ pub use self::decrypt::NO_PRIVATE_HALF;
 pub const KIND: EngineKind = EngineKind {
     name: "transit",
     open,
+    remembers: true,
 };
 
 /// Opens a mount.

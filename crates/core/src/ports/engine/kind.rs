@@ -30,4 +30,7 @@ pub struct EngineKind {
     pub name: &'static str,
     /// Checks the options and makes one. It must not write: mounting is one commit of core's.
     pub open: fn(MountContext) -> Result<Arc<dyn Dispatch>, Error>,
+    /// It keeps records in memory, and [`Dispatch::invalidate`] has it forget them. A write of one that
+    /// does not is done as soon as it is stored; one of the others when every node has heard of it.
+    pub remembers: bool,
 }

@@ -171,7 +171,7 @@ impl Unsealed {
         batch: Batch,
         fetchable: bool,
     ) -> Result<(), Error> {
-        let _held = self.mounts.hold().await;
+        let _held = self.mounts.turn().await?;
         let made = Batch::new().put(ROOT_MADE, self.clock.now().rfc3339());
         let batch = batch.and(self.system.sealed(made)?);
         self.barrier.rewrap(&root.key, batch).await?;
