@@ -20,6 +20,7 @@ mod initialize;
 mod life;
 mod machine;
 mod many;
+mod nodes;
 mod people;
 mod quorum;
 mod rekey;

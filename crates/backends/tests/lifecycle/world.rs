@@ -13,7 +13,7 @@ use keyfold_core::lifecycle::{Core, CoreConfig, SealConfig, Settings};
 use keyfold_core::lockout::LockoutRules;
 use keyfold_core::mounts::Kinds;
 use keyfold_core::ports::seal::{Seal, SealSetup};
-use keyfold_core::ports::storage::Storage;
+use keyfold_core::ports::storage::{Revision, Storage};
 use keyfold_core::reply::Reply;
 use keyfold_core::request::{Body, Op, Request};
 use keyfold_core::testing::{FaultySeal, FaultyStorage};
@@ -113,7 +113,11 @@ impl World {
 
     /// An empty store with seals.
     pub async fn with(seals: Seals) -> Self {
-        let disk: Arc<dyn Storage> = Arc::new(Memory::new());
+        Self::on(Arc::new(Memory::new()), seals).await
+    }
+
+    /// On a store that is there.
+    pub async fn on(disk: Arc<dyn Storage>, seals: Seals) -> Self {
         let clock = Arc::new(ManualClock::at(Time(1_900_000_000_000_000_000)));
         let store = Arc::new(FaultyStorage::new(disk.clone()));
         let core = open(&store, &clock, &seals, Vec::new()).await.unwrap();
@@ -210,6 +214,12 @@ impl World {
         self.ask(Some(&self.root), Op::Read, path, Value::Null)
             .await
             .map(data)
+    }
+
+    /// The same for a caller who has seen a commit elsewhere.
+    pub async fn read_at(&self, path: &str, index: Option<Revision>) -> Result<Value, Error> {
+        let asked = request(Some(&self.root), Op::Read, path, Body::empty());
+        self.core.handle(Request { index, ..asked }).await.map(data)
     }
 
     pub async fn delete(&self, path: &str) -> Result<Reply, Error> {

@@ -25,7 +25,12 @@ const STEPS: usize = 64;
 
 impl Barrier {
     /// Adds the hand-over to the batch that stores a new keyring, where there may be other nodes.
-    pub(super) fn hand_over(&self, old: &Keyring, new: &Keyring, batch: Batch) -> Result<Batch, Error> {
+    pub(super) fn hand_over(
+        &self,
+        old: &Keyring,
+        new: &Keyring,
+        batch: Batch,
+    ) -> Result<Batch, Error> {
         if self.storage.nodes().is_none() {
             return Ok(batch);
         }
@@ -54,7 +59,9 @@ impl Barrier {
                 continue;
             };
             heard::wait(&*self.storage, entry.revision).await?;
-            let batch = Batch::new().unchanged(key.clone(), entry.revision).delete(key);
+            let batch = Batch::new()
+                .unchanged(key.clone(), entry.revision)
+                .delete(key);
             match self.storage.commit(batch).await {
                 // A later one is for its maker.
                 Ok(_) | Err(StorageError::Conflict(_)) => {}

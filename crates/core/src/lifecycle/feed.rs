@@ -106,7 +106,8 @@ impl Unsealed {
     }
 
     async fn keep_up(&self, core: &Core, touched: Option<&[String]>) -> Result<bool, Error> {
-        let touches = |is: &dyn Fn(&str) -> bool| touched.is_none_or(|keys| keys.iter().any(|key| is(key)));
+        let touches =
+            |is: &dyn Fn(&str) -> bool| touched.is_none_or(|keys| keys.iter().any(|key| is(key)));
         // First: it opens the deks.
         if touches(&|key| key == KEYRING)
             && !self.barrier.follow_keyring().await?

@@ -22,7 +22,11 @@ tokio::task_local! {
 
 /// Does work that one node at a time may do: nothing of it is stored once the lock is not held any
 /// more.
-pub(crate) async fn under<F: Future>(name: &'static str, lock: &dyn LockGuard, work: F) -> F::Output {
+pub(crate) async fn under<F: Future>(
+    name: &'static str,
+    lock: &dyn LockGuard,
+    work: F,
+) -> F::Output {
     UNDER.scope((name, lock.fence()), work).await
 }
 

@@ -25,7 +25,13 @@ impl Mounts {
                 Some(mount) => mount.target.clone(),
                 None => {
                     self.barrier.follow_deks(&record.uuid).await?;
-                    target(&record, &self.barrier, self.kinds, &self.managed, &self.clock)?
+                    target(
+                        &record,
+                        &self.barrier,
+                        self.kinds,
+                        &self.managed,
+                        &self.clock,
+                    )?
                 }
             };
             mounts.push(Mount { record, target });

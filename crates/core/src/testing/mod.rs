@@ -2,8 +2,10 @@
 
 mod faulty;
 mod faulty_seal;
+mod shared;
 pub mod storage_suite;
 
 pub use faulty::{FaultyStorage, Moment};
 pub use faulty_seal::FaultySeal;
+pub use shared::{BOUND, SharedStorage};
 pub use storage_suite::{Stores, storage_suite};

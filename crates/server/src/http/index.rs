@@ -71,10 +71,22 @@ mod tests {
     fn the_newest_counts_and_nonsense_is_refused() {
         let text = |index: u64| STANDARD.encode(format!("v1:c:{index}:{index}:ab"));
         let (old, new) = (text(5), text(9));
-        assert_eq!(seen(&headers(&[&old, &new])).ok().unwrap(), Some(Revision(9)));
+        assert_eq!(
+            seen(&headers(&[&old, &new])).ok().unwrap(),
+            Some(Revision(9))
+        );
         let wrong = ["", "v1:c:5:5:ab", "AAAA"].map(str::to_owned);
-        let odd = ["v2:c:5:5:ab", "v1:c:5:6:ab", "v1:c:-5:-5:ab", "v1:c:5:5:", "v1:c:5:5:ab:x"];
-        for wrong in wrong.into_iter().chain(odd.map(|text| STANDARD.encode(text))) {
+        let odd = [
+            "v2:c:5:5:ab",
+            "v1:c:5:6:ab",
+            "v1:c:-5:-5:ab",
+            "v1:c:5:5:",
+            "v1:c:5:5:ab:x",
+        ];
+        for wrong in wrong
+            .into_iter()
+            .chain(odd.map(|text| STANDARD.encode(text)))
+        {
             assert!(seen(&headers(&[&wrong])).is_err(), "{wrong}");
         }
     }
