@@ -80,6 +80,13 @@ impl Barrier {
         self.current(root).await.map(drop)
     }
 
+    /// The root key is the one that the stored keyring is under.
+    pub(crate) async fn is_under(&self, root: &RootKey) -> Result<bool, Error> {
+        let stored = self.storage.get(KEYRING).await?;
+        let stored = stored.map(|entry| Wrapped::<Keyring>::from_bytes(entry.value));
+        Ok(stored.is_some_and(|wrapped| root.unwrap(&wrapped, KEYRING.as_bytes()).is_ok()))
+    }
+
     /// The stored keyring, opened with the root key, which shows that it is today's: a keyring under
     /// another one would never open again. It is another than the one that is held after a rotation
     /// whose commit had an unknown end.

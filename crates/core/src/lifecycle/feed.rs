@@ -116,6 +116,13 @@ impl Unsealed {
             tracing::error!("the keyring was changed while this node was away");
             return Ok(false);
         }
+        if let Some(root) = self.held_root()
+            && touches(&|key| key == KEYRING)
+            && !self.barrier.is_under(&root).await?
+        {
+            tracing::info!("another node has rotated the root key");
+            self.drop_root();
+        }
         for uuid in self.touched_deks(touched).await? {
             if let Some(old) = self.barrier.follow_deks(&uuid).await? {
                 self.out_of_use(&old).await;
