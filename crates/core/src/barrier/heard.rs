@@ -9,7 +9,7 @@ const PATIENCE: Duration = Duration::from_secs(15);
 
 /// Applies a batch, and waits until no node answers with what was there before it.
 pub(crate) async fn commit(storage: &dyn Storage, batch: Batch) -> Result<Revision, StorageError> {
-    let matters = matters(&batch);
+    let matters = matters(storage, &batch);
     let revision = storage.commit(batch).await?;
     if matters {
         wait(storage, revision).await?;
@@ -18,8 +18,8 @@ pub(crate) async fn commit(storage: &dyn Storage, batch: Batch) -> Result<Revisi
 }
 
 /// Other nodes may remember what a batch replaces.
-pub(super) fn matters(batch: &Batch) -> bool {
-    !batch.quiet && batch.may_replace()
+pub(super) fn matters(storage: &dyn Storage, batch: &Batch) -> bool {
+    storage.nodes().is_some() && !batch.quiet && batch.may_replace()
 }
 
 /// Waits until every other node has heard of a commit, or has nothing to say any more. Nothing is held

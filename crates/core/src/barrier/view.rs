@@ -120,7 +120,7 @@ impl View {
         // Held until it is stored: see `Versions`.
         let with = self.deks.sealing();
         let batch = self.sealed_by(&with, batch)?.and(more);
-        let matters = heard::matters(&batch);
+        let matters = heard::matters(&*self.storage, &batch);
         let done = self.storage.commit(batch).await;
         drop(with);
         let revision = done?;
