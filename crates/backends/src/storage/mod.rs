@@ -1,5 +1,6 @@
 //! Where bytes are kept: the drivers of [`keyfold_core::ports::storage::Storage`].
 
+mod failure;
 mod locks;
 mod memory;
 mod names;
@@ -7,6 +8,7 @@ mod portion;
 pub mod postgres;
 pub mod redb;
 mod rules;
+mod standing;
 
 pub use self::memory::Memory;
 pub use self::postgres::Postgres;

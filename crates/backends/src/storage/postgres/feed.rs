@@ -12,10 +12,10 @@ use tokio::sync::broadcast;
 use tokio_postgres::Row;
 
 use super::super::FEED;
+use super::super::standing::Standing;
 use super::failure::Failure;
 use super::pool::Link;
 use super::sql::{PAGE, Sql};
-use super::standing::Standing;
 use super::{signed, unsigned};
 
 /// A commit's own name, made by chance: a store that was set back and went on another way has others.

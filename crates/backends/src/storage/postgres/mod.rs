@@ -24,7 +24,6 @@ mod pool;
 mod schema;
 mod sql;
 mod stage;
-mod standing;
 mod tables;
 mod transaction;
 mod whole;
@@ -51,9 +50,9 @@ use self::key::Parts;
 use self::locks::LetGo;
 use self::pool::Pool;
 use self::sql::Sql;
-use self::standing::Standing;
 use self::writer::{Job, Task};
 use super::rules;
+use super::standing::Standing;
 
 /// A store in tables of a database, which other nodes may have open, too.
 ///

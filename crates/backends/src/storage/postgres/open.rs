@@ -8,6 +8,7 @@ use keyfold_postgres::{Passwords, Server};
 use tokio::time::timeout;
 use tokio_postgres::config::TargetSessionAttrs;
 
+use super::super::standing::Standing;
 use super::clock::Clock;
 use super::failure::{ATTEMPT, Failure};
 use super::feed::Feed;
@@ -16,7 +17,6 @@ use super::locks::LetGo;
 use super::pool::{Link, Pool};
 use super::schema::{self, Found, Unfit};
 use super::sql::Sql;
-use super::standing::Standing;
 use super::tables::Tables;
 use super::{Postgres, Shared, writer};
 
