@@ -1,5 +1,6 @@
 //! Where bytes are kept: the drivers of [`keyfold_core::ports::storage::Storage`].
 
+pub mod etcd;
 mod failure;
 mod locks;
 mod memory;
@@ -10,6 +11,7 @@ pub mod redb;
 mod rules;
 mod standing;
 
+pub use self::etcd::Etcd;
 pub use self::memory::Memory;
 pub use self::postgres::Postgres;
 pub use self::redb::{OpenError, Options, Redb};

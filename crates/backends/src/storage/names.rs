@@ -60,7 +60,7 @@ pub(super) fn start(prefix: &str, after: &str) -> Bound<String> {
 }
 
 /// The first key that is not in the subtree of `name`.
-fn beyond(prefix: &str, name: &str) -> Bound<String> {
+pub(super) fn beyond(prefix: &str, name: &str) -> Bound<String> {
     Bound::Included(format!("{prefix}{name}{AFTER_SLASH}"))
 }
 

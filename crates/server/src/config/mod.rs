@@ -4,6 +4,7 @@
 //!   FILE or DIR/*.hcl, *.json ─► Raw (as written, with places) ─► Config (as used)
 //! ```
 
+mod environment;
 mod faults;
 mod forwarded;
 mod initialize;
@@ -35,7 +36,8 @@ impl Config {
     /// Reads files and folders. Of a folder, all `*.hcl` and `*.json` in the order of their names
     /// count; what comes later is merged into what came before. Then the environment:
     /// `KEYFOLD_`, `BAO_` or `VAULT_` before `API_ADDR`, `LOG_LEVEL`, `LOG_FORMAT`,
-    /// `PG_CONNECTION_URL` wins over files, and before `SEAL_TYPE` adds a seal.
+    /// `PG_CONNECTION_URL` wins over files, and before `SEAL_TYPE` adds a seal; `ETCD_ADDR`,
+    /// `ETCD_USERNAME` and `ETCD_PASSWORD` win over them, too.
     pub fn load(paths: &[PathBuf]) -> Result<Self, ConfigError> {
         let mut raw = Raw::default();
         for path in paths {
@@ -43,7 +45,7 @@ impl Config {
                 raw.merge(Raw::parse(&read(&file)?, &file)?)?;
             }
         }
-        environment(&mut raw, |name| std::env::var(name).ok());
+        environment::apply(&mut raw, |name| std::env::var(name).ok());
         Self::resolve(raw)
     }
 
@@ -86,28 +88,6 @@ fn read(file: &Path) -> Result<String, ConfigError> {
         path: file.to_owned(),
         source,
     })
-}
-
-fn environment(raw: &mut Raw, variable: impl Fn(&str) -> Option<String>) {
-    let first = |name: &str| {
-        ["KEYFOLD", "BAO", "VAULT"]
-            .iter()
-            .find_map(|prefix| variable(&format!("{prefix}_{name}")).filter(|v| !v.is_empty()))
-            .map(Placed::given)
-    };
-    if let Some(kind) = first("SEAL_TYPE") {
-        seal::from_environment(&mut raw.seals, &kind.value);
-    }
-    if let Some(storage) = &mut raw.storage
-        && storage.value.kind == "postgresql"
-        && let Some(url) = first("PG_CONNECTION_URL")
-    {
-        let settings = &mut storage.value.settings;
-        settings.insert("connection_url".to_owned(), url);
-    }
-    raw.api_addr = first("API_ADDR").or(raw.api_addr.take());
-    raw.log_level = first("LOG_LEVEL").or(raw.log_level.take());
-    raw.log_format = first("LOG_FORMAT").or(raw.log_format.take());
 }
 
 #[cfg(test)]
@@ -456,23 +436,5 @@ mod tests {
             .unwrap()
             .to_string();
         assert!(error.starts_with(missing.to_str().unwrap()), "{error}");
-    }
-
-    #[test]
-    fn the_environment_wins_in_order_of_prefixes() {
-        let text = "log_level = \"info\"\nlog_format = \"json\"\n\
-                    storage \"postgresql\" { connection_url = \"of the file\" }";
-        let mut raw = Raw::parse(text, Path::new("f")).unwrap();
-        environment(&mut raw, |name| match name {
-            "VAULT_LOG_LEVEL" => Some("warn".to_owned()),
-            "BAO_LOG_LEVEL" => Some("error".to_owned()),
-            "VAULT_LOG_FORMAT" => Some(String::new()),
-            "VAULT_PG_CONNECTION_URL" => Some("of the variable".to_owned()),
-            _ => None,
-        });
-        let settings = &raw.storage.unwrap().value.settings;
-        assert_eq!(settings["connection_url"].value, "of the variable");
-        assert_eq!(raw.log_level.unwrap().value, "error");
-        assert_eq!(raw.log_format.unwrap().value, "json");
     }
 }

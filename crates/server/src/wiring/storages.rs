@@ -1,14 +1,16 @@
 //! The storages that can be configured, each with its settings.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use keyfold_api::duration;
+use keyfold_backends::storage::etcd::{self, Etcd};
 use keyfold_backends::storage::postgres::{self, Postgres};
 use keyfold_backends::storage::{Memory, Options, Redb};
 use keyfold_core::ports::storage::Storage;
+use keyfold_secret::Secret;
 
 use crate::config::{self, Config, ConfigError, Placed};
 
@@ -19,6 +21,7 @@ enum Store<'a> {
     Memory,
     Redb(&'a Placed<String>, Options),
     Postgres(Box<postgres::Options>),
+    Etcd(Box<etcd::Options>),
 }
 
 /// Of `storage "postgresql"`.
@@ -36,6 +39,30 @@ const POSTGRES_UNUSED: &[&str] = &[
     "ha_table",
     "max_idle_connections",
     "transaction_max_parallel",
+];
+
+/// Of `storage "etcd"`; some have two names.
+const ETCD: &[&str] = &[
+    "address",
+    "endpoints",
+    "freshness_bound",
+    "password",
+    "path",
+    "prefix",
+    "tls_ca_file",
+    "tls_cert_file",
+    "tls_key_file",
+    "tls_server_name",
+    "username",
+];
+/// What others know there.
+const ETCD_UNUSED: &[&str] = &[
+    "etcd_api",
+    "ha_enabled",
+    "lock_timeout",
+    "max_receive_size",
+    "request_timeout",
+    "sync",
 ];
 
 /// What is wrong with the storage. Nothing is opened, nothing is asked.
@@ -66,12 +93,7 @@ pub async fn storage(config: &Config, address: &str) -> Result<Arc<dyn Storage>,
             ))
         }
         Store::Postgres(mut options) => {
-            for name in POSTGRES_UNUSED {
-                if let Some(value) = config.storage.value.settings.get(*name) {
-                    let remark = value.remark(format!("\"{name}\" has no effect here"));
-                    tracing::warn!("{remark}");
-                }
-            }
+            warn_of(&config.storage, POSTGRES_UNUSED);
             options.cluster = config.cluster_name.clone();
             options.host = host();
             address.clone_into(&mut options.address);
@@ -80,6 +102,27 @@ pub async fn storage(config: &Config, address: &str) -> Result<Arc<dyn Storage>,
             Ok(Arc::new(opened.map_err(|error| {
                 config.storage.wrong(error.to_string())
             })?))
+        }
+        Store::Etcd(mut options) => {
+            warn_of(&config.storage, ETCD_UNUSED);
+            options.cluster = config.cluster_name.clone();
+            options.host = host();
+            address.clone_into(&mut options.address);
+            env!("CARGO_PKG_VERSION").clone_into(&mut options.version);
+            let opened = Etcd::open(*options).await;
+            Ok(Arc::new(opened.map_err(|error| {
+                config.storage.wrong(error.to_string())
+            })?))
+        }
+    }
+}
+
+/// Tells of settings that are taken and do nothing.
+fn warn_of(config: &Placed<config::Storage>, unused: &[&str]) {
+    for name in unused {
+        if let Some(value) = config.value.settings.get(*name) {
+            let remark = value.remark(format!("\"{name}\" has no effect here"));
+            tracing::warn!("{remark}");
         }
     }
 }
@@ -109,9 +152,11 @@ fn store(config: &Placed<config::Storage>) -> Result<Store<'_>, ConfigError> {
             Ok(Store::Redb(path, options))
         }
         "postgresql" => Ok(Store::Postgres(Box::new(database(config)?))),
+        "etcd" => Ok(Store::Etcd(Box::new(cluster(config)?))),
         kind => {
-            let message =
-                format!("storage \"{kind}\" is not offered: there are redb, postgresql and inmem");
+            let message = format!(
+                "storage \"{kind}\" is not offered: there are redb, postgresql, etcd and inmem"
+            );
             Err(config.wrong(message))
         }
     }
@@ -139,14 +184,61 @@ fn database(config: &Placed<config::Storage>) -> Result<postgres::Options, Confi
     if let Some(skips) = flag(settings, "skip_create_table")? {
         options.creates = !skips;
     }
-    if let Some(bound) = text("freshness_bound") {
-        let (least, most) = postgres::Options::FRESHNESS;
-        let found = bound_of(&bound.value).filter(|bound| (least..=most).contains(bound));
-        options.freshness = found.ok_or_else(|| {
-            bound.wrong("\"freshness_bound\" has to be a duration from \"100ms\" to \"60s\"")
-        })?;
+    if let Some(bound) = freshness(settings, postgres::Options::FRESHNESS)? {
+        options.freshness = bound;
     }
     Ok(options)
+}
+
+fn cluster(config: &Placed<config::Storage>) -> Result<etcd::Options, ConfigError> {
+    known(config, &[ETCD, ETCD_UNUSED].concat())?;
+    let settings = &config.value.settings;
+    let text = |name: &str| settings.get(name).filter(|text| !text.value.is_empty());
+    let either = |name: &str, other: &str| match (text(name), text(other)) {
+        (Some(_), Some(twice)) => {
+            Err(twice.wrong(format!("\"{other}\" is another name of \"{name}\"")))
+        }
+        (one, other) => Ok(one.or(other)),
+    };
+    let Some(endpoints) = either("endpoints", "address")? else {
+        return Err(config.wrong("storage \"etcd\" needs \"endpoints\", or ETCD_ADDR"));
+    };
+    let prefix = either("prefix", "path")?.map_or(etcd::PREFIX, |prefix| prefix.value.as_str());
+    let file = |name: &str| text(name).map(|file| PathBuf::from(&file.value));
+    let tls = etcd::Tls {
+        ca_file: file("tls_ca_file"),
+        cert_file: file("tls_cert_file"),
+        key_file: file("tls_key_file"),
+        server_name: text("tls_server_name").map(|name| name.value.clone()),
+    };
+    let options = etcd::Options::new(&endpoints.value, prefix, &tls);
+    let mut options = options.map_err(|why| config.wrong(why))?;
+    options = match (text("username"), text("password")) {
+        (None, None) => options,
+        (Some(name), Some(password)) => {
+            let password = Secret::new(password.value.clone());
+            options.with_user(name.value.clone(), password)
+        }
+        _ => return Err(config.wrong("\"username\" and \"password\" go together")),
+    };
+    if let Some(bound) = freshness(settings, etcd::Options::FRESHNESS)? {
+        options.freshness = bound;
+    }
+    Ok(options)
+}
+
+/// How long a node that hears nothing may go on answering from memory.
+fn freshness(
+    settings: &Settings,
+    (least, most): (Duration, Duration),
+) -> Result<Option<Duration>, ConfigError> {
+    let Some(bound) = settings.get("freshness_bound") else {
+        return Ok(None);
+    };
+    let found = bound_of(&bound.value).filter(|bound| (least..=most).contains(bound));
+    let wrong =
+        || bound.wrong("\"freshness_bound\" has to be a duration from \"100ms\" to \"60s\"");
+    found.map(Some).ok_or_else(wrong)
 }
 
 /// A duration, of milliseconds too.
@@ -270,5 +362,46 @@ mod tests {
         }
         let sound = [url, ("freshness_bound", "500ms"), ("ha_enabled", "true")];
         assert!(fault(&config("postgresql", &sound)).is_none());
+    }
+
+    #[test]
+    fn mistakes_about_a_cluster() {
+        let at = ("endpoints", "http://localhost:2379");
+        for (settings, word) in [
+            (&[] as &[(&str, &str)], "needs \"endpoints\""),
+            (&[("endpoints", "localhost")], "begin with https://"),
+            (
+                &[("address", "http://bob:hunter2@h:1")],
+                "no place for a password",
+            ),
+            (
+                &[at, ("address", "http://h:1")],
+                "another name of \"endpoints\"",
+            ),
+            (
+                &[at, ("prefix", "a"), ("path", "b")],
+                "another name of \"prefix\"",
+            ),
+            (&[at, ("prefix", "a//b")], "\"prefix\""),
+            (&[at, ("endpoint", "h")], "unknown setting \"endpoint\""),
+            (&[at, ("password", "hunter2")], "go together"),
+            (&[at, ("username", "bob")], "go together"),
+            (&[at, ("tls_key_file", "/nonexistent")], "go together"),
+            (&[at, ("tls_ca_file", "/nonexistent")], "\"tls_ca_file\""),
+            (
+                &[at, ("freshness_bound", "1h")],
+                "\"freshness_bound\" has to be",
+            ),
+        ] {
+            let error = fault(&config("etcd", settings)).unwrap().to_string();
+            assert!(error.contains(word), "{settings:?}: {error}");
+            assert!(!error.contains("hunter2"), "{error}");
+        }
+        let plain = [
+            ("address", "http://h:1,http://i:1"),
+            ("path", "vault/"),
+            ("sync", "true"),
+        ];
+        assert!(fault(&config("etcd", &plain)).is_none());
     }
 }
