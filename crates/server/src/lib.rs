@@ -19,6 +19,7 @@ mod http;
 mod idle;
 mod levels;
 mod logging;
+pub mod migrate;
 mod run;
 mod schedule;
 mod server;

@@ -8,6 +8,7 @@ mod generate_root;
 mod init;
 mod key_status;
 mod keys;
+mod migrate;
 mod rekey;
 mod rotate;
 mod rotate_dek;
@@ -64,6 +65,10 @@ pub(crate) enum Operator {
     ValidateConfig(diagnose::ValidateArgs),
     /// The same, and try the storage, the seals and the listeners
     Diagnose(diagnose::DiagnoseArgs),
+    /// Move a store into another storage, while no server runs: all of it in one step, and compared
+    MigrateStore(migrate::StoreArgs),
+    /// The same, told by a file with storage_source and storage_destination
+    Migrate(migrate::FileArgs),
     /// List the nodes of the cluster
     Members,
     /// Have another node take the lead
@@ -99,6 +104,8 @@ pub(crate) fn run(session: &Session, operator: Operator) -> Result<Exit, CliErro
         Operator::KeyStatus => key_status::run(session),
         Operator::ValidateConfig(args) => return diagnose::validate(session, args),
         Operator::Diagnose(args) => return diagnose::run(session, args),
+        Operator::MigrateStore(args) => migrate::store(session, &args),
+        Operator::Migrate(args) => migrate::file(session, &args),
         Operator::Members => cluster::members(session),
         Operator::StepDown => cluster::step_down(session),
     };

@@ -12,6 +12,7 @@ mod kms;
 mod known;
 pub mod listener;
 mod lockout;
+mod migration;
 pub mod place;
 mod raw;
 pub mod resolved;
@@ -39,20 +40,25 @@ impl Config {
     /// `PG_CONNECTION_URL` wins over files, and before `SEAL_TYPE` adds a seal; `ETCD_ADDR`,
     /// `ETCD_USERNAME` and `ETCD_PASSWORD` win over them, too.
     pub fn load(paths: &[PathBuf]) -> Result<Self, ConfigError> {
-        let mut raw = Raw::default();
-        for path in paths {
-            for file in files(path)? {
-                raw.merge(Raw::parse(&read(&file)?, &file)?)?;
-            }
-        }
-        environment::apply(&mut raw, |name| std::env::var(name).ok());
-        Self::resolve(raw)
+        Self::resolve(gather(paths)?)
     }
 
     /// Reads a text, HCL or JSON; errors call it `name`.
     pub fn parse(text: &str, name: &Path) -> Result<Self, ConfigError> {
         Self::resolve(Raw::parse(text, name)?)
     }
+}
+
+/// What files, folders and the environment say.
+fn gather(paths: &[PathBuf]) -> Result<Raw, ConfigError> {
+    let mut raw = Raw::default();
+    for path in paths {
+        for file in files(path)? {
+            raw.merge(Raw::parse(&read(&file)?, &file)?)?;
+        }
+    }
+    environment::apply(&mut raw, |name| std::env::var(name).ok());
+    Ok(raw)
 }
 
 /// The file itself, or what a folder has to offer.
@@ -246,6 +252,10 @@ mod tests {
             (
                 "default_lease_ttl = \"800h\"\n",
                 "k.hcl:3: \"default_lease_ttl\" is longer than",
+            ),
+            (
+                "shutdown_delay = \"soon\"\n",
+                "k.hcl:3: \"shutdown_delay\" has to be a duration",
             ),
             (
                 "max_lease_ttl = 0\n",

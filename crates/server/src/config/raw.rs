@@ -28,6 +28,8 @@ pub struct Raw {
     pub log_format: Option<Placed<String>>,
     /// `pid_file`.
     pub pid_file: Option<Placed<String>>,
+    /// `shutdown_delay`.
+    pub shutdown_delay: Option<Placed<Duration>>,
     /// `audit_file_dir`.
     pub audit_file_dir: Option<Placed<String>>,
     /// `unsafe_allow_api_audit_creation`.
@@ -163,6 +165,7 @@ impl Raw {
             log_level: section.text("log_level")?,
             log_format: section.text("log_format")?,
             pid_file: section.text("pid_file")?,
+            shutdown_delay: section.duration("shutdown_delay")?,
             audit_file_dir: section.text("audit_file_dir")?,
             audit_lax: section.flag("unsafe_allow_api_audit_creation")?,
             audit_prefix: section.flag("allow_audit_log_prefixing")?,
@@ -254,6 +257,12 @@ impl Raw {
             warnings,
         );
         replace("pid_file", &mut self.pid_file, later.pid_file, warnings);
+        replace(
+            "shutdown_delay",
+            &mut self.shutdown_delay,
+            later.shutdown_delay,
+            warnings,
+        );
         replace(
             "audit_file_dir",
             &mut self.audit_file_dir,
@@ -349,7 +358,8 @@ fn replace<T>(
     *old = Some(new);
 }
 
-fn raw_storage(file: &Arc<Path>, block: &Block<'_>) -> Result<RawStorage, ConfigError> {
+/// Reads a block that names a storage.
+pub(super) fn raw_storage(file: &Arc<Path>, block: &Block<'_>) -> Result<RawStorage, ConfigError> {
     let kind = label(block, 0);
     let settings = Section::new(file, format!("storage \"{kind}\""), block.body).settings()?;
     Ok(RawStorage { kind, settings })

@@ -16,6 +16,9 @@ use super::raw::{Raw, RawAudit, RawStorage};
 use super::seal::{self, Seal};
 use super::snapshots::Snapshots;
 
+/// What is said where there is none.
+pub(super) const NO_STORAGE: &str =
+    "no storage: add a block such as  storage \"redb\" { path = \"/var/lib/keyfold/store.redb\" }";
 /// 32 days, as existing servers have it.
 const LEASE_TTL: Duration = Duration::from_secs(768 * 3600);
 
@@ -55,6 +58,8 @@ pub struct Config {
     pub snapshots: Option<Snapshots>,
     /// What is logged.
     pub log: Log,
+    /// How long it serves on when it is told to stop, while health says so.
+    pub shutdown_delay: Duration,
     /// Holds the process id while the server runs.
     pub pid_file: Option<PathBuf>,
     /// What the operator should know.
@@ -145,6 +150,7 @@ impl Config {
             lockout: LockoutRules::default(),
             snapshots: None,
             log: Log::default(),
+            shutdown_delay: Duration::ZERO,
             pid_file: None,
             warnings: Vec::new(),
         }
@@ -163,9 +169,7 @@ impl Config {
     pub fn resolve(raw: Raw) -> Result<Self, ConfigError> {
         let mut warnings = raw.warnings;
         let Some(storage) = raw.storage else {
-            return Err(ConfigError::whole(
-                "no storage: add a block such as  storage \"redb\" { path = \"/var/lib/keyfold/store.redb\" }",
-            ));
+            return Err(ConfigError::whole(NO_STORAGE));
         };
         if raw.listeners.is_empty() {
             return Err(ConfigError::whole(
@@ -211,6 +215,7 @@ impl Config {
                 level: level.unwrap_or_default(),
                 format: format.unwrap_or_default(),
             },
+            shutdown_delay: raw.shutdown_delay.map_or(Duration::ZERO, |d| d.value),
             pid_file: raw.pid_file.map(|file| file.value.into()),
             warnings,
         })
@@ -284,7 +289,8 @@ fn lease_ttls(
     }
 }
 
-fn resolve_storage(raw: Placed<RawStorage>) -> Placed<Storage> {
+/// A storage as it was written.
+pub(super) fn resolve_storage(raw: Placed<RawStorage>) -> Placed<Storage> {
     let RawStorage { kind, settings } = raw.value;
     Placed {
         value: Storage { kind, settings },
