@@ -3,6 +3,7 @@
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use crate::config::ConfigError;
 use crate::config::{Config, Format, Level, Log};
@@ -73,6 +74,7 @@ async fn main(
         tracing::warn!("{warning}");
     }
     let pid_file = config.pid_file.take();
+    let delay = config.shutdown_delay;
     let summary = summary(&config);
     let server = Server::start(config).await?;
     if let Some(file) = &pid_file {
@@ -102,6 +104,10 @@ async fn main(
         }
     }
     tracing::info!("stopping");
+    if !delay.is_zero() {
+        server.leave();
+        leave(&mut signals, delay).await;
+    }
     let stopped = server.shutdown().await;
     if let Some(file) = &pid_file
         && let Err(error) = std::fs::remove_file(file)
@@ -109,6 +115,13 @@ async fn main(
         tracing::warn!(file = %file.display(), %error, "pid file not removed");
     }
     Ok(stopped?)
+}
+
+/// Waits, unless it is told to stop once more.
+async fn leave(signals: &mut Signals, delay: Duration) {
+    let told = async { while signals.next().await != Wish::Stop {} };
+    // Either way it is over.
+    let _over = tokio::time::timeout(delay, told).await;
 }
 
 fn configuration(args: &ServerArgs) -> Result<Config, ConfigError> {

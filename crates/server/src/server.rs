@@ -90,6 +90,7 @@ impl Server {
                 forwarded,
                 headers,
                 underway: underway.clone(),
+                phase: stopping.clone(),
                 busy: working.clone(),
             };
             tokio::spawn(bound.serve(Arc::new(site), stopping.clone()));
@@ -134,6 +135,12 @@ impl Server {
         for (device, error) in self.core.reopen_audit() {
             tracing::error!(device, %error, "audit device not reopened");
         }
+    }
+
+    /// Serves on, and says in health that it goes: the first step of stopping, which gives whoever
+    /// balances load the time to send the next requests elsewhere.
+    pub fn leave(&self) {
+        self.phase.send_replace(Phase::Leaving);
     }
 
     /// Stops: no new connections, 30 seconds at most for requests that are under way, then seals.

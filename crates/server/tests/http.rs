@@ -262,6 +262,34 @@ async fn a_stopped_server_hangs_up_and_takes_no_more() {
 }
 
 #[tokio::test]
+async fn a_server_that_leaves_says_so_and_serves_on() {
+    let mut site = Site::start(PLAIN).await;
+    site.open().await;
+    let address = site.base.strip_prefix("http://").unwrap().to_owned();
+    let request = b"GET /v1/sys/seal-status HTTP/1.1\r\nHost: k\r\n\r\n";
+    let mut kept = TcpStream::connect(&address).await.unwrap();
+    kept.write_all(request).await.unwrap();
+    let mut piece = [0; 4096];
+    let read = kept.read(&mut piece).await.unwrap();
+    let first = String::from_utf8(piece[..read].to_vec()).unwrap();
+    assert!(!first.contains("connection: close"), "{first}");
+    assert_eq!(site.get("sys/health").await.0, 200);
+
+    site.server.leave();
+    kept.write_all(request).await.unwrap();
+    let mut last = String::new();
+    kept.read_to_string(&mut last).await.unwrap();
+    assert!(last.starts_with("HTTP/1.1 200 "), "{last}");
+    assert!(last.contains("connection: close"), "{last}");
+    // Those who come now are served too, and told to go elsewhere.
+    let (status, health) = site.get("sys/health?activecode=200").await;
+    assert_eq!((status.as_u16(), &health["sealed"]), (503, &json!(false)));
+    assert_eq!(site.get("sys/mounts").await.0, 200);
+    site.server.shutdown().await.unwrap();
+    assert!(TcpStream::connect(&address).await.is_err());
+}
+
+#[tokio::test]
 async fn clients_that_keep_it_waiting_are_let_go() {
     let config = r#"
         storage "inmem" {}

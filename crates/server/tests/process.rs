@@ -145,6 +145,26 @@ fn a_hangup_changes_the_log_level_and_a_mistake_is_told() {
 }
 
 #[test]
+fn a_server_that_was_told_to_stop_serves_on_for_a_while() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("k.hcl");
+    let text = "storage \"inmem\" {}\nshutdown_delay = \"1h\"\n\
+                listener \"tcp\" { address = \"127.0.0.1:0\" tls_disable = true }\n";
+    std::fs::write(&file, text).unwrap();
+    let mut child = spawn(file.to_str().unwrap());
+    let mut out = BufReader::new(child.stdout.take().unwrap());
+    let mut log = BufReader::new(child.stderr.take().unwrap());
+    let address = wait_for(&mut out, "listening on http://");
+    wait_for(&mut out, "keyfold server started!");
+    signal(&child, "-TERM");
+    wait_for(&mut log, "stopping");
+    // Without the delay nobody would answer; who asks once more is not made to wait.
+    while !get(&address, "/v1/sys/health", "").starts_with("HTTP/1.1 503 ") {}
+    signal(&child, "-TERM");
+    assert!(child.wait().unwrap().success());
+}
+
+#[test]
 fn what_it_does_not_understand_it_does_not_start() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("k.hcl");

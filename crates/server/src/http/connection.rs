@@ -5,9 +5,10 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use http::{HeaderValue, header};
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -23,10 +24,20 @@ use super::unreadable::Unreadable;
 pub enum Phase {
     /// Not at all.
     Serving,
+    /// It serves on, so that whoever balances load sees in time that it goes: health is 503, and a
+    /// connection ends with the answer that it gets next.
+    Leaving,
     /// No new connections; each open one ends after the request that it is at.
     Draining,
     /// Whatever is still open is cut off.
     Stopped,
+}
+
+impl Phase {
+    /// New connections are taken.
+    pub fn accepts(self) -> bool {
+        matches!(self, Self::Serving | Self::Leaving)
+    }
 }
 
 /// What is spoken.
@@ -44,6 +55,8 @@ pub enum Protocol {
 struct Activity {
     begun: AtomicU64,
     ended: AtomicU64,
+    /// The next answer is the last one.
+    leaving: AtomicBool,
 }
 
 /// A request that has begun; it has ended when this is dropped.
@@ -66,6 +79,7 @@ pub async fn serve<I>(
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let activity = Arc::new(Activity::default());
+    activity.note(*phase.borrow());
     let idle_timeout = site.limits.idle_timeout;
     let written = Written::new(protocol);
     let io = Telling::new(io, Arc::clone(&written));
@@ -78,6 +92,10 @@ pub async fn serve<I>(
                 activity.begun.fetch_add(1, Ordering::Relaxed);
                 let ended = Ended(activity);
                 let mut answer = service::answer(&site, remote, request).await;
+                if ended.0.is_leaving() && protocol == Protocol::Http1 {
+                    let close = HeaderValue::from_static("close");
+                    answer.headers_mut().insert(header::CONNECTION, close);
+                }
                 answer.body_mut().hold(ended);
                 Ok::<_, Infallible>(answer.map(|body| body.on(&written)))
             }
@@ -140,6 +158,7 @@ async fn drive<C: Future<Output = hyper::Result<()>>>(
                 if changed.is_err() || now == Phase::Stopped {
                     return;
                 }
+                activity.note(now);
                 if now == Phase::Draining {
                     graceful_shutdown(connection.as_mut());
                     // One that never sent anything would wait for ever.
@@ -162,6 +181,16 @@ async fn drive<C: Future<Output = hyper::Result<()>>>(
 impl Activity {
     fn begun(&self) -> u64 {
         self.begun.load(Ordering::Relaxed)
+    }
+
+    fn note(&self, phase: Phase) {
+        if phase != Phase::Serving {
+            self.leaving.store(true, Ordering::Relaxed);
+        }
+    }
+
+    fn is_leaving(&self) -> bool {
+        self.leaving.load(Ordering::Relaxed)
     }
 
     fn is_idle(&self) -> bool {

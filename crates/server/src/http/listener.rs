@@ -118,7 +118,7 @@ impl Bound {
         let is_over = phase.clone();
         let stop = async move {
             // An error means that the server is gone, which is the same.
-            let _stopped = phase.wait_for(|phase| *phase != Phase::Serving).await;
+            let _stopped = phase.wait_for(|phase| !phase.accepts()).await;
         };
         tokio::select! {
             biased;

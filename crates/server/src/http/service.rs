@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use http::request::Parts;
-use http::{HeaderMap, Method, Request};
+use http::{HeaderMap, Method, Request, StatusCode};
 use hyper::body::Incoming;
 use keyfold_core::error::UnsupportedReason;
 use keyfold_core::request::Body;
 use keyfold_core::{Core, Error, Op, id};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
+use super::connection::Phase;
 use super::decode::{Head, Members, NAMESPACE};
 use super::detached::Detached;
 use super::encode::Answer;
@@ -23,6 +24,8 @@ use crate::config::{Forwarded, Limits};
 
 /// What may be open to those who have no token.
 const METRICS: &str = "sys/metrics";
+/// What whoever balances load asks.
+const HEALTH: &str = "sys/health";
 
 /// What every connection of a listener shares.
 pub struct Site {
@@ -36,6 +39,8 @@ pub struct Site {
     pub headers: Vec<ExtraHeader>,
     /// The requests under way, on all listeners.
     pub underway: Arc<Underway>,
+    /// How far the server is with stopping.
+    pub phase: watch::Receiver<Phase>,
     /// Held by whatever still works; the server waits for the last one when it stops.
     #[expect(dead_code, reason = "it is there to be dropped")]
     pub busy: mpsc::Sender<()>,
@@ -138,7 +143,13 @@ async fn serve(
     serves(site, id, &head.path)?;
     let members = std::mem::replace(&mut head.members, Members::Json);
     let body = body::members(members, bytes, &site.limits)?;
-    carry(site, remote, id, (&parts, head), body).await
+    let is_health = head.path == HEALTH;
+    let mut answer = carry(site, remote, id, (&parts, head), body).await?;
+    if is_health && *site.phase.borrow() != Phase::Serving {
+        // Whatever code was wished for: the next request had better go elsewhere.
+        *answer.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    }
+    Ok(answer)
 }
 
 /// Whether a path has an answer in the present state.
