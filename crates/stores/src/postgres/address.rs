@@ -125,7 +125,10 @@ mod tests {
 
     #[test]
     fn an_address_says_where_the_column_is() {
-        let address = parse(&format!("pg://bob@db.example:5433/shop?{COLUMN}&aad=id&sslmode=disable")).unwrap();
+        let address = parse(&format!(
+            "pg://bob@db.example:5433/shop?{COLUMN}&aad=id&sslmode=disable"
+        ))
+        .unwrap();
         assert_eq!(
             address.column,
             Column {
