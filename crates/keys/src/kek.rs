@@ -119,7 +119,7 @@ mod tests {
     fn a_keyring_is_handed_over_by_its_term_in_its_place_only() {
         let old = Keyring::new("then");
         let new = old.rotate("now").unwrap();
-        let kek = &old.active().kek;
+        let kek = &*old.active().kek;
         let wrapped = Wraps::<Keyring>::wrap(kek, &new, b"core/handover/1").unwrap();
         let opened: Keyring = kek.unwrap(&wrapped, b"core/handover/1").unwrap();
         assert_eq!(opened.active().term, new.active().term);
@@ -175,7 +175,7 @@ mod tests {
             .unwrap();
         let mut renamed = wrapped.into_bytes();
         renamed[4] = 2;
-        let renamed = Wrapped::from_bytes(renamed);
+        let renamed = Wrapped::<Dek>::from_bytes(renamed);
         assert_eq!(renamed.term(), Ok(2));
         assert_eq!(
             Kek::from_bytes(2, key()).unwrap(&renamed, AT).err(),
@@ -191,12 +191,13 @@ mod tests {
             let mut flipped = wrapped.clone();
             flipped[bit / 8] ^= 1 << (bit % 8);
             assert!(
-                kek.unwrap(&Wrapped::from_bytes(flipped), AT).is_err(),
+                kek.unwrap(&Wrapped::<Dek>::from_bytes(flipped), AT)
+                    .is_err(),
                 "bit {bit}"
             );
         }
         for len in 0..wrapped.len() {
-            let cut = Wrapped::from_bytes(wrapped[..len].to_vec());
+            let cut = Wrapped::<Dek>::from_bytes(wrapped[..len].to_vec());
             assert!(kek.unwrap(&cut, AT).is_err(), "cut to {len}");
         }
     }
@@ -205,7 +206,7 @@ mod tests {
     fn a_sealed_key_of_another_length_is_malformed() {
         let kek = Kek::generate(7);
         let sealed = message::seal(&kek.cipher, &[FORMAT, 0, 0, 0, 7], &[AT], &[1; 33]).unwrap();
-        let refused = kek.unwrap(&Wrapped::from_bytes(sealed), AT).err();
+        let refused = kek.unwrap(&Wrapped::<Dek>::from_bytes(sealed), AT).err();
         assert_eq!(refused, Some(Error::Malformed("DEK")));
     }
 
@@ -213,11 +214,11 @@ mod tests {
         #[test]
         fn any_bytes_are_refused(mut bytes in prop::collection::vec(any::<u8>(), 0..100)) {
             let kek = Kek::generate(7);
-            prop_assert!(kek.unwrap(&Wrapped::from_bytes(bytes.clone()), AT).is_err());
+            prop_assert!(kek.unwrap(&Wrapped::<Dek>::from_bytes(bytes.clone()), AT).is_err());
             for (byte, header) in bytes.iter_mut().zip([FORMAT, 0, 0, 0, 7]) {
                 *byte = header;
             }
-            prop_assert!(kek.unwrap(&Wrapped::from_bytes(bytes), AT).is_err());
+            prop_assert!(kek.unwrap(&Wrapped::<Dek>::from_bytes(bytes), AT).is_err());
         }
     }
 }

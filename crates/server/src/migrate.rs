@@ -140,14 +140,14 @@ impl Migration {
             let why = format!("there is no store at {}", path.display());
             return Err(self.from.storage.wrong(why).into());
         }
-        let source = wiring::storage(&self.from.storage)?;
+        let source = wiring::storage(&self.from, "").await?;
         // Read to its end before anything is made of the destination.
         let load = Load::count(&*source, watch).await?;
         {
-            let destination = wiring::storage(&self.to.storage)?;
+            let destination = wiring::storage(&self.to, "").await?;
             copy(&*source, &*destination, &load, watch).await?;
         }
-        let destination = wiring::storage(&self.to.storage)?;
+        let destination = wiring::storage(&self.to, "").await?;
         compare(&*source, &*destination, &load, watch).await?;
         Ok(Moved {
             from: source.kind().to_owned(),
@@ -375,13 +375,14 @@ mod tests {
 
     const QUIET: &Watch<'static> = &|_, _, _| {};
 
-    fn memory() -> Arc<dyn Storage> {
+    async fn memory() -> Arc<dyn Storage> {
         let listener = Listener::Tcp(Tcp::plain("127.0.0.1:0"));
-        wiring::storage(&Config::embedded("inmem", &[], listener).storage).unwrap()
+        let config = Config::embedded("inmem", &[], listener);
+        wiring::storage(&config, "").await.unwrap()
     }
 
     async fn with(entries: &[(&str, &[u8])]) -> Arc<dyn Storage> {
-        let store = memory();
+        let store = memory().await;
         let batch = entries.iter().fold(Batch::new(), |b, (k, v)| b.put(*k, *v));
         store.commit(batch).await.unwrap();
         store
@@ -406,7 +407,7 @@ mod tests {
         for moment in [Moment::Before, Moment::After] {
             let (mut nothing, mut all) = (0, 0);
             for n in 0.. {
-                let destination = FaultyStorage::new(memory());
+                let destination = FaultyStorage::new(memory().await);
                 destination.crash_at(n, moment);
                 let copied = copy(&*source, &destination, &load, QUIET).await;
                 let found = destination.inner();
@@ -433,7 +434,7 @@ mod tests {
         let source = with(&[("a", b"1")]).await;
         let load = Load::count(&*source, QUIET).await.unwrap();
         source.commit(Batch::new().put("b", *b"2")).await.unwrap();
-        let destination = memory();
+        let destination = memory().await;
         let refused = copy(&*source, &*destination, &load, QUIET).await;
         let refused = refused.unwrap_err().to_string();
         assert!(refused.contains("somebody writes"), "{refused}");
@@ -444,7 +445,8 @@ mod tests {
     async fn what_differs_is_named() {
         let source = with(&[("a", b"1"), ("c", b"3")]).await;
         let load = Load::count(&*source, QUIET).await.unwrap();
-        let tampered: [(&[(&str, &[u8])], &str); 5] = [
+        type Entries = &'static [(&'static str, &'static [u8])];
+        let tampered: [(Entries, &str); 5] = [
             (&[("a", b"1")], "c is missing"),
             (&[("c", b"3")], "a is missing"),
             (&[("a", b"1"), ("c", b"4")], "c has another value"),

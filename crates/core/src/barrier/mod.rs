@@ -26,7 +26,6 @@ use keyfold_keys::{Dek, Keyring, RootKey, State, Wraps};
 
 pub use self::deks::MountDeks;
 pub(crate) use self::deks::Replaced;
-pub(crate) use self::handover::HANDOVER;
 pub(crate) use self::heard::commit;
 pub(crate) use self::renew::{Look, Renewed};
 pub use self::rotation::Rotated;
@@ -207,7 +206,7 @@ impl FirstKeys {
         let mut batch = batch.absent(KEYRING).put(KEYRING, keyring.into_bytes());
         for (version, dek) in self.deks.all() {
             let key = MountDeks::key(SYSTEM, version);
-            let wrapped = kek.wrap(&dek, key.as_bytes())?;
+            let wrapped = kek.wrap(&*dek, key.as_bytes())?;
             batch = batch.put(key, wrapped.into_bytes());
         }
         Ok(batch)

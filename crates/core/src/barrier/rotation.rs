@@ -59,7 +59,7 @@ impl Barrier {
                     }
                 };
                 let key = MountDeks::key(uuid, version);
-                let wrapped = new.active().kek.wrap(&dek, key.as_bytes())?;
+                let wrapped = new.active().kek.wrap(&*dek, key.as_bytes())?;
                 batch = batch.put(key, wrapped.into_bytes());
                 count += 1;
             }

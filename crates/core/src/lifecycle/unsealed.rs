@@ -30,7 +30,7 @@ use crate::renewal::Renewals;
 use crate::rotation::Rotation;
 use crate::snapshot;
 use crate::sys::versions;
-use crate::tokens::{self, Token, Tokens};
+use crate::tokens::{Token, Tokens};
 
 /// Where core's own records lie.
 pub(super) const PREFIX: &str = "sys/";

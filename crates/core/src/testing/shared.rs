@@ -92,6 +92,10 @@ impl SharedStorage {
         }
     }
 
+    #[expect(
+        clippy::expect_used,
+        reason = "a test's store: nodes are never taken away"
+    )]
     fn own<T>(&self, f: impl FnOnce(&mut Node) -> T) -> T {
         self.all(|nodes| {
             f(nodes
