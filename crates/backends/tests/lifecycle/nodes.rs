@@ -162,7 +162,10 @@ async fn a_rotated_root_key_is_another_nodes_no_more() {
         .await
         .err()
         .unwrap();
-    let seals = Seals::any(vec![Machine::new("one", 1)]);
+    let seals = Seals {
+        shares_unseal: false,
+        ..Seals::any(vec![Machine::new("one", 1)])
+    };
     let Cluster {
         first, mut second, ..
     } = cluster(seals).await;
@@ -199,7 +202,7 @@ async fn a_deks_rotation_loses_nothing_that_the_other_writes_meanwhile() {
             .unwrap();
         for _ in 0..2000 {
             let state = second.read("sys/mounts/shelf/rotate-dek").await.unwrap();
-            if state["phase"] == "done" {
+            if state["state"] == "done" {
                 return state;
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -207,7 +210,7 @@ async fn a_deks_rotation_loses_nothing_that_the_other_writes_meanwhile() {
         panic!("the rotation does not end");
     };
     let ((), state) = tokio::join!(writes, rotation);
-    assert_eq!(state["to"], 2, "{state}");
+    assert_eq!(state["version"], 2, "{state}");
     for number in 0..200 {
         assert_eq!(
             first.read(&format!("shelf/new{number}")).await.unwrap(),

@@ -107,16 +107,16 @@ async fn tables_of_others_and_of_other_versions() {
             text.replace("t_", &format!("{table}_"))
         };
         // Columns of another program's table may end so, too.
-        let statement = match statement.contains("parent_path") {
+        let theirs = statement.contains("parent_path");
+        let statement = match theirs {
             true => statement.replace("TABLE t ", &format!("TABLE {table} ")),
             false => named(&statement),
         };
         cluster.sql(&statement).await;
         let text = refused(cluster.options(table)).await;
-        let word = if word.contains("t_") {
-            named(word)
-        } else {
-            word.to_owned()
+        let word = match theirs {
+            true => word.to_owned(),
+            false => named(word),
         };
         assert!(text.contains(&word), "{word}: {text}");
     }

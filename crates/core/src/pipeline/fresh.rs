@@ -17,7 +17,8 @@ impl Core {
         let Some(nodes) = self.storage().nodes() else {
             return Ok(());
         };
-        if Instant::now() >= nodes.lease() {
+        // In this order: a lease that is asked for first can't end behind the moment it is compared with.
+        if nodes.lease() <= Instant::now() {
             return Err(Error::Stale);
         }
         match seen {
@@ -29,7 +30,7 @@ impl Core {
     /// Whether it may, for those who only look.
     pub fn is_fresh(&self) -> bool {
         let nodes = self.storage().nodes();
-        nodes.is_none_or(|nodes| Instant::now() < nodes.lease())
+        nodes.is_none_or(|nodes| nodes.lease() > Instant::now())
     }
 
     /// The newest commit that this node knows of, for the next request of whoever is answered, to any
