@@ -92,12 +92,7 @@ pub(crate) fn run(session: &Session, args: DecryptArgs) -> Result<(), CliError> 
             (None, opened.map_err(failed)?)
         }
         (End::File(path), None) => {
-            let stdin = Path::new("/dev/stdin");
-            let input = if super::is_dash(&ends.input) {
-                stdin
-            } else {
-                &ends.input
-            };
+            let input = ends.input_path();
             let opened = match args.range {
                 Some(range) => open_range_file(
                     &identities,

@@ -103,13 +103,8 @@ pub(crate) fn run(session: &Session, args: EncryptArgs) -> Result<(), CliError> 
         }
         End::File(path) => path,
     };
-    let made = if super::is_dash(&args.ends.input) {
-        let input = Path::new("/dev/stdin");
-        encrypt_file(&recipients, &context, input, &path, &options, &bar)
-    } else {
-        let input = &args.ends.input;
-        encrypt_file(&recipients, &context, input, &path, &options, &bar)
-    };
+    let input = args.ends.input_path();
+    let made = encrypt_file(&recipients, &context, input, &path, &options, &bar);
     let made = made.map_err(failed)?;
     drop(bar);
     show(session, &path, &made)

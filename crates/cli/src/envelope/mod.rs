@@ -11,6 +11,7 @@ mod journal;
 pub(crate) mod keygen;
 mod object;
 pub(crate) mod parties;
+mod pipe;
 mod place;
 pub(crate) mod reencrypt;
 pub(crate) mod register;
@@ -86,6 +87,7 @@ impl InOut {
     /// The input, opened for reading as a stream.
     fn reader(&self) -> Result<File, CliError> {
         if is_dash(&self.input) {
+            pipe::widen(io::stdin());
             let stdin = io::stdin().as_fd().try_clone_to_owned();
             return stdin
                 .map(File::from)
@@ -93,6 +95,16 @@ impl InOut {
         }
         File::open(&self.input)
             .map_err(CliError::io(format!("can't read {}", self.input.display())))
+    }
+
+    /// Where the input can be opened.
+    fn input_path(&self) -> &Path {
+        if is_dash(&self.input) {
+            pipe::widen(io::stdin());
+            Path::new("/dev/stdin")
+        } else {
+            &self.input
+        }
     }
 
     /// Bytes of the input, where it is a file; else 0.
@@ -119,6 +131,7 @@ fn context_of(pairs: &[String]) -> Result<Context, CliError> {
 struct Stdout(File);
 
 fn stdout() -> Result<Stdout, CliError> {
+    pipe::widen(io::stdout());
     let stdout = io::stdout().as_fd().try_clone_to_owned();
     stdout
         .map(|stdout| Stdout(File::from(stdout)))
