@@ -128,9 +128,14 @@ class Keys:
     """A transit key, and the data keys that it wraps."""
 
     def __init__(self, client, mount, name):
-        self.transit, self.mount, self.name = client.secrets.transit, mount, name
+        self.client, self.mount, self.name = client, mount, name
+        self.transit = client.secrets.transit
         self.transit.create_key(name, mount_point=mount)
         self.locator = f"{mount}/{name}"
+
+    def beside(self, name):
+        """Another key of the same mount."""
+        return Keys(self.client, self.mount, name)
 
     def rotate(self):
         self.transit.rotate_key(self.name, mount_point=self.mount)

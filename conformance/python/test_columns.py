@@ -85,6 +85,34 @@ def test_killed_in_the_middle_it_goes_on(db, keys, run, keyfold):
     opens(db, keys, "killed")
 
 
+def test_wraps_move_to_another_key_and_a_second_run_knows_them_there(db, keys, run):
+    table(db, "moving", keys.wrap(3_000))
+    db.sql("CREATE TABLE unmoved AS SELECT * FROM moving")
+    keys.rotate()
+    other = keys.beside("other")
+    address = db.address(f"table=moving&wrapped=dek&key={keys.locator}")
+    move = ["rewrap", f"--to={other.locator}", "-format=json", address]
+    counted = json.loads(run(*move, "--dry-run")[0])
+    assert (counted["rewrapped"], counted["bytes_written"]) == (3000, 0)
+    opens(db, keys, "moving")
+    out, told = run(*move)
+    done = json.loads(out)
+    assert (done["rewrapped"], done["failed"]) == (3000, 0)
+    assert [(row["key"], row["version"], row["files"]) for row in done["in_use"]] == [(other.locator, 1, 3000)]
+    assert f"key={other.locator}" in told
+    opens(db, other, "moving")
+    # As a run leaves it that was killed; of what is moved nothing says so, and both keys have a version 1.
+    db.sql("UPDATE moving m SET dek = u.dek FROM unmoved u WHERE u.id = m.id AND m.id % 3 = 0;"
+           "UPDATE moving SET dek = overlay(dek placing 'AAAAAAAA' from 20) WHERE id = 10;")
+    out, _ = run(*move, code=26)
+    done = json.loads(out)
+    assert (done["rewrapped"], done["already_newest"], done["failed"]) == (1000, 1999, 1)
+    assert [failure["place"] for failure in done["failures"]] == ["moving id=10"]
+    assert done["in_use"] is None, "which of them have moved, a scan can't tell"
+    db.sql("DELETE FROM moving WHERE id = 10")
+    opens(db, other, "moving")
+
+
 def test_a_connection_that_is_lost_is_made_again(db, keys, keyfold):
     table(db, "lost", keys.wrap(6_000))
     keys.rotate()

@@ -71,6 +71,34 @@ def test_a_rotation_touches_one_row_a_dek(db, keys, run, ring):
     assert opened == [{"plaintext": PLAIN}] * 100
 
 
+def test_it_moves_to_another_key_and_makes_its_next_dek_there(db, keys, run, ring, tmp_path):
+    table, address = ring
+    place, path = tmp_path / "ring.json", tmp_path / "a.kf"
+    run("keyring", "create", f"--key={keys.locator}", f"--store={place}", "files")
+    run("encrypt", f"--keyring={place}", "-o", path, "-", given="text")
+    sealed = answers(run("value", f"--keyring={address}", given=asked("seal", 3, plaintext=PLAIN))[0])
+    other = keys.beside("other")
+    for store in (address, place):
+        run("keyring", "rotate", store)
+        done = json.loads(run("keyring", "rewrap", f"--to={other.locator}", "--verify", "-format=json", store)[0])
+        assert (done["deks"], done["rewrapped"], done["newest"]) == (2, 2, {other.locator: 1})
+        again = json.loads(run("keyring", "rewrap", f"--to={other.locator}", "-format=json", store)[0])
+        assert (again["rewrapped"], again["already_newest"]) == (0, 2)
+        run("keyring", "rotate", store)
+        assert {dek["key"] for dek in shown(run, store)["deks"]} == {other.locator}
+    # The first key is told that it is needed no more, and may go.
+    census = json.loads(run("transit", "census", "-format=json", keys.locator)[0])
+    assert all(catalog["items"] == {} for catalog in census.get("catalogs", [])), census
+    keys.transit.update_key_configuration(keys.name, deletion_allowed=True, mount_point=keys.mount)
+    keys.transit.delete_key(keys.name, mount_point=keys.mount)
+    lines = "".join(
+        json.dumps({"op": "open", **PLACE, "key": str(row), **answer}) + "\n" for row, answer in enumerate(sealed)
+    )
+    opened = answers(run("value", f"--keyring={address}", given=lines)[0])
+    assert [answer["plaintext"] for answer in opened] == [PLAIN] * 3
+    assert run("decrypt", f"--keyring={place}", "-o", "-", path)[0] == "text"
+
+
 def test_an_envelope_under_it_names_its_place(db, run, ring, tmp_path):
     table, address = ring
     (tmp_path / "f").write_bytes(b"x" * 70_000)

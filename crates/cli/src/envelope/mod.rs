@@ -19,7 +19,7 @@ pub(crate) mod rewrap;
 mod scan;
 pub(crate) mod secret_file;
 pub(crate) mod slots;
-mod target;
+pub(crate) mod target;
 mod watch;
 
 use std::fs::File;

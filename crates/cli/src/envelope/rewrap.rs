@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use keyfold_envelope::{
-    Directories, Durability, Error, KeyService, NoProgress, RewrapOptions, RewrapReport, Stopped,
-    Store, Verify, move_wraps, retire_moved, rewrap,
+    Directories, Durability, Error, KeyService, Locator, NoProgress, RewrapOptions, RewrapReport,
+    Stopped, Store, Verify, move_wraps, retire_moved, rewrap,
 };
 use serde_json::{Value, json};
 
@@ -65,6 +65,9 @@ pub(crate) struct RewrapArgs {
     paths: Vec<PathBuf>,
     #[command(flatten)]
     target: TargetArgs,
+    /// End a move: retire the wraps that were moved away from, where the one under --to opens the envelope
+    #[arg(long, requires = "to")]
+    retire_source: bool,
 }
 
 const WHICH: &str = "\
@@ -123,7 +126,7 @@ pub(crate) fn run(session: &Session, args: &RewrapArgs) -> Result<Exit, CliError
         store_rate: args.store_rate,
         workers: args.workers,
     };
-    let place = Place::of(&args.paths)?;
+    let mut place = Place::of(&args.paths)?;
     let keys = session.keys()?;
     let moved = args.target.wanted()?;
     let journal = args.journal.as_deref().filter(|_| !args.dry_run);
@@ -137,7 +140,7 @@ pub(crate) fn run(session: &Session, args: &RewrapArgs) -> Result<Exit, CliError
     let job = Job {
         keys: &keys,
         moved: moved.as_ref(),
-        retires: args.target.retire_source,
+        retires: args.retire_source,
         options: &options,
         watcher: &watcher,
     };
@@ -154,8 +157,29 @@ pub(crate) fn run(session: &Session, args: &RewrapArgs) -> Result<Exit, CliError
     }
     let through = report.stopped.is_none() && !args.dry_run;
     let looks = !args.no_register || options.verify > Verify::None;
+    let column = Column::behind(&mut place, moved.as_ref(), through && report.failed == 0);
+    let looks = looks && !matches!(column, Column::Unknown);
     let scans = (through && looks).then(|| place.scan(&NoProgress));
     let left = scans.as_deref().map(Scan::sum);
+    if let (Place::Rows(_), Some(to)) = (&place, &moved)
+        && report.rewrapped > 0
+        && !args.dry_run
+    {
+        output::note(&format!(
+            "wraps that stood alone are under {0} now: say key={0} in their address",
+            to.key()
+        ));
+    }
+    if let (Some(to), Some(left)) = (&moved, &left)
+        && let Some(files) = left.offline_by_key.get(to.key())
+        && to.allows_offline(&keys) == Some(false)
+    {
+        output::note(&format!(
+            "{files} of them open without a server too, which {} forbids (offline_slots_allowed): \
+             remove that by `keyfold slots remove`",
+            to.key()
+        ));
+    }
     let exit = match &report.stopped {
         Some(Stopped::Service(error)) => exit::of_service(error),
         Some(Stopped::Store(_)) => Exit::LOCAL,
@@ -166,9 +190,44 @@ pub(crate) fn run(session: &Session, args: &RewrapArgs) -> Result<Exit, CliError
     })?;
     if let Some(scans) = scans.filter(|_| !args.no_register) {
         // What was to be done is done, and said.
-        let _ = register(session, &scans, &[]);
+        let _ = register(session, &scans, column.left());
     }
     Ok(exit)
+}
+
+/// Where the wraps of a column are behind a run. They do not say their key, and the address says one for all.
+enum Column {
+    /// Where the address says, or it is no such column.
+    AsSaid,
+    /// All under the key that they moved to, away from this one.
+    Moved([Locator; 1]),
+    /// Some may have moved, or to a server that is not asked: what a scan found would be told to the wrong key.
+    Unknown,
+}
+
+impl Column {
+    /// Has the place look under the new key, where `all` went there.
+    fn behind(place: &mut Place, moved: Option<&Move>, all: bool) -> Self {
+        let (Place::Rows(rows), Some(to)) = (place, moved) else {
+            return Self::AsSaid;
+        };
+        let Some(old) = rows.key().cloned() else {
+            return Self::AsSaid;
+        };
+        if !all || to.is_elsewhere() {
+            return Self::Unknown;
+        }
+        rows.look_under(to.key().clone());
+        Self::Moved([old])
+    }
+
+    /// The key that has none of them any more.
+    fn left(&self) -> &[Locator] {
+        match self {
+            Self::Moved(old) => old,
+            Self::AsSaid | Self::Unknown => &[],
+        }
+    }
 }
 
 /// What is done wherever the envelopes are.

@@ -1,4 +1,4 @@
-//! Where a `rewrap --to` moves wraps: a key of this server, or of another one.
+//! Where `rewrap --to` and `keyring rewrap --to` move wraps: a key of this server, or of another one.
 
 use std::fs;
 use std::path::PathBuf;
@@ -17,15 +17,13 @@ const TOKEN: &str = "KEYFOLD_TO_TOKEN";
 #[derive(Args)]
 #[command(next_help_heading = "Move to another key")]
 pub(crate) struct TargetArgs {
-    /// Give each envelope a wrap under this key beside the one it has: both open it
+    /// Wrap each data key under this key. An envelope keeps the wrap that it has beside it: both open it; a row
+    /// has room for one
     #[arg(long, value_name = "MOUNT/NAME")]
     to: Option<Locator>,
     /// Move away from this key only
     #[arg(long, value_name = "MOUNT/NAME", requires = "to")]
     from: Option<Locator>,
-    /// End a move: retire the wraps that were moved away from, where the one under --to opens the envelope
-    #[arg(long, requires = "to")]
-    pub(super) retire_source: bool,
     /// The server that has the key of --to, where that is another one
     #[arg(long, value_name = "URL", requires = "to")]
     to_address: Option<String>,
@@ -41,7 +39,7 @@ pub(crate) struct TargetArgs {
 }
 
 /// A move that was asked for.
-pub(super) struct Move {
+pub(crate) struct Move {
     to: Locator,
     from: Option<Locator>,
     keys: Option<TransitKeys>,
@@ -49,7 +47,7 @@ pub(super) struct Move {
 
 impl TargetArgs {
     /// The move, where one was asked for.
-    pub(super) fn wanted(&self) -> Result<Option<Move>, CliError> {
+    pub(crate) fn wanted(&self) -> Result<Option<Move>, CliError> {
         let Some(to) = &self.to else {
             return Ok(None);
         };
@@ -91,8 +89,24 @@ impl TargetArgs {
 }
 
 impl Move {
+    /// The key.
+    pub(super) fn key(&self) -> &Locator {
+        &self.to
+    }
+
+    /// It is another server's.
+    pub(crate) fn is_elsewhere(&self) -> bool {
+        self.keys.is_some()
+    }
+
+    /// False where the key forbids that what it opens can be opened without it; `None` where that can't be told.
+    pub(super) fn allows_offline(&self, own: &TransitKeys) -> Option<bool> {
+        let keys = self.keys.as_ref().unwrap_or(own);
+        keys.offline_slots_allowed(&self.to).ok().flatten()
+    }
+
     /// The same for the job.
-    pub(super) fn target(&self) -> Target<'_> {
+    pub(crate) fn target(&self) -> Target<'_> {
         Target {
             locator: self.to.clone(),
             service: self.keys.as_ref().map(|keys| keys as &dyn KeyService),

@@ -1,8 +1,10 @@
 //! `keyfold keyring census`, and the catalog that tells a key's server which versions a keyring needs.
 
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 use clap::Args;
+use keyfold_envelope::Locator;
 use keyfold_envelope::keyring::Row;
 use serde_json::{Value, json};
 
@@ -39,7 +41,18 @@ pub(super) fn run(session: &Session, args: &CensusArgs) -> Result<(), CliError> 
 /// Registers a keyring that was changed. That is done, and said: there are servers without catalogs, and
 /// policies that let a token write none.
 pub(super) fn tell(session: &Session, store: &StoreName) {
-    let _ = Counted::of(session, store).and_then(|counted| counted.register(session, store));
+    tell_also(session, store, &BTreeSet::new());
+}
+
+/// The same, and to the keys that rows have left that they need them no more.
+pub(super) fn tell_also(session: &Session, store: &StoreName, left: &BTreeSet<Locator>) {
+    let counted = Counted::of(session, store).map(|mut counted| {
+        for key in left {
+            counted.needed.entry(key.clone()).or_default();
+        }
+        counted
+    });
+    let _ = counted.and_then(|counted| counted.register(session, store));
 }
 
 /// What a keyring needs of its keys.

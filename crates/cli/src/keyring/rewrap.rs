@@ -1,10 +1,11 @@
 //! `keyfold keyring rewrap`.
 
 use clap::Args;
-use keyfold_envelope::keyring::{KeyringRewrap, rewrap_keyring};
+use keyfold_envelope::keyring::{KeyringRewrap, move_keyring, rewrap_keyring};
 use serde_json::{Value, json};
 
 use super::{PLACES, StoreName, census};
+use crate::envelope::target::TargetArgs;
 use crate::error::CliError;
 use crate::exit::{self, Exit};
 use crate::output::{self, Table};
@@ -20,13 +21,23 @@ pub(crate) struct RewrapArgs {
     /// The keyring: a file, kv:MOUNT/PATH, or pg://…
     #[arg(value_name = "STORE")]
     store: StoreName,
+    #[command(flatten)]
+    target: TargetArgs,
 }
 
 /// Rewraps, prints what was done, and lists what was left as it was on stderr.
 pub(super) fn run(session: &Session, args: &RewrapArgs) -> Result<Exit, CliError> {
     let (store, keys) = (args.store.store(session)?, session.keys()?);
-    let report = rewrap_keyring(&*store, &keys, args.verify).map_err(args.store.failed())?;
-    census::tell(session, &args.store);
+    let moved = args.target.wanted()?;
+    let report = match &moved {
+        None => rewrap_keyring(&*store, &keys, args.verify),
+        Some(to) => move_keyring(&*store, &keys, to.target(), args.verify),
+    };
+    let report = report.map_err(args.store.failed())?;
+    // This server's key of that name is another one, where rows are under another server's.
+    if !moved.is_some_and(|to| to.is_elsewhere()) {
+        census::tell_also(session, &args.store, &report.left);
+    }
     for (dek_no, error) in &report.failures {
         output::note(&format!("DEK {dek_no}: {error}"));
     }

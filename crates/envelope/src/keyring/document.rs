@@ -98,7 +98,8 @@ impl Keyring {
     }
 
     /// The keyring with these changes, or [`KeyringError::Changed`] where the condition of one is
-    /// not met. How a store that keeps whole documents saves.
+    /// not met. How a store that keeps whole documents saves. Where the newest row moves to another KEK,
+    /// so does the keyring.
     pub fn with(&self, changes: &[Change]) -> Result<Self, KeyringError> {
         let mut next = self.clone();
         for change in changes {
@@ -112,6 +113,13 @@ impl Keyring {
                 },
                 _ => return Err(KeyringError::Changed),
             }
+        }
+        let last = next.rows.last().filter(|last| {
+            let moved = |old: &Row| old.dek_no == last.dek_no && old.key != last.key;
+            changes.iter().any(|c| c.old.as_ref().is_some_and(moved))
+        });
+        if let Some(last) = last {
+            next.key = last.key.clone();
         }
         Ok(next)
     }

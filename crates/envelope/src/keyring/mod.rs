@@ -42,7 +42,7 @@ pub use document::{BadRow, Keyring, MAX_KEYRING};
 pub use error::KeyringError;
 pub use file::FileStore;
 pub use limits::{DekLimits, DekOptions};
-pub use rewrap::{KeyringRewrap, rewrap_keyring};
+pub use rewrap::{KeyringRewrap, move_keyring, rewrap_keyring};
 pub use row::{DekState, Row};
 pub use service::ServiceDeks;
 pub use slot::{KeyringRecipient, keyring_reference};

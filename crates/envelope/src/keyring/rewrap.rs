@@ -1,13 +1,14 @@
-//! Moves a keyring under the newest version of its KEK: one row a DEK, whatever hangs below it.
+//! Moves a keyring under the newest version of its KEK, or under another KEK: one row a DEK, whatever hangs below it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::dek::ServiceDek;
 use super::error::KeyringError;
 use super::row::Row;
 use super::store::{Change, KeyringStore};
-use crate::key_service::{KeyService, RewrapItem, ServiceError, WrappedDek};
+use crate::key_service::{Aad, KeyService, RewrapItem, RewrapOutcome, ServiceError, WrappedDek};
 use crate::locator::Locator;
+use crate::rewrap::{Ask, Destination, Target};
 
 /// What was done to a keyring.
 #[derive(Debug, Default)]
@@ -22,6 +23,8 @@ pub struct KeyringRewrap {
     pub server_calls: u64,
     /// The newest version that each KEK answered with.
     pub newest: BTreeMap<Locator, u32>,
+    /// The KEKs that rows were moved away from.
+    pub left: BTreeSet<Locator>,
     /// Rows that were left as they were, by number.
     pub failures: Vec<(u32, KeyringError)>,
 }
@@ -30,7 +33,15 @@ pub struct KeyringRewrap {
 struct Moved {
     dek_no: u32,
     old: WrappedDek,
-    new: WrappedDek,
+    new: Wrap,
+}
+
+/// A wrap, and what a row says of it.
+struct Wrap {
+    wrapped: WrappedDek,
+    key: Locator,
+    kek_id: [u8; 16],
+    bound: bool,
 }
 
 /// Rewraps all rows without a DEK being seen: it needs the right to rewrap only, and with `verify`
@@ -43,20 +54,50 @@ pub fn rewrap_keyring(
     keys: &dyn KeyService,
     verify: bool,
 ) -> Result<KeyringRewrap, KeyringError> {
+    go_through(store, keys, None, verify)
+}
+
+/// Wraps the rows with another KEK, of this server or of another one, which needs the right to decrypt at the
+/// first. A row has room for one wrap: a reader needs the new KEK from then on, but for the DEKs that it has in
+/// memory. With the newest row the keyring moves: the next DEK is wrapped by the new KEK.
+///
+/// A second run finds what this one left undone.
+pub fn move_keyring(
+    store: &dyn KeyringStore,
+    keys: &dyn KeyService,
+    target: Target<'_>,
+    verify: bool,
+) -> Result<KeyringRewrap, KeyringError> {
+    let to = Destination::new(target, keys)?;
+    go_through(store, keys, Some(&to), verify)
+}
+
+fn go_through(
+    store: &dyn KeyringStore,
+    keys: &dyn KeyService,
+    to: Option<&Destination<'_>>,
+    verify: bool,
+) -> Result<KeyringRewrap, KeyringError> {
     let keyring = store.load()?;
-    let mut by_key: BTreeMap<&Locator, Vec<(&Row, &WrappedDek)>> = BTreeMap::new();
-    for row in keyring.rows() {
-        if let Some(wrapped) = &row.wrapped {
-            by_key.entry(&row.key).or_default().push((row, wrapped));
-        }
-    }
     let mut run = Run {
         keys,
+        to,
         service: keyring.service(),
         verify,
         moved: Vec::new(),
         report: KeyringRewrap::default(),
     };
+    let mut by_key: BTreeMap<&Locator, Vec<(&Row, &WrappedDek)>> = BTreeMap::new();
+    for row in keyring.rows() {
+        match &row.wrapped {
+            Some(_) if to.is_some_and(|to| !to.takes(&row.key, row.kek_id)) => {
+                add(&mut run.report.deks, 1);
+                add(&mut run.report.already_newest, 1);
+            }
+            Some(wrapped) => by_key.entry(&row.key).or_default().push((row, wrapped)),
+            None => {}
+        }
+    }
     for (key, rows) in by_key {
         for rows in rows.chunks(keys.batch().max(1)) {
             run.ask(key, rows)?;
@@ -71,6 +112,7 @@ pub fn rewrap_keyring(
 
 struct Run<'a> {
     keys: &'a dyn KeyService,
+    to: Option<&'a Destination<'a>>,
     service: &'a str,
     verify: bool,
     moved: Vec<Moved>,
@@ -79,11 +121,7 @@ struct Run<'a> {
 
 impl Run<'_> {
     fn ask(&mut self, key: &Locator, rows: &[(&Row, &WrappedDek)]) -> Result<(), KeyringError> {
-        let items = rows.iter().map(|(row, wrapped)| RewrapItem {
-            wrapped: (*wrapped).clone(),
-            aad: row.aad(self.service),
-        });
-        let outcomes = self.keys.rewrap(key, &items.collect::<Vec<_>>())?;
+        let outcomes = self.wraps(key, rows)?;
         add(&mut self.report.server_calls, 1);
         if outcomes.len() != rows.len() {
             let odd = "it has not one result for each wrap".to_owned();
@@ -98,30 +136,67 @@ impl Run<'_> {
         Ok(())
     }
 
+    fn wraps(
+        &self,
+        key: &Locator,
+        rows: &[(&Row, &WrappedDek)],
+    ) -> Result<Vec<RewrapOutcome>, ServiceError> {
+        let items = rows.iter().map(|(row, wrapped)| RewrapItem {
+            wrapped: (*wrapped).clone(),
+            aad: row.aad(self.service),
+        });
+        let Some(to) = self.to else {
+            return self.keys.rewrap(key, &items.collect::<Vec<_>>());
+        };
+        let asks = items.zip(rows).map(|(item, (row, _))| Ask {
+            item,
+            aad: self.aad(row),
+        });
+        to.rewrap(self.keys, key, &asks.collect::<Vec<_>>())
+    }
+
+    /// What a row's new wrap is bound to.
+    fn aad(&self, row: &Row) -> Option<Aad> {
+        let old = row.aad(self.service);
+        self.to
+            .map_or(old, |to| to.aad(old, Some(row.binding(self.service))))
+    }
+
     fn take(
         &mut self,
         row: &Row,
         old: &WrappedDek,
-        outcome: Result<WrappedDek, ServiceError>,
+        outcome: RewrapOutcome,
     ) -> Result<(), KeyringError> {
-        let new = outcome?;
-        let newest = self.report.newest.entry(row.key.clone()).or_default();
-        *newest = new.version.max(*newest);
-        if new.version <= old.version {
+        let wrapped = outcome?;
+        let aad = self.aad(row);
+        let key = self.to.map_or(&row.key, |to| &to.target.locator);
+        let newest = self.report.newest.entry(key.clone()).or_default();
+        *newest = wrapped.version.max(*newest);
+        if self.to.is_none() && wrapped.version <= old.version {
             add(&mut self.report.already_newest, 1);
             return Ok(());
         }
         if self.verify {
-            let aad = row.aad(self.service);
-            let dek = self.keys.unwrap(&row.key, &new, aad.as_ref())?;
+            let service = self.to.and_then(|to| to.target.service);
+            let service = service.unwrap_or(self.keys);
+            let dek = service.unwrap(key, &wrapped, aad.as_ref())?;
             if !ServiceDek::new(row, self.service, dek, None).fits(row) {
                 return Err(KeyringError::WrongDek(row.dek_no));
             }
         }
+        if *key != row.key {
+            self.report.left.insert(row.key.clone());
+        }
         self.moved.push(Moved {
             dek_no: row.dek_no,
             old: old.clone(),
-            new,
+            new: Wrap {
+                wrapped,
+                key: key.clone(),
+                kek_id: self.to.map_or(row.kek_id, |to| to.kek_id),
+                bound: aad.is_some(),
+            },
         });
         Ok(())
     }
@@ -136,10 +211,14 @@ fn save(store: &dyn KeyringStore, moved: &[Moved]) -> Result<u64, KeyringError> 
     store.update(&mut |keyring| {
         let change = |moved: &Moved| {
             let row = keyring.row(moved.dek_no)?;
+            let new = &moved.new;
             (row.wrapped.as_ref() == Some(&moved.old)).then(|| Change {
                 old: Some(row.clone()),
                 new: Row {
-                    wrapped: Some(moved.new.clone()),
+                    wrapped: Some(new.wrapped.clone()),
+                    key: new.key.clone(),
+                    kek_id: new.kek_id,
+                    bound: new.bound,
                     ..row.clone()
                 },
             })

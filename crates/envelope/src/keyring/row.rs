@@ -85,7 +85,12 @@ impl Row {
     /// DEK's id; `None` where the server that wrapped it binds none.
     #[must_use]
     pub fn aad(&self, service: &str) -> Option<Aad> {
-        self.bound.then(|| aad(service, &self.dek_id))
+        self.bound.then(|| self.binding(service))
+    }
+
+    /// The same, for a wrap that is to be bound.
+    pub(super) fn binding(&self, service: &str) -> Aad {
+        aad(service, &self.dek_id)
     }
 
     /// What is wrong with the row by itself, if anything is: the field and why.

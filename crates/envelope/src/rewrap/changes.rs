@@ -1,6 +1,7 @@
 //! What a run writes: new wraps in their places, left-overs retired.
 
 use super::again::Again;
+use super::goal::Goal;
 use super::plan::Job;
 use super::queue::Task;
 use super::report::add;
@@ -27,7 +28,7 @@ impl<S: Store> Run<'_, S> {
                 continue;
             }
             // The server may answer with the version that the item has: nothing to replace.
-            let moves = task.job.keeps_source;
+            let moves = matches!(self.goal, Goal::Move(_));
             let wrapped = wrapped.filter(|new| moves || !task.job.is_newest(Some(new.version)));
             if wrapped.is_none() && task.job.superseded.is_empty() {
                 self.nothing_to_do();

@@ -1,6 +1,5 @@
 //! [`Goal`]: what a run is for.
 
-use crate::error::Error;
 use crate::key_service::{Aad, KeyService, RewrapItem, RewrapOutcome, ServiceError, wrap_opened};
 use crate::locator::Locator;
 use crate::slot::{FLAG_AAD_BOUND, Slot, kek_id};
@@ -26,23 +25,23 @@ pub struct Target<'a> {
 }
 
 /// A target that was looked at.
-pub(super) struct Destination<'a> {
-    pub(super) target: Target<'a>,
-    kek_id: [u8; 16],
+pub(crate) struct Destination<'a> {
+    pub(crate) target: Target<'a>,
+    pub(crate) kek_id: [u8; 16],
     /// Whether that server's wraps are bound to their file; `None` where they stay as they are.
     binds_aad: Option<bool>,
 }
 
 /// A wrap to be made anew, and what the new one is bound to.
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub(super) struct Ask {
-    pub(super) item: RewrapItem,
-    pub(super) aad: Option<Aad>,
+pub(crate) struct Ask {
+    pub(crate) item: RewrapItem,
+    pub(crate) aad: Option<Aad>,
 }
 
 impl<'a> Destination<'a> {
     /// Asks the server who it is, and whether it has the key.
-    pub(super) fn new(target: Target<'a>, own: &dyn KeyService) -> Result<Self, Error> {
+    pub(crate) fn new(target: Target<'a>, own: &dyn KeyService) -> Result<Self, ServiceError> {
         let service = target.service.unwrap_or(own);
         service.versions(&target.locator)?;
         Ok(Self {
@@ -59,12 +58,18 @@ impl<'a> Destination<'a> {
 
     /// True for a wrap under a key that is moved away from.
     pub(super) fn leaves(&self, slot: &Slot) -> bool {
-        let from = self.target.from.as_ref();
-        !self.has(slot) && from.is_none_or(|from| slot.locator.as_ref() == Some(from))
+        let locator = slot.locator.as_ref();
+        locator.is_some_and(|locator| self.takes(locator, slot.kek_id))
+    }
+
+    /// The same of a wrap by the key that it says.
+    pub(crate) fn takes(&self, locator: &Locator, kek_id: [u8; 16]) -> bool {
+        let is_there = *locator == self.target.locator && kek_id == self.kek_id;
+        !is_there && self.target.from.as_ref().is_none_or(|from| locator == from)
     }
 
     /// What a new wrap is bound to.
-    pub(super) fn aad(&self, old: Option<Aad>, of_file: Option<Aad>) -> Option<Aad> {
+    pub(crate) fn aad(&self, old: Option<Aad>, of_file: Option<Aad>) -> Option<Aad> {
         match self.binds_aad {
             None => old,
             Some(binds) => of_file.filter(|_| binds),
@@ -81,8 +86,19 @@ impl<'a> Destination<'a> {
         }
     }
 
+    /// Whether it opens wraps that no other key opened: another server's call, or the same server's, by
+    /// which no DEK comes here.
+    pub(super) fn opens(
+        &self,
+        own: &dyn KeyService,
+        items: &[RewrapItem],
+    ) -> Result<Vec<RewrapOutcome>, ServiceError> {
+        let service = self.target.service.unwrap_or(own);
+        service.rewrap(&self.target.locator, items)
+    }
+
     /// New wraps. Between keys of one server no DEK comes here where the server can do so.
-    pub(super) fn rewrap(
+    pub(crate) fn rewrap(
         &self,
         own: &dyn KeyService,
         from: &Locator,

@@ -26,7 +26,8 @@ pub use goal::Target;
 pub use report::{RewrapReport, Stopped};
 pub use watch::{Done, Outcome, Watch};
 
-use goal::{Destination, Goal};
+use goal::Goal;
+pub(crate) use goal::{Ask, Destination};
 use run::Run;
 
 /// How to rewrap.
@@ -72,7 +73,8 @@ pub fn rewrap<S: Store>(
 
 /// Gives everything in `store` a wrap under another KEK, of this server or of another one, beside the
 /// wrap that it has: both open it from then on, so that readers can move one by one. What has such a
-/// wrap is left as it is. A move to another server needs the right to decrypt at the first.
+/// wrap is left as it is. A wrap that stands alone, for which there is no second place, is replaced. A
+/// move to another server needs the right to decrypt at the first.
 pub fn move_wraps<S: Store>(
     service: &dyn KeyService,
     store: &S,

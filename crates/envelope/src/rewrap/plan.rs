@@ -70,13 +70,29 @@ pub(super) fn newest(content: &Content, cluster_id: &str) -> Result<Vec<Job>, Er
 }
 
 /// The job that gives an item a wrap at `to`, made from its newest one; none where it has one, or no
-/// wrap that is moved away from.
+/// wrap that is moved away from. A wrap that stands alone has no place for a second one: it is replaced,
+/// and bound to what it was bound to.
 pub(super) fn moving(
     content: &Content,
     cluster_id: &str,
     to: &Destination<'_>,
 ) -> Result<Option<Job>, Error> {
-    let (header, active) = active(content)?;
+    let header = match content {
+        Content::Header(header) => header,
+        Content::Wrap {
+            locator,
+            wrapped,
+            aad,
+        } => {
+            let item = RewrapItem {
+                wrapped: wrapped.clone(),
+                aad: *aad,
+            };
+            let job = job_of_wrap(locator, item, cluster_id);
+            return Ok(Some(job).filter(|job| to.leaves(&job.slot)));
+        }
+    };
+    let active = active(content, header)?;
     if active.iter().any(|(_, slot)| to.has(slot)) {
         return Ok(None);
     }
@@ -92,13 +108,17 @@ pub(super) fn moving(
     Ok(Some(job))
 }
 
-/// The job that retires what was moved away from; none where nothing is left.
+/// The job that retires what was moved away from; none where nothing is left, as behind a wrap that stood
+/// alone.
 pub(super) fn retiring(
     content: &Content,
     cluster_id: &str,
     to: &Destination<'_>,
 ) -> Result<Option<Job>, Error> {
-    let (header, active) = active(content)?;
+    let Content::Header(header) = content else {
+        return Ok(None);
+    };
+    let active = active(content, header)?;
     let superseded = leaving(&active, cluster_id, to);
     if superseded.is_empty() {
         return Ok(None);
@@ -109,17 +129,13 @@ pub(super) fn retiring(
     Ok(job.map(|job| Job { superseded, ..job }))
 }
 
-/// The active transit wraps of an envelope, newest first; none of one that no key of a server opens. A
-/// wrap that stands alone has no place for a second one, so it can't be in two places for a while.
-fn active(content: &Content) -> Result<(&Header, Slots<'_>), Error> {
-    let Content::Header(header) = content else {
-        return Err(Error::Unsupported("two wraps where there is room for one"));
-    };
+/// The active transit wraps of an envelope, newest first; none of one that no key of a server opens.
+fn active<'a>(content: &Content, header: &'a Header) -> Result<Slots<'a>, Error> {
     let mut slots = header.slots.candidates();
     slots.retain(|(_, slot)| slot.state == SlotState::Active && slot.transit().is_some());
     match slots.is_empty() && !opens_elsewhere(header) {
         true => Err(unusable(content)),
-        false => Ok((header, slots)),
+        false => Ok(slots),
     }
 }
 

@@ -243,6 +243,7 @@ impl<'a, S: Store> Run<'a, S> {
         };
         let missing = Err(ServiceError::Other("no answer for an item".to_owned()));
         let mut good = Vec::with_capacity(tasks.len());
+        let mut refused = Vec::new();
         for (source, task) in tasks {
             let answer = match source {
                 Source::Known(wrapped) => Ok(wrapped),
@@ -250,16 +251,46 @@ impl<'a, S: Store> Run<'a, S> {
             };
             match answer {
                 Ok(wrapped) => good.push((task, Some(wrapped))),
-                Err(error) => {
-                    let error = task.job.refused(error);
-                    self.fail_task(&task, error);
-                }
+                Err(error) => refused.push((task, error)),
             }
         }
+        self.refuse(refused);
         if !self.options.dry_run && self.options.verify >= Verify::Commit {
             good = self.proven(locator, good);
         }
         self.change(good, again);
+    }
+
+    /// Fails what the service refused, but for wraps that stand alone and open where they move to: an
+    /// earlier run has moved them, and nothing else about them says so.
+    fn refuse(&self, refused: Vec<(Task<S::Entry>, ServiceError)>) {
+        let (alone, rest): (Vec<_>, Vec<_>) = refused.into_iter().partition(|(task, error)| {
+            let moves = matches!(self.goal, Goal::Move(_)) && !self.options.dry_run;
+            moves && task.item.seal.is_none() && !self.ends_run(error)
+        });
+        for (task, error) in rest {
+            self.fail_task(&task, task.job.refused(error));
+        }
+        let Some(to) = self.goal.destination().filter(|_| !alone.is_empty()) else {
+            return;
+        };
+        for refused in alone.chunks(self.call_size()) {
+            let items = refused.iter().map(|(task, _)| task.job.ask.item.clone());
+            let opened = match to.opens(self.service, &items.collect::<Vec<_>>()) {
+                Ok(opened) => opened,
+                Err(error) if self.ends_run(&error) => return,
+                Err(_) => Vec::new(),
+            };
+            add(&mut self.report().server_calls, 1);
+            let opened = opened.into_iter().map(|outcome| outcome.is_ok());
+            let opened = opened.chain(std::iter::repeat(false));
+            for ((task, error), is_moved) in refused.iter().zip(opened) {
+                match is_moved {
+                    true => self.nothing_to_do(),
+                    false => self.fail_task(task, task.job.refused(error.clone())),
+                }
+            }
+        }
     }
 
     /// The newest version of a key, asked for once a run; `None` where the token may not read it, and

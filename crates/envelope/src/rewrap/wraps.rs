@@ -71,7 +71,7 @@ impl<S: Store> Run<'_, S> {
     }
 
     /// Items of a call: what every server likes that is asked.
-    fn call_size(&self) -> usize {
+    pub(super) fn call_size(&self) -> usize {
         let other = self.goal.service(self.service);
         other.batch().min(self.service.batch()).max(1)
     }

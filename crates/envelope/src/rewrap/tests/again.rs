@@ -9,12 +9,12 @@ use crate::key_service::{KeyService as _, RewrapItem, WrappedDek};
 use crate::store::Found;
 
 /// One wrap, whose changes are refused as a script says before one is made.
-struct Row {
+pub(super) struct Row {
     held: Mutex<Option<WrappedDek>>,
     script: Mutex<VecDeque<Refusal>>,
 }
 
-enum Refusal {
+pub(super) enum Refusal {
     Busy,
     /// Somebody puts this in its place.
     Changed(WrappedDek),
@@ -22,19 +22,19 @@ enum Refusal {
 }
 
 impl Row {
-    fn new(held: WrappedDek, script: impl IntoIterator<Item = Refusal>) -> Self {
+    pub(super) fn new(held: WrappedDek, script: impl IntoIterator<Item = Refusal>) -> Self {
         Self {
             held: Mutex::new(Some(held)),
             script: Mutex::new(script.into_iter().collect()),
         }
     }
 
+    pub(super) fn held(&self) -> Option<WrappedDek> {
+        self.held.lock().unwrap().clone()
+    }
+
     fn version(&self) -> Option<u32> {
-        self.held
-            .lock()
-            .unwrap()
-            .as_ref()
-            .map(|wrapped| wrapped.version)
+        self.held().map(|wrapped| wrapped.version)
     }
 }
 
@@ -103,7 +103,7 @@ impl Store for Row {
     }
 }
 
-fn wrap(service: &Service) -> WrappedDek {
+pub(super) fn wrap(service: &Service) -> WrappedDek {
     let dek = keyfold_secret::Protected::init_with(|dek| dek.fill(7));
     service.wrap(&locator(), &dek, None).unwrap()
 }

@@ -1,7 +1,9 @@
 //! Moves to another server: both open it, until the first one's wraps are retired.
 
+use super::again::{Refusal, Row, wrap};
 use super::*;
 use crate::error::Error;
+use crate::key_service::{KeyService as _, WrappedDek};
 
 /// A stock server with an envelope, and a Keyfold server to move to.
 fn two() -> (tempfile::TempDir, PathBuf, Service, Service) {
@@ -122,4 +124,49 @@ fn a_key_that_is_not_there_ends_the_move_before_it_starts() {
         refused,
         Err(Error::Service(ServiceError::NotFound))
     ));
+}
+
+#[test]
+fn a_wrap_that_stands_alone_is_replaced_once() {
+    let (old, new) = (Service::unbound(), Service::new());
+    new.move_to_cluster("new");
+    let run = |row: &Row, verify, dry_run| {
+        let options = RewrapOptions {
+            verify,
+            dry_run,
+            ..RewrapOptions::default()
+        };
+        move_wraps(&old, row, to(&new), &options, &NoProgress).unwrap()
+    };
+    let before = wrap(&old);
+    let row = Row::new(before.clone(), [Refusal::Busy]);
+    let report = run(&row, Verify::None, true);
+    assert_eq!((report.rewrapped, row.held()), (1, Some(before.clone())));
+    let report = run(&row, Verify::Commit, false);
+    assert_eq!((report.rewrapped, report.failed), (1, 0), "{report:?}");
+    let moved = row.held().unwrap();
+    let opened = new.unwrap(&locator(), &moved, None).unwrap();
+    assert!(opened.ct_eq(&old.unwrap(&locator(), &before, None).unwrap()));
+    // Nothing about it says so, and it is not taken for damaged.
+    old.rotate();
+    old.retire_below(2);
+    for _ in 0..2 {
+        let report = run(&row, Verify::None, false);
+        assert_eq!((report.already_newest, report.failed), (1, 0), "{report:?}");
+        assert_eq!(row.held().as_ref(), Some(&moved));
+        new.rotate();
+    }
+    // What neither opens is.
+    let torn = WrappedDek {
+        version: 1,
+        blob: vec![1; 60],
+    };
+    let row = Row::new(torn.clone(), []);
+    let report = run(&row, Verify::None, false);
+    assert_eq!((report.already_newest, report.failed), (0, 1));
+    assert_eq!(row.held(), Some(torn));
+    // Nothing is left behind that a move could end with.
+    let options = RewrapOptions::default();
+    let report = retire_moved(&old, &row, to(&new), &options, &NoProgress).unwrap();
+    assert_eq!((report.already_newest, report.failed), (1, 0));
 }
