@@ -104,10 +104,10 @@ def test_wraps_move_to_another_key_and_a_second_run_knows_them_there(db, keys, r
     # As a run leaves it that was killed; of what is moved nothing says so, and both keys have a version 1.
     db.sql("UPDATE moving m SET dek = u.dek FROM unmoved u WHERE u.id = m.id AND m.id % 3 = 0;"
            "UPDATE moving SET dek = overlay(dek placing 'AAAAAAAA' from 20) WHERE id = 10;")
-    out, _ = run(*move, code=26)
+    out, _ = run(*move, code=3)
     done = json.loads(out)
     assert (done["rewrapped"], done["already_newest"], done["failed"]) == (1000, 1999, 1)
-    assert [failure["place"] for failure in done["failures"]] == ["moving id=10"]
+    assert [failure["path"] for failure in done["failures"]] == ["moving id=10"]
     assert done["in_use"] is None, "which of them have moved, a scan can't tell"
     db.sql("DELETE FROM moving WHERE id = 10")
     opens(db, other, "moving")
