@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 import os
+import socket
 import time
 
 import database
@@ -24,6 +25,13 @@ def table(db, name, pairs):
 def versions(db, name):
     rows = db.sql(f"SELECT split_part(dek, ':', 2), count(*) FROM {name} GROUP BY 1 ORDER BY 1")
     return dict(line.split("|") for line in rows.splitlines())
+
+
+def catalogs(run, keys):
+    """What the key was told that it is needed for."""
+    path = f"{keys.mount}/keys/{keys.name}/catalogs"
+    names = json.loads(run("list", "-format=json", path)[0])
+    return [json.loads(run("read", "-format=json", f"{path}/{name}")[0])["data"]["items"] for name in names]
 
 
 def opens(db, keys, name):
@@ -95,8 +103,14 @@ def test_wraps_move_to_another_key_and_a_second_run_knows_them_there(db, keys, r
     counted = json.loads(run(*move, "--dry-run")[0])
     assert (counted["rewrapped"], counted["bytes_written"]) == (3000, 0)
     opens(db, keys, "moving")
+    # From another key there is nothing to move, and nothing that this one is needed no more.
+    run("census", "--register", address)
+    from_another = json.loads(run(*move, "--from=transit/another")[0])
+    assert (from_another["rewrapped"], from_another["already_newest"]) == (0, 3000)
+    assert catalogs(run, keys) == [{"1": 3000}]
     out, told = run(*move)
     done = json.loads(out)
+    assert (catalogs(run, keys), catalogs(run, other)) == ([{}], [{"1": 3000}])
     assert (done["rewrapped"], done["failed"]) == (3000, 0)
     assert [(row["key"], row["version"], row["files"]) for row in done["in_use"]] == [(other.locator, 1, 3000)]
     assert f"key={other.locator}" in told
@@ -239,7 +253,7 @@ def test_a_key_is_retired_when_no_row_needs_it(db, keys, run, root):
     catalogs = root.list(f"{keys.mount}/keys/{keys.name}/catalogs")["data"]["keys"]
     assert len(catalogs) == 1
     found = root.read(f"{keys.mount}/keys/{keys.name}/catalogs/{catalogs[0]}")["data"]
-    assert found["root"] == f"pg://127.0.0.1:{db.port}/postgres/census.dek"
+    assert found["root"] == f"{socket.gethostname()}:pg://127.0.0.1:{db.port}/postgres/census.dek"
     assert found["items"]["1"] == 50
     run("rewrap", address)
     found = root.read(f"{keys.mount}/keys/{keys.name}/catalogs/{catalogs[0]}")["data"]

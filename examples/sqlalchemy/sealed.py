@@ -94,6 +94,11 @@ class Values:
                 line = self.process.stdout.readline()
             except BrokenPipeError:
                 line = ""
+            except BaseException:
+                # Its answer would be taken for that of the next question.
+                self.process.kill()
+                self.process = None
+                raise
             if not line:
                 # What the matter is, it said on standard error.
                 raise KeyfoldError("`keyfold value` ended", self.process.wait())

@@ -8,7 +8,7 @@ use keyfold_envelope::{CensusRow, Locator, Unreadable};
 use serde_json::{Value, json};
 
 use super::place::{ADDRESSES, Place};
-use super::register::register;
+use super::register::register_also;
 use super::scan::{Scan, Sum};
 use super::{failures, hex, opens_with, state_name};
 use crate::error::CliError;
@@ -45,7 +45,7 @@ pub(crate) fn run(session: &Session, args: &CensusArgs) -> Result<Exit, CliError
         .output
         .result(&document(&counted, unreadable()), || text(&counted))?;
     if args.register {
-        register(session, &scans, &args.keys)?;
+        register_also(session, &scans, &args.keys)?;
         tell_forbidden(session, &counted)?;
         tell_keyrings(&counted);
     }

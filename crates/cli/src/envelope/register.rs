@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use keyfold_client::Request;
@@ -19,6 +20,8 @@ use crate::session::Session;
 /// Items that need a version, by version, for each key.
 pub(crate) type Needed = BTreeMap<Locator, BTreeMap<u32, u64>>;
 
+/// The status of what is not there.
+const NOT_FOUND: u16 = 404;
 /// Bytes of the hash that names a catalog.
 const NAME: usize = 12;
 
@@ -41,6 +44,29 @@ pub(super) fn register(
     Ok(())
 }
 
+/// The same for keys that are told by name that nothing is left. Each has to know the place already: one that is
+/// misspelt holds nothing either, and the first catalog of a key stands for its ledger.
+pub(super) fn register_also(
+    session: &Session,
+    scans: &[Scan],
+    also: &[Locator],
+) -> Result<(), CliError> {
+    for Scan { path, found, .. } in scans {
+        let (root, needed) = (root_of(path), by_key(found));
+        for key in also.iter().filter(|key| !needed.contains_key(*key)) {
+            let catalog = Request::read(&catalog_of(&root, key));
+            let answer = session.ask(&catalog)?;
+            if answer.status == NOT_FOUND {
+                return Err(CliError::Refused(format!(
+                    "{key} was told of no items at {root} before, and none are there: is it the right place?"
+                )));
+            }
+            answer.success()?;
+        }
+    }
+    register(session, scans, also)
+}
+
 /// Registers what one place was found to need, in a scan that `began` then and could not read some items.
 pub(crate) fn register_items(
     session: &Session,
@@ -56,13 +82,35 @@ pub(crate) fn register_items(
     Ok(())
 }
 
-/// What to call the place: an address is the same from every machine.
+/// What to call the place, so that no other one has the name: an address is the same from every machine, but for one of
+/// this machine's, and a bucket is somebody's at one endpoint.
 pub(crate) fn root_of(path: &Path) -> String {
-    if let Some(address) = address_of(path) {
-        return address.to_owned();
-    }
-    let root = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let root = match address_of(path) {
+        Some(address) if address.starts_with("s3:") => return at_endpoint(address),
+        Some(address) if !is_local(address) => return address.to_owned(),
+        Some(address) => PathBuf::from(address),
+        None => fs::canonicalize(path).unwrap_or_else(|_| path.to_owned()),
+    };
     format!("{}:{}", host(), root.display())
+}
+
+/// True for the address of a database at this machine, or at a socket of it.
+fn is_local(address: &str) -> bool {
+    let (_, rest) = address.split_once("://").unwrap_or(("", address));
+    let host = rest.split(['/', ':']).next().unwrap_or_default();
+    let is_loopback = |text: &str| text.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
+    host.is_empty() || host == "localhost" || is_loopback(host) || rest.starts_with("::1")
+}
+
+fn at_endpoint(address: &str) -> String {
+    let endpoint = ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT"];
+    let endpoint = endpoint
+        .iter()
+        .find_map(|name| std::env::var(name).ok().filter(|text| !text.is_empty()));
+    match endpoint {
+        Some(endpoint) => format!("{address} at {}", endpoint.trim_end_matches('/')),
+        None => address.to_owned(),
+    }
 }
 
 fn request(
@@ -72,9 +120,7 @@ fn request(
     unreadable: usize,
     began: Instant,
 ) -> Result<Request, CliError> {
-    let name = Digest::Sha2_256.of(root.as_bytes());
-    let name = hex(name.get(..NAME).unwrap_or(&name));
-    let path = format!("{}/keys/{}/catalogs/{name}", key.mount(), key.key());
+    let path = catalog_of(root, key);
     let body = json!({
         "root": root.replace(char::is_control, "?"),
         "items": items,
@@ -83,6 +129,13 @@ fn request(
         "took": began.elapsed().as_secs(),
     });
     Ok(Request::write(&path, &body)?)
+}
+
+/// Where the key's catalog of a place lies.
+fn catalog_of(root: &str, key: &Locator) -> String {
+    let name = Digest::Sha2_256.of(root.as_bytes());
+    let name = hex(name.get(..NAME).unwrap_or(&name));
+    format!("{}/keys/{}/catalogs/{name}", key.mount(), key.key())
 }
 
 /// Items by version for each key.
@@ -135,6 +188,20 @@ mod tests {
         let keys = by_key(&found);
         let items = keys.values().next().unwrap();
         assert_eq!(items, &BTreeMap::from([(1, 0), (2, 4)]));
+    }
+
+    #[test]
+    fn a_place_of_this_machine_is_no_other_machines() {
+        for address in [
+            "pg://localhost:5432/d/t",
+            "pg://127.0.0.1:5432/d/t",
+            "pg://::1:5432/d/t",
+            "pg:///run/postgresql:5432/d/t",
+        ] {
+            assert!(is_local(address), "{address}");
+        }
+        let far = "pg://db.example:5433/shop/t";
+        assert_eq!(root_of(Path::new(far)), far);
     }
 
     #[test]

@@ -214,6 +214,9 @@ impl Column {
         let Some(old) = rows.key().cloned() else {
             return Self::AsSaid;
         };
+        if !to.takes(&old) {
+            return Self::AsSaid;
+        }
         if !all || to.is_elsewhere() {
             return Self::Unknown;
         }

@@ -33,7 +33,7 @@ pub(super) fn run(session: &Session, args: &CensusArgs) -> Result<(), CliError> 
         .output
         .result(&counted.document(&args.store), || counted.text())?;
     match args.register {
-        true => counted.register(session, &args.store),
+        true => counted.register(session),
         false => Ok(()),
     }
 }
@@ -52,12 +52,14 @@ pub(super) fn tell_also(session: &Session, store: &StoreName, left: &BTreeSet<Lo
         }
         counted
     });
-    let _ = counted.and_then(|counted| counted.register(session, store));
+    let _ = counted.and_then(|counted| counted.register(session));
 }
 
 /// What a keyring needs of its keys.
 struct Counted {
     began: Instant,
+    /// What a catalog calls the keyring.
+    root: String,
     service: String,
     needed: Needed,
 }
@@ -66,16 +68,18 @@ impl Counted {
     fn of(session: &Session, store: &StoreName) -> Result<Self, CliError> {
         // Before the rows are read: somebody may add one meanwhile.
         let began = Instant::now();
-        let keyring = store.store(session)?.load().map_err(store.failed())?;
+        let opened = store.store(session)?;
+        let keyring = opened.load().map_err(store.failed())?;
         Ok(Self {
             began,
+            root: store.root(&*opened),
             service: keyring.service().to_owned(),
             needed: needed(keyring.rows()),
         })
     }
 
-    fn register(&self, session: &Session, store: &StoreName) -> Result<(), CliError> {
-        register_items(session, &store.root(), &self.needed, 0, self.began)
+    fn register(&self, session: &Session) -> Result<(), CliError> {
+        register_items(session, &self.root, &self.needed, 0, self.began)
     }
 
     fn document(&self, store: &StoreName) -> Value {

@@ -1,7 +1,7 @@
 //! Where a keyring is kept, as an argument: a file, `kv:MOUNT/PATH`, or the address of a table.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -62,11 +62,12 @@ impl StoreName {
         opened.map_err(self.failed())
     }
 
-    /// What a catalog calls it: a file the same from each folder.
-    pub(super) fn root(&self) -> String {
+    /// What a catalog calls it: a file the same from each folder, a table by what it was found to be.
+    pub(super) fn root(&self, opened: &dyn KeyringStore) -> String {
         match self {
             Self::File(path) => format!("keyring {}", root_of(path)),
-            named => format!("keyring {named}"),
+            Self::Table(_) => format!("keyring {}", root_of(Path::new(opened.place()))),
+            Self::Kv(_) => format!("keyring {self}"),
         }
     }
 

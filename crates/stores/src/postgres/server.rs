@@ -37,8 +37,6 @@ impl Server {
         let rest = SCHEMES.iter().find_map(|scheme| text.strip_prefix(scheme));
         let rest = rest.ok_or_else(|| address("it starts with pg://".to_owned()))?;
         let (base, query) = rest.split_once('?').unwrap_or((rest, ""));
-        let (authority, database_name) = base.split_once('/').unwrap_or((base, ""));
-        let (_, host) = authority.rsplit_once('@').unwrap_or(("", authority));
         let mut rest = Vec::new();
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
@@ -47,10 +45,12 @@ impl Server {
             }
         }
         let database = keyfold_postgres::Server::new(base, &rest, Passwords::Refused, var);
+        let database = database.map_err(address)?;
         Ok(Self {
-            database: database.map_err(address)?,
+            // With what variables and parameters say: two databases have two names.
+            name: format!("pg://{}", database.name()),
+            database,
             place,
-            name: format!("pg://{host}/{database_name}"),
         })
     }
 

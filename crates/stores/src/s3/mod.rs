@@ -196,6 +196,11 @@ impl Bucket {
                 Err(Error::SlotsChanged) if !is_last => {
                     is_last = true;
                     version = self.header(sidecar).await?;
+                    // It was done, and the answer lost on its way.
+                    if version.header == Header::parse(&bytes)? {
+                        sidecar.put(version);
+                        return Ok(written);
+                    }
                 }
                 Err(error) => return Err(error),
             }

@@ -69,6 +69,14 @@ pub(super) enum Begin {
     After(String),
 }
 
+/// An object that is in the way of another one.
+pub(super) struct Lying {
+    pub(super) len: u64,
+    /// When it was put there, by the service's clock: seconds since 1970.
+    pub(super) since: u64,
+    pub(super) tag: UpdateVersion,
+}
+
 impl Objects {
     /// Endpoint, region and credentials come from the variables `AWS_…`, or from the machine that it
     /// runs on.
@@ -150,12 +158,16 @@ impl Objects {
         Ok((keys.collect(), page.page_token))
     }
 
-    /// The version of an object; `None` where there is none.
-    pub(super) async fn tag(&self, key: &Path) -> Result<Option<UpdateVersion>, Error> {
+    /// What lies under a key; `None` where nothing does.
+    pub(super) async fn lying(&self, key: &Path) -> Result<Option<Lying>, Error> {
         match self.store.head(key).await {
-            Ok(meta) => Ok(Some(UpdateVersion {
-                e_tag: meta.e_tag,
-                version: meta.version,
+            Ok(meta) => Ok(Some(Lying {
+                len: meta.size,
+                since: u64::try_from(meta.last_modified.timestamp()).unwrap_or_default(),
+                tag: UpdateVersion {
+                    e_tag: meta.e_tag,
+                    version: meta.version,
+                },
             })),
             Err(object_store::Error::NotFound { .. }) => Ok(None),
             Err(error) => Err(fault(error)),

@@ -4,10 +4,10 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::FileExt as _;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use keyfold_envelope::cobblestone::{CHUNK_LEN, TAG_LEN, sealed_len};
+use keyfold_envelope::cobblestone::{CHUNK_LEN, HEAD_LEN, TAG_LEN, sealed_len};
 use keyfold_envelope::{Detached, Error, Progress, seal_batch};
 use object_store::path::Path;
 use object_store::{MultipartUpload, ObjectStoreExt as _, PutMode};
@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 use zeroize::Zeroizing;
 
 use super::object::Object;
-use super::objects::{Objects, fault};
+use super::objects::{Lying, Objects, fault};
 
 /// Chunks of a part at least: parts are 5 MiB or more but for the last.
 const PART_CHUNKS: u64 = 512;
@@ -24,6 +24,9 @@ const MOST_PARTS: u64 = 9_000;
 /// Parts that are on their way at once, and their bytes where parts are long.
 const ON_THE_WAY: u64 = 8;
 const MOST_BYTES: u64 = 256 << 20;
+
+/// How long a service may take to join parts, with a wide margin.
+const JOIN: Duration = Duration::from_mins(15);
 
 /// One that is about to be made.
 pub(super) struct Upload<'a> {
@@ -72,12 +75,15 @@ impl<'a> Upload<'a> {
     /// How the payload is put: where there is none, or over the unfinished one that is there.
     async fn mode(&self) -> Result<PutMode, Error> {
         let (objects, sidecar) = (self.objects(), &self.object.sidecar);
-        if objects.tag(&sidecar.key).await?.is_some() {
+        if objects.lying(&sidecar.key).await?.is_some() {
             return Err(self.exists(&sidecar.key));
         }
-        match objects.tag(&sidecar.payload).await? {
+        match objects.lying(&sidecar.payload).await? {
             None => Ok(PutMode::Create),
-            Some(tag) if self.overwrite => Ok(PutMode::Update(tag)),
+            Some(found) if self.overwrite && may_be_joined(&found) => Err(Error::Unsupported(
+                "a payload whose parts somebody may be joining still: try again in a quarter of an hour",
+            )),
+            Some(found) if self.overwrite => Ok(PutMode::Update(found.tag)),
             Some(_) => Err(self.exists(&sidecar.payload)),
         }
     }
@@ -270,6 +276,14 @@ fn parts_of(len: u64) -> (u64, u64) {
     let chunks = chunks.div_ceil(MOST_PARTS).max(PART_CHUNKS);
     let size = chunks.saturating_mul(CHUNK_LEN as u64);
     (size, (len / size).saturating_add(1))
+}
+
+/// True for a claim, which is shorter than any payload, of a moment ago. Whoever made it may be gone and the service at
+/// work: what it joins then it puts over whatever is there.
+fn may_be_joined(found: &Lying) -> bool {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    let now = now.map_or(0, |now| now.as_secs());
+    found.len <= HEAD_LEN as u64 && now.saturating_sub(found.since) < JOIN.as_secs()
 }
 
 #[cfg(test)]
