@@ -25,6 +25,8 @@ mod error;
 mod file;
 mod limits;
 #[cfg(test)]
+mod moves;
+#[cfg(test)]
 mod race;
 mod reserve;
 mod rewrap;
