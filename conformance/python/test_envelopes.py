@@ -12,6 +12,9 @@ import pytest
 from cryptography.cobblestone import Cobblestone256Decryptor, Cobblestone256Encryptor
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA512
+from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
+from test_values import xaes_key
 
 TESTDATA = Path(__file__).parents[2] / "crates" / "envelope" / "testdata"
 DOCUMENT = json.loads((TESTDATA / "vectors.json").read_text())
@@ -117,6 +120,51 @@ def test_a_published_envelope_is_as_described(vector):
         envelope = (front + table).ljust(4040, b"\0") + head + bytes.fromhex(chunks)
         assert hashlib.sha256(envelope).hexdigest() == vector["file_sha256"]
         assert opened(dek, envelope) == plain
+
+
+@pytest.mark.parametrize("vector", DOCUMENT["detached"], ids=lambda vector: vector["name"])
+def test_a_published_detached_header_opens_its_payload(vector):
+    """Section 1.1."""
+    name, dek = vector["name"], bytes.fromhex(vector["dek_hex"])
+    front = bytearray(prelude(filler(f"id {name}", 16), vector["context"]))
+    front[12] = 1
+    assert bytes(front) == bytes.fromhex(vector["prelude_hex"])
+    plain = filler(name, vector["plaintext_len"])
+    [one] = vector["slots"]
+    head = bytes.fromhex(vector["salt_hex"] + vector["commitment_hex"])
+    header = (bytes(front) + bytes.fromhex(one["bytes_hex"])).ljust(4040, b"\0") + head
+    assert hashlib.sha256(header).hexdigest() == vector["header_sha256"]
+    if chunks := vector.get("chunks_hex"):
+        payload = head + bytes.fromhex(chunks)
+        assert hashlib.sha256(payload).hexdigest() == vector["payload_sha256"]
+        decryptor = Cobblestone256Decryptor(dek, b"keyfold/1" + bytes(front))
+        assert decryptor.update(payload) + decryptor.finalize() == plain
+
+
+def test_a_published_keyring_opens_its_envelope():
+    """Sections 9 and 9.3."""
+    [vector] = DOCUMENT["keyring"]
+    ring, front = vector["keyring"], bytes.fromhex(vector["prelude_hex"])
+    service = ring["document"]["service"].encode()
+    [row] = ring["document"]["deks"]
+    named, dek_id = len(service).to_bytes(8, "big") + service, bytes.fromhex(row["dek_id"])
+    wrap = base64.b64decode(row["wrapped"])
+    aad = hashlib.sha256(b"keyfold/1 keyring" + named + dek_id).digest()
+    service_dek = AESGCM(bytes.fromhex(ring["kek_hex"])).decrypt(wrap[:12], wrap[12:], aad)
+    commits = b"keyfold/1 commit" + named + row["dek_no"].to_bytes(4, "big") + dek_id
+    assert HKDFExpand(SHA512(), 32, commits).derive(service_dek).hex() == row["commitment"]
+    whole = bytes.fromhex(ring["bytes_hex"])
+    assert whole[:4] == bytes([1, 2, 1, 1]) and int.from_bytes(whole[4:8], "big") == row["dek_no"]
+    blob = blob_of(whole)
+    nonce, sealed, place = blob[16:40], blob[40:88], blob[88:]
+    assert blob[:16] == dek_id and place == b"payments.keyring"
+    key = xaes_key(HKDFExpand(SHA512(), 32, b"keyfold/1 objects").derive(service_dek), nonce)
+    dek = AESGCM(key).decrypt(nonce[12:], sealed, hashlib.sha256(front).digest() + dek_id)
+    assert dek.hex() == vector["dek_hex"]
+    head = bytes.fromhex(vector["salt_hex"] + vector["commitment_hex"])
+    envelope = (front + whole).ljust(4040, b"\0") + head + bytes.fromhex(vector["chunks_hex"])
+    assert hashlib.sha256(envelope).hexdigest() == vector["file_sha256"]
+    assert opened(dek, envelope) == filler(vector["name"], vector["plaintext_len"])
 
 
 @pytest.fixture

@@ -9,16 +9,19 @@
 )]
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad as AeadAad, LessSafeKey, Nonce, UnboundKey};
 use aws_lc_rs::digest::{SHA256, digest};
+use keyfold_envelope::cache::{CacheLimits, DekCache, Partition};
 use keyfold_envelope::cobblestone::seal;
 use keyfold_envelope::header::{Header, Prelude};
-use keyfold_envelope::slot::{Sector, kek_id};
+use keyfold_envelope::keyring::{DekOptions, FileStore, ServiceDeks};
+use keyfold_envelope::slot::{Sector, TYPE_KEYRING, kek_id};
 use keyfold_envelope::{
-    Aad, Context, DecryptOptions, Error, Identity, KeyService, KeyVersions, Labels, Locator,
-    NoProgress, Opened, Passphrase, RewrapItem, RewrapOutcome, ServiceError, WrappedDek,
-    decrypt_stream, identities_of, recipients_of,
+    Aad, Context, DecryptOptions, Detached, Error, Identity, KeyService, KeyVersions, Labels,
+    Locator, NoProgress, Opened, Passphrase, RewrapItem, RewrapOutcome, ServiceError, WrappedDek,
+    decrypt_stream, identities_of, open_batch, recipients_of,
 };
 use keyfold_secret::{Protected, Secret};
 use serde_json::Value;
@@ -78,7 +81,8 @@ fn file(vector: &Value) -> Vec<u8> {
     let mut file = bytes(vector, "prelude_hex");
     file.resize(4040, 0);
     let slots = list(vector, "slots").iter();
-    for slot in slots.chain(list(vector, "offline_slots")) {
+    let keyring = vector.get("keyring");
+    for slot in slots.chain(list(vector, "offline_slots")).chain(keyring) {
         let (at, bytes) = (512 + 512 * number(slot, "sector"), bytes(slot, "bytes_hex"));
         file[at..at + bytes.len()].copy_from_slice(&bytes);
     }
@@ -251,6 +255,63 @@ fn offline_slots_are_as_described_and_open() {
             assert_eq!(sha256(&released), text(vector, "plaintext_sha256"));
         }
     }
+}
+
+/// The header by itself, and the payload beside it.
+#[test]
+fn detached_envelopes_are_as_described_and_open() {
+    let document = document();
+    assert_eq!(list(&document, "detached").len(), 3);
+    for vector in list(&document, "detached") {
+        let name = text(vector, "name");
+        let file = file(vector);
+        let (header, payload) = (&file[..4096], &file[4040..]);
+        assert_eq!(sha256(header), text(vector, "header_sha256"), "{name}");
+        assert_eq!(payload.len(), number(vector, "payload_len"), "{name}");
+        assert_eq!(sha256(payload), text(vector, "payload_sha256"), "{name}");
+        let parsed = Header::parse(header.try_into().unwrap()).unwrap();
+        assert!(parsed.prelude.is_detached() && parsed.is_of(payload[..56].try_into().unwrap()));
+        let keks = Keks::of(vector);
+        let (opened, _) = Detached::open(&[&keks], parsed, &context(vector)).unwrap();
+        let mut plain = vec![0; payload.len()];
+        let batch = open_batch(opened.key(), 0, &payload[56..], true, &mut plain);
+        assert!(batch.error.is_none(), "{name}");
+        assert_eq!(sha256(batch.plain), text(vector, "plaintext_sha256"));
+        // Together they are no attached envelope.
+        let (released, refused) = open(vector, &file);
+        assert!(released.is_empty() && matches!(refused, Err(Error::Unsupported(_))));
+    }
+}
+
+/// An envelope opens by the keyring that is published with it.
+#[test]
+fn an_envelope_under_a_keyring_is_as_described_and_opens() {
+    let document = document();
+    let vector = &list(&document, "keyring")[0];
+    let keyring = &vector["keyring"];
+    let file = file(vector);
+    assert_eq!(sha256(&file), text(vector, "file_sha256"));
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("keyring");
+    std::fs::write(&path, keyring["document"].to_string()).unwrap();
+    let keks = Keks(HashMap::from([(1, bytes(keyring, "kek_hex"))]));
+    let deks = ServiceDeks::open(
+        Box::new(FileStore::new(&path)),
+        Arc::new(keks),
+        Partition::of(&[b"token"]),
+        DekCache::new(CacheLimits::default()),
+        DekOptions::default(),
+    )
+    .unwrap();
+    let service_dek = deks.decrypting(1).unwrap();
+    assert_eq!(
+        service_dek.bytes().expose()[..],
+        bytes(keyring, "service_dek_hex")[..]
+    );
+    let (released, result) = open_with(vector, &deks, &file);
+    let slot = result.unwrap().slot;
+    assert_eq!((slot.kind, slot.version), (TYPE_KEYRING, 1));
+    assert_eq!(sha256(&released), text(vector, "plaintext_sha256"));
 }
 
 #[test]

@@ -7,6 +7,7 @@
 //! Deterministic: all keys, salts and ids are drawn from names, and what is random is kept as it is.
 //! They are for tests only.
 
+mod apart;
 mod offline;
 
 use std::error::Error;
@@ -100,6 +101,23 @@ fn main() -> Anything<()> {
             ..Plan::new("offline-only", 20_000)
         },
     ];
+    let detached = [0, 100, 40_000].map(|len| Plan {
+        is_detached: true,
+        context: &[("tenant", "acme")],
+        ..Plan::new(
+            match len {
+                0 => "detached-empty",
+                100 => "detached",
+                _ => "detached-three-chunks",
+            },
+            len,
+        )
+    });
+    let keyring = [Plan {
+        has_keyring: true,
+        versions: &[],
+        ..Plan::new("keyring", 100)
+    }];
     let vectors = small
         .iter()
         .chain(&large)
@@ -120,6 +138,13 @@ fn main() -> Anything<()> {
                           'argon2 salt NAME'; nonce below it: 'nonce NAME passphrase'. A text that \
                           opens version 1: kek_text",
         "offline": offline.iter().map(vector).collect::<Anything<Vec<_>>>()?,
+        "detached_about": "as vectors, with the header by itself and the payload beside it: salt || commitment || \
+                           chunks",
+        "detached": detached.iter().map(vector).collect::<Anything<Vec<_>>>()?,
+        "keyring_about": "as vectors, with a slot of type 2. Service DEK: 'service dek NAME', its id 'dek id NAME', \
+                          wrapped by version 1 of the KEK with the nonce 'nonce NAME row'; nonce of the slot: \
+                          'nonce NAME keyring'",
+        "keyring": keyring.iter().map(vector).collect::<Anything<Vec<_>>>()?,
         "damaged": damaged(),
     });
     let mut out = std::io::stdout().lock();
@@ -141,6 +166,10 @@ struct Plan {
     versions: &'static [(usize, u32, SlotState)],
     /// Has slots for an offline key and a passphrase too.
     has_offline: bool,
+    /// Has a slot for a DEK of a keyring.
+    has_keyring: bool,
+    /// The header stands by itself.
+    is_detached: bool,
 }
 
 impl Plan {
@@ -154,6 +183,8 @@ impl Plan {
             is_bound: true,
             versions: &[(0, 1, Active)],
             has_offline: false,
+            has_keyring: false,
+            is_detached: false,
         }
     }
 }
@@ -174,6 +205,10 @@ fn vector(plan: &Plan) -> Anything<Value> {
         purpose,
     };
     let prelude = Prelude::new(filler(&format!("id {name}")), &context, &labels)?;
+    let prelude = match plan.is_detached {
+        true => prelude.detached(),
+        false => prelude,
+    };
     let dek: [u8; 32] = filler(&format!("dek {name}"));
     let protected = Protected::<32>::init_with(|key| key.copy_from_slice(&dek));
     let salt: [u8; SALT_LEN] = filler(&format!("salt {name}"));
@@ -192,9 +227,14 @@ fn vector(plan: &Plan) -> Anything<Value> {
         true => offline::slots(name, &prelude, &dek)?,
         false => Vec::new(),
     };
+    let keyring = match plan.has_keyring {
+        true => Some(apart::keyring(name, plan.locator, &prelude, &dek)?),
+        false => None,
+    };
     let mut table = vec![0; SLOT_COUNT * SLOT_LEN];
     let places = slots.iter().map(|(sector, slot)| (*sector, slot));
     let places = places.chain(offline.iter().map(|place| (place.sector, &place.slot)));
+    let places = places.chain(keyring.iter().map(|keyring| (0, &keyring.slot)));
     for (sector, slot) in places {
         let bytes = slot.encode()?;
         let place = sector * SLOT_LEN..sector * SLOT_LEN + bytes.len();
@@ -249,6 +289,12 @@ fn vector(plan: &Plan) -> Anything<Value> {
     });
     if plan.has_offline {
         set(&mut document, "offline_slots", offline);
+    }
+    if let Some(keyring) = keyring {
+        set(&mut document, "keyring", keyring.told);
+    }
+    if plan.is_detached {
+        apart::tell_payload(&mut document, &message);
     }
     if plan.has_offline && !plan.versions.is_empty() {
         set(&mut document, "kek_text", kek_text(plan.locator));
