@@ -147,6 +147,15 @@ def begin(node, verify):
     return token, verify
 
 
+def wait_open(node, verify):
+    """Waits until its seal has opened a node, which listens before that."""
+    for _ in range(200):
+        if requests.get(f"https://localhost:{node.port}/v1/sys/health", verify=verify).status_code == 200:
+            return
+        time.sleep(0.05)
+    raise AssertionError((node.folder / "log").read_text())
+
+
 @contextlib.contextmanager
 def asked(balancer, token, verify):
     """Two clients that ask all the time, on connections that are kept, and try nothing again. Gives the list of what

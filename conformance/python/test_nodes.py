@@ -8,7 +8,7 @@ import subprocess
 import database
 import pytest
 import requests
-from nodes import Node, begin, configuration, restart_all
+from nodes import Node, begin, configuration, restart_all, wait_open
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def test_a_store_goes_to_a_database_and_back(tmp_path, storage):
         def ask(verb, body):
             url = f"https://localhost:{node.port}/v1/transit/{verb}/k"
             answer = requests.post(url, json=body, headers=token, verify=verify)
-            answer.raise_for_status()
+            assert answer.ok, answer.text
             return answer.json()["data"]
 
         sealed = ask("encrypt", {"plaintext": "AAAA"})["ciphertext"]
@@ -51,6 +51,7 @@ def test_a_store_goes_to_a_database_and_back(tmp_path, storage):
         assert (told["from"], told["to"]) == ("redb", "postgresql")
 
         node = Node(tmp_path, text.replace("STORAGE", storage)).start()
+        wait_open(node, verify)
         assert ask("decrypt", {"ciphertext": sealed})["plaintext"] == "AAAA"
         # A database can be open twice: who serves from it is known all the same.
         refused = move(tmp_path, storage, file[1])
@@ -67,6 +68,7 @@ def test_a_store_goes_to_a_database_and_back(tmp_path, storage):
         assert moved.returncode == 0, moved.stderr
         assert json.loads(moved.stdout)["records"] >= told["records"]
         node = Node(tmp_path, text.replace("STORAGE", file[1])).start()
+        wait_open(node, verify)
         assert ask("decrypt", {"ciphertext": sealed})["plaintext"] == "AAAA"
     finally:
         node.process.kill()
