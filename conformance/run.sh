@@ -17,14 +17,7 @@ fi
 KEYFOLD_BIN=$(realpath "$KEYFOLD_BIN")
 export KEYFOLD_BIN
 
-# The virtual environment is made once for a set of pins and kept beside the build.
-pins=$(sha256sum conformance/python/requirements.txt | cut -c1-16)
-venv=$target/conformance-python-$pins
-if [ ! -e "$venv/ready" ]; then
-    python3 -m venv "$venv"
-    "$venv/bin/pip" install --quiet --disable-pip-version-check -r conformance/python/requirements.txt
-    touch "$venv/ready"
-fi
+venv=$(conformance/venv.sh)
 # All run, whatever the first one says.
 failed=0
 PYTHONDONTWRITEBYTECODE=1 "$venv/bin/python" -m pytest -p no:cacheprovider conformance/python || failed=1

@@ -4,14 +4,14 @@ import os
 import subprocess
 import urllib.request
 
-import cluster
+import etcd as debian_etcd
 import pytest
 from conftest import running
 
 
 @pytest.fixture(scope="module")
 def etcd():
-    with cluster.running() as running:
+    with debian_etcd.running() as running:
         yield running
 
 

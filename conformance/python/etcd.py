@@ -52,6 +52,7 @@ def running():
             while not cluster.answers():
                 assert process.poll() is None and time.monotonic() < until, open(f"{folder}/log").read()
                 time.sleep(0.05)
+            cluster.pid = process.pid
             yield cluster
         finally:
             process.kill()

@@ -1,0 +1,78 @@
+"""Three nodes on one store while nodes and store are killed and frozen (tests/cluster), and the checker of that by itself."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).parents[2] / "tests"
+sys.path.insert(0, str(TESTS))
+
+from cluster import checks  # noqa: E402
+from cluster.clients import USES, Event  # noqa: E402
+
+CIPHERTEXT = "vault:v{}:" + "A" * 60
+
+
+def event(what, start, end, done=True, **told):
+    return Event(what, start, end, done, {"node": 0, **told})
+
+
+def register(what, start, end, version, value, done=True):
+    return event(what, start, end, done, register="r", version=version, value=value)
+
+
+GOOD = [
+    register("write", 0, 1, 1, "a"),
+    register("read", 0.5, 3, 0, None),
+    register("read", 2, 3, 1, "a"),
+    register("write", 3, 4, 2, "b", None),
+    register("read", 5, 6, 2, "b"),
+    register("write", 5, 6, 2, "c", False),
+    event("revoke", 1, 2, of="t"),
+    event("use", 1.5, 1.8, of="t"),
+    event("use", 3, 4, False, of="t"),
+    *(event("count", at, at + 1, of="u") for at in range(USES)),
+    event("encrypt", 0, 1, ciphertext=CIPHERTEXT.format(1)),
+    event("versions", 1, 2, newest=2),
+    event("encrypt", 1.5, 3, ciphertext=CIPHERTEXT.format(2)),
+    event("retire", 4, 5, below=2),
+    event("decrypt", 4.5, 5.5, ciphertext=CIPHERTEXT.format(1)),
+    event("decrypt", 6, 7, False, ciphertext=CIPHERTEXT.format(1)),
+]
+BAD = {
+    "an update is lost": register("write", 1, 2, 1, "d"),
+    "read version 0 after version 1": register("read", 1.5, 2, 0, None),
+    "made version 1 after": register("write", 5, 6, 1, "a"),
+    "a value that nobody wrote": register("read", 2, 3, 1, "x"),
+    "took a token": event("use", 2.5, 3, of="t"),
+    "was used 9 times": event("count", 9, 10, of="u"),
+    "encrypted by version 1 after": event("encrypt", 2.5, 3, ciphertext="vault:v1:" + "B" * 60),
+    "decrypted version 1 after": event("decrypt", 5.5, 6, ciphertext=CIPHERTEXT.format(1)),
+    "a nonce of version 2": event("encrypt", 3, 4, ciphertext=CIPHERTEXT.format(2)),
+}
+
+
+def wrong(history):
+    history = sorted(history, key=lambda event: event.start)
+    return [text for check in checks.ALL for text in check(history)]
+
+
+def test_a_history_that_is_as_promised_has_nothing_wrong():
+    assert wrong(GOOD) == []
+
+
+@pytest.mark.parametrize("text", BAD)
+def test_one_answer_that_breaks_a_promise_is_found(text):
+    found = wrong([*GOOD, BAD[text]])
+    assert any(text in one for one in found), found
+
+
+@pytest.mark.parametrize("store", ["postgresql", "etcd"])
+def test_nothing_that_was_acknowledged_is_lost_and_nothing_revoked_works(store):
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(TESTS), str(Path(__file__).parent)])}
+    command = [sys.executable, "-m", "cluster", "--seconds=8", store]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr

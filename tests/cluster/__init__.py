@@ -1,0 +1,8 @@
+"""Three nodes on one store, clients that write down what they were told, and a checker of what they wrote down.
+
+    world     the nodes and the store, and what goes wrong with them
+    clients   what is asked meanwhile, and the history of it
+    checks    what must be true of a history, whatever went wrong
+
+The store is a PostgreSQL or an etcd of Debian's packages, the nodes are the program in KEYFOLD_BIN.
+"""

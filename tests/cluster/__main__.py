@@ -1,0 +1,99 @@
+"""python -m cluster [--seconds N] [--seed TEXT] [--write] STORE...
+
+Lets things go wrong for so long on each store, checks the history, and exits with 1 where something was not as it must be.
+--write puts the table of the runs into docs/reliability.md.
+"""
+
+import argparse
+import random
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+
+from cluster import checks, clients, world
+
+PAGE = Path(__file__).parents[2] / "docs/reliability.md"
+BEGIN, END = "<!-- several nodes -->\n", "<!-- end -->\n"
+
+
+def one(kind, seconds, seed):
+    """A run: what went wrong on purpose, what was asked, and what is wrong."""
+    with tempfile.TemporaryDirectory() as folder, world.running(kind, Path(folder)) as running:
+        setup = clients.Client(running, seed)
+        event, _ = setup.ask("mount", "POST", "sys/mounts/kv", {"type": "kv", "options": {"version": "2"}})
+        assert event.done, event
+        over, chance, happened = threading.Event(), random.Random(seed), Counter()
+        result = {}
+        asking = threading.Thread(target=lambda: result.update(history=clients.run(running, seed, over)))
+        asking.start()
+        try:
+            until = time.monotonic() + seconds
+            while time.monotonic() < until and asking.is_alive():
+                fault = chance.choice(running.faults())
+                fault(chance.randrange(world.NODES), chance.choice([0.3, 0.8, 2.5]))
+                happened[fault.__name__] += 1
+                time.sleep(chance.uniform(0.2, 1.0))
+        finally:
+            over.set()
+            asking.join()
+        history = result["history"]
+        # Leases that ran out are there again.
+        time.sleep(2)
+        wrong = [text for check in checks.ALL for text in check(history)]
+        wrong += checks.final(running, history, setup.ask)
+        logs = [text for node in running.nodes for text in panics(node)]
+        return happened, history, wrong + logs
+
+
+def panics(node):
+    log = (node.folder / "log").read_text(errors="replace")
+    return [line for line in log.splitlines() if "panicked" in line]
+
+
+def row(kind, seconds, happened, history, wrong):
+    count = Counter(event.done for event in history)
+    faults = ", ".join(f"{number} {name.replace('_', ' ')}" for name, number in sorted(happened.items()))
+    revoked = sum(event.what == "revoke" and event.done is True for event in history)
+    rotated = sum(event.what in ("rotate", "rotate-kek") and event.done is True for event in history)
+    return (
+        f"| {kind} | {seconds} s | {faults} | {count[True]:,} / {count[False]:,} / {count[None]:,} "
+        f"| {revoked:,} | {rotated:,} | {len(wrong)} |"
+    )
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="cluster", description=__doc__)
+    parser.add_argument("--seconds", type=int, default=20)
+    parser.add_argument("--seed", default="1")
+    parser.add_argument("--write", action="store_true")
+    parser.add_argument("stores", nargs="+", choices=world.STORES)
+    args = parser.parse_args()
+    lines = [
+        "| store | for | what went wrong | asked: done / refused / not known | revocations | rotations | not as promised |",
+        "|---|--:|---|--:|--:|--:|--:|",
+    ]
+    bad = 0
+    for kind in args.stores:
+        happened, history, wrong = one(kind, args.seconds, args.seed)
+        lines.append(row(kind, args.seconds, happened, history, wrong))
+        print(lines[-1], flush=True)
+        for text in wrong[:20]:
+            print(f"cluster: {kind}: {text}", file=sys.stderr)
+        bad += len(wrong)
+        asked = Counter(event.what for event in history if event.done)
+        missing = {"read", "write", "use", "revoke", "count", "encrypt", "decrypt", "rotate"} - asked.keys()
+        if missing:
+            print(f"cluster: {kind}: never done: {', '.join(sorted(missing))}", file=sys.stderr)
+            bad += 1
+    if args.write and not bad:
+        page = PAGE.read_text()
+        start, rest = page.split(BEGIN)
+        PAGE.write_text(start + BEGIN + "\n".join(lines) + "\n" + END + rest.split(END)[1])
+    print(f"{len(args.stores)} passed, 0 failed" if not bad else f"0 passed, {bad} failed")
+    return bool(bad)
+
+
+sys.exit(main())
