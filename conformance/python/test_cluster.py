@@ -6,12 +6,13 @@ import sys
 from pathlib import Path
 
 import pytest
+import requests
 
 TESTS = Path(__file__).parents[2] / "tests"
 sys.path.insert(0, str(TESTS))
 
-from cluster import checks  # noqa: E402
-from cluster.clients import USES, Event  # noqa: E402
+from cluster import checks, world  # noqa: E402
+from cluster.clients import USES, Client, Event  # noqa: E402
 
 CIPHERTEXT = "vault:v{}:" + "A" * 60
 
@@ -76,3 +77,28 @@ def test_nothing_that_was_acknowledged_is_lost_and_nothing_revoked_works(store):
     command = [sys.executable, "-m", "cluster", "--seconds=8", store]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("store", ["postgresql", "etcd"])
+def test_transit_asks_the_store_nothing_once_a_node_knows_token_and_key(store, tmp_path):
+    with world.running(store, tmp_path) as running:
+        client = Client(running, 1)
+
+        def operations(node):
+            asked = {"headers": running.token, "verify": running.verify, "params": {"format": "prometheus"}}
+            text = requests.get(f"{running.url(node)}/sys/metrics", **asked).text
+            lines = [line for line in text.splitlines() if line.startswith("vault_storage_operations_total{")]
+            assert len(lines) == 3, text
+            return sum(float(line.split()[-1]) for line in lines)
+
+        def encrypt(node, count):
+            for _ in range(count):
+                event, _ = client.ask("encrypt", "POST", "transit/encrypt/k", {"plaintext": "AAAA"}, node=node)
+                assert event.done
+
+        for node in range(world.NODES):
+            encrypt(node, 20)
+            before = operations(node)
+            encrypt(node, 500)
+            # What a node looks after by itself meanwhile is a handful.
+            assert operations(node) - before < 10

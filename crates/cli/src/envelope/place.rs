@@ -84,6 +84,11 @@ impl Place {
         }
     }
 
+    /// Wraps stand alone there, without an envelope that says their key: the address does.
+    pub(super) fn has_wraps_alone(&self) -> bool {
+        matches!(self, Self::Rows(rows) if rows.key().is_some())
+    }
+
     /// What to call all of it in an error.
     pub(super) fn subject(&self) -> &Path {
         match self {

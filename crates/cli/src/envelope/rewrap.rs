@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use keyfold_envelope::{
-    Directories, Durability, Error, KeyService, Locator, NoProgress, RewrapOptions, RewrapReport,
-    Stopped, Store, Verify, move_wraps, retire_moved, rewrap,
+    Directories, Durability, Error, KeyService, NoProgress, RewrapOptions, RewrapReport, Stopped,
+    Store, Verify, move_wraps, retire_moved, rewrap,
 };
 use serde_json::{Value, json};
 
@@ -126,9 +126,15 @@ pub(crate) fn run(session: &Session, args: &RewrapArgs) -> Result<Exit, CliError
         store_rate: args.store_rate,
         workers: args.workers,
     };
-    let mut place = Place::of(&args.paths)?;
+    let place = Place::of(&args.paths)?;
     let keys = session.keys()?;
     let moved = args.target.wanted()?;
+    if args.retire_source && place.has_wraps_alone() {
+        return Err(CliError::Usage(
+            "wraps that stand alone have no second one to retire: the move replaces them"
+                .to_owned(),
+        ));
+    }
     let journal = args.journal.as_deref().filter(|_| !args.dry_run);
     let watched = Watched {
         what: "rewrap",
@@ -157,23 +163,28 @@ pub(crate) fn run(session: &Session, args: &RewrapArgs) -> Result<Exit, CliError
     }
     let through = report.stopped.is_none() && !args.dry_run;
     let looks = !args.no_register || options.verify > Verify::None;
-    let column = Column::behind(&mut place, moved.as_ref(), through && report.failed == 0);
-    let looks = looks && !matches!(column, Column::Unknown);
+    // Wraps that stand alone do not say their key: which of them have moved no scan can tell, nor that all have.
+    let moves_alone = moved.as_ref().filter(|_| place.has_wraps_alone());
+    let looks = looks && moves_alone.is_none();
     let scans = (through && looks).then(|| place.scan(&NoProgress));
     let left = scans.as_deref().map(Scan::sum);
-    if let (Place::Rows(_), Some(to)) = (&place, &moved)
-        && report.rewrapped > 0
-        && !args.dry_run
+    if let Some(to) = moves_alone
+        && through
+        && report.failed == 0
     {
         output::note(&format!(
-            "wraps that stood alone are under {0} now: say key={0} in their address",
+            "wraps that stand alone are under {0} now: say key={0} in their address, and tell the keys by \
+             `keyfold census --register`",
             to.key()
         ));
     }
-    if let (Some(to), Some(left)) = (&moved, &left)
-        && let Some(files) = left.offline_by_key.get(to.key())
-        && to.allows_offline(&keys) == Some(false)
-    {
+    let offline = match (&moved, &left) {
+        (Some(to), Some(left)) if to.allows_offline(&keys) == Some(false) => {
+            left.offline_by_key.get(to.key()).copied()
+        }
+        _ => None,
+    };
+    if let (Some(to), Some(files)) = (&moved, offline) {
         output::note(&format!(
             "{files} of them open without a server too, which {} forbids (offline_slots_allowed): \
              remove that by `keyfold slots remove`",
@@ -185,52 +196,16 @@ pub(crate) fn run(session: &Session, args: &RewrapArgs) -> Result<Exit, CliError
         Some(Stopped::Store(_)) => Exit::LOCAL,
         _ => watcher.exit(good(&report)),
     };
-    watcher.finish(document(&report, args, left.as_ref()), || {
-        text(&report, args, left.as_ref())
-    })?;
+    let mut document = document(&report, args, left.as_ref());
+    if let (Some(files), Some(members)) = (offline, document.as_object_mut()) {
+        members.insert("offline_forbidden".to_owned(), files.into());
+    }
+    watcher.finish(document, || text(&report, args, left.as_ref()))?;
     if let Some(scans) = scans.filter(|_| !args.no_register) {
         // What was to be done is done, and said.
-        let _ = register(session, &scans, column.left());
+        let _ = register(session, &scans, &[]);
     }
     Ok(exit)
-}
-
-/// Where the wraps of a column are behind a run. They do not say their key, and the address says one for all.
-enum Column {
-    /// Where the address says, or it is no such column.
-    AsSaid,
-    /// All under the key that they moved to, away from this one.
-    Moved([Locator; 1]),
-    /// Some may have moved, or to a server that is not asked: what a scan found would be told to the wrong key.
-    Unknown,
-}
-
-impl Column {
-    /// Has the place look under the new key, where `all` went there.
-    fn behind(place: &mut Place, moved: Option<&Move>, all: bool) -> Self {
-        let (Place::Rows(rows), Some(to)) = (place, moved) else {
-            return Self::AsSaid;
-        };
-        let Some(old) = rows.key().cloned() else {
-            return Self::AsSaid;
-        };
-        if !to.takes(&old) {
-            return Self::AsSaid;
-        }
-        if !all || to.is_elsewhere() {
-            return Self::Unknown;
-        }
-        rows.look_under(to.key().clone());
-        Self::Moved([old])
-    }
-
-    /// The key that has none of them any more.
-    fn left(&self) -> &[Locator] {
-        match self {
-            Self::Moved(old) => old,
-            Self::AsSaid | Self::Unknown => &[],
-        }
-    }
 }
 
 /// What is done wherever the envelopes are.

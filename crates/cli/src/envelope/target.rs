@@ -94,11 +94,6 @@ impl Move {
         &self.to
     }
 
-    /// Wraps under that key are moved away from it.
-    pub(super) fn takes(&self, key: &Locator) -> bool {
-        self.from.as_ref().is_none_or(|from| from == key)
-    }
-
     /// It is another server's.
     pub(crate) fn is_elsewhere(&self) -> bool {
         self.keys.is_some()

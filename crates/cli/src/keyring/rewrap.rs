@@ -41,6 +41,12 @@ pub(super) fn run(session: &Session, args: &RewrapArgs) -> Result<Exit, CliError
     for (dek_no, error) in &report.failures {
         output::note(&format!("DEK {dek_no}: {error}"));
     }
+    if let Some(key) = &report.stays {
+        output::note(&format!(
+            "new data keys are made under {key} still, as the newest row has not moved: where it is destroyed, \
+             `keyfold keyring rotate` and move again"
+        ));
+    }
     let document = document(&args.store, &report);
     session
         .output

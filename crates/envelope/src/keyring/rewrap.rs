@@ -25,6 +25,8 @@ pub struct KeyringRewrap {
     pub newest: BTreeMap<Locator, u32>,
     /// The KEKs that rows were moved away from.
     pub left: BTreeSet<Locator>,
+    /// Behind a move, the KEK of the next DEK where that is not the new one: the newest row did not move.
+    pub stays: Option<Locator>,
     /// Rows that were left as they were, by number.
     pub failures: Vec<(u32, KeyringError)>,
 }
@@ -98,8 +100,10 @@ fn go_through(
             None => {}
         }
     }
+    let other = to.and_then(|to| to.target.service).unwrap_or(keys);
+    let batch = keys.batch().min(other.batch()).max(1);
     for (key, rows) in by_key {
-        for rows in rows.chunks(keys.batch().max(1)) {
+        for rows in rows.chunks(batch) {
             run.ask(key, rows)?;
         }
     }
@@ -107,6 +111,10 @@ fn go_through(
         moved, mut report, ..
     } = run;
     report.rewrapped = save(store, &moved)?;
+    if let Some(to) = to {
+        let next = store.load()?.key().clone();
+        report.stays = (next != to.target.locator).then_some(next);
+    }
     Ok(report)
 }
 

@@ -275,19 +275,31 @@ impl<'a, S: Store> Run<'a, S> {
             return;
         };
         for refused in alone.chunks(self.call_size()) {
+            self.server_pace.wait(refused.len(), || self.is_over());
+            if self.is_over() {
+                return;
+            }
             let items = refused.iter().map(|(task, _)| task.job.ask.item.clone());
             let opened = match to.opens(self.service, &items.collect::<Vec<_>>()) {
                 Ok(opened) => opened,
                 Err(error) if self.ends_run(&error) => return,
-                Err(_) => Vec::new(),
+                // Whether they have moved is not known then, and why.
+                Err(error) => vec![Err(error); refused.len()],
             };
-            add(&mut self.report().server_calls, 1);
-            let opened = opened.into_iter().map(|outcome| outcome.is_ok());
-            let opened = opened.chain(std::iter::repeat(false));
-            for ((task, error), is_moved) in refused.iter().zip(opened) {
-                match is_moved {
-                    true => self.nothing_to_do(),
-                    false => self.fail_task(task, task.job.refused(error.clone())),
+            {
+                let mut report = self.report();
+                add(&mut report.server_calls, 1);
+                add(&mut report.wraps_sent, refused.len() as u64);
+            }
+            let missing = || Err(ServiceError::Other("no answer for an item".to_owned()));
+            let opened = opened.into_iter().chain(std::iter::repeat_with(missing));
+            for ((task, error), opened) in refused.iter().zip(opened) {
+                match opened {
+                    Ok(_) => self.nothing_to_do(),
+                    Err(denied @ (ServiceError::Denied | ServiceError::NotFound)) => {
+                        self.fail_task(task, denied.into());
+                    }
+                    Err(_) => self.fail_task(task, task.job.refused(error.clone())),
                 }
             }
         }

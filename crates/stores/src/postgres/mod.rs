@@ -127,11 +127,6 @@ impl Postgres {
         self.key.as_ref()
     }
 
-    /// Takes another KEK for theirs: they were moved there.
-    pub fn look_under(&mut self, key: Locator) {
-        self.key = Some(key);
-    }
-
     /// The rows after `after`, a page of them.
     fn page(&self, after: Option<&[String]>) -> Result<VecDeque<Row>, Error> {
         let size = BATCH as i64;
