@@ -4,12 +4,11 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use keyfold_api::duration::{self, Seconds};
 use keyfold_core::audit::{AuditedHeader, HeaderSettings};
-use keyfold_core::ports::storage::Revision;
 use keyfold_core::{Error, Op};
 use keyfold_secret::Secret;
 
 use super::failure::Failure;
-use super::{index, path, query};
+use super::{path, query};
 
 const TOKEN: HeaderName = HeaderName::from_static("x-vault-token");
 /// Echoed in every answer.
@@ -30,8 +29,6 @@ pub struct Head {
     pub members: Members,
     /// How long the answer is to be kept instead of going out.
     pub wrap_ttl: Option<Seconds>,
-    /// The newest commit that the client has seen.
-    pub index: Option<Revision>,
 }
 
 /// Where the members of a request stand.
@@ -87,7 +84,6 @@ pub fn head(parts: &Parts) -> Result<Head, Failure> {
         path,
         members,
         wrap_ttl,
-        index: index::seen(&parts.headers)?,
     })
 }
 

@@ -178,7 +178,11 @@ async fn carry(
             None => Vec::new(),
         },
         wrap_ttl: head.wrap_ttl,
-        index: head.index,
+        // One node has nothing to wait for: whatever a client brings along is passed over.
+        index: match site.core.index() {
+            Some(_) => index::seen(&parts.headers)?,
+            None => None,
+        },
     };
     let began = Instant::now();
     let (path, op) = (request.path.clone(), request.op);
