@@ -1,7 +1,8 @@
 //! Snapshots that the server makes by itself, into a folder.
 //!
 //! A file of the folder is whole: it gets its name last. So the newest name says when the last good
-//! snapshot was made, across restarts too.
+//! snapshot was made, across restarts too. Several nodes on one store note that in the store: one of
+//! them makes each, and the others wait for the next.
 
 use std::fs::{self, DirBuilder};
 use std::io;
@@ -12,6 +13,7 @@ use std::time::Duration;
 
 use keyfold_core::chunks::Chunks as _;
 use keyfold_core::clock::{Clock as _, SystemClock, Time};
+use keyfold_core::snapshot::{SnapshotTurn, Turn};
 use keyfold_core::{Core, Error};
 use tokio::sync::{mpsc, watch};
 
@@ -61,12 +63,8 @@ pub async fn run(core: Arc<Core>, snapshots: Snapshots, mut phase: watch::Receiv
             wait = LOOK.min(snapshots.interval);
             continue;
         }
-        wait = match make(&core, &snapshots).await {
-            Ok((path, summary)) => {
-                core.metrics().snapshot_saved(SystemClock.now());
-                tracing::info!(file = %path.display(), records = summary.records, "snapshot saved");
-                snapshots.interval
-            }
+        wait = match turn(&core, &snapshots).await {
+            Ok(wait) => wait,
             Err(error) => {
                 core.metrics().snapshot_failed();
                 tracing::error!(%error, "no snapshot was saved");
@@ -76,14 +74,36 @@ pub async fn run(core: Arc<Core>, snapshots: Snapshots, mut phase: watch::Receiv
     }
 }
 
+/// Makes one where that is for this node to do; how long until it is looked again.
+async fn turn(core: &Core, snapshots: &Snapshots) -> Result<Duration, Failure> {
+    let interval = snapshots.interval;
+    let turn = match core.unsealed()?.snapshot_turn(interval).await? {
+        Turn::Make(turn) => turn,
+        Turn::Made(last) => {
+            core.metrics().snapshots_scheduled(Some(last));
+            return Ok(interval.saturating_sub(SystemClock.now().since(last)));
+        }
+        Turn::Elsewhere => return Ok(LOOK.min(interval)),
+    };
+    let (path, summary) = make(core, snapshots, turn).await?;
+    core.metrics().snapshot_saved(SystemClock.now());
+    tracing::info!(file = %path.display(), records = summary.records, "snapshot saved");
+    Ok(interval)
+}
+
 /// Makes one, and removes those that are too many.
-async fn make(core: &Core, snapshots: &Snapshots) -> Result<(PathBuf, Summary), Failure> {
+async fn make(
+    core: &Core,
+    snapshots: &Snapshots,
+    turn: SnapshotTurn,
+) -> Result<(PathBuf, Summary), Failure> {
     let folder = &snapshots.path;
     prepare(folder).map_err(|source| Failure::Folder {
         path: folder.clone(),
         source,
     })?;
     let mut saving = core.unsealed()?.snapshot().await?;
+    let begun = SystemClock.now();
     let path = folder.join(name(&saving.header().created));
     let mut draft = Draft::begin(&path)?;
     let (pieces, mut arriving) = mpsc::channel::<Vec<u8>>(AHEAD);
@@ -112,6 +132,10 @@ async fn make(core: &Core, snapshots: &Snapshots) -> Result<(PathBuf, Summary), 
     let written = writing.await.map_err(|_| Failure::Ended)?;
     fed?;
     let summary = written?;
+    let noted = core.unsealed()?.snapshot_made(turn, begun).await;
+    if let Err(error) = noted {
+        tracing::warn!(%error, "other nodes do not know of this snapshot, and may make another");
+    }
     if let Err(error) = thin(folder, snapshots.retain) {
         tracing::warn!(%error, folder = %folder.display(), "old snapshots were not removed");
     }

@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use keyfold_core::ports::nodes::Position;
+use keyfold_core::ports::storage::Revision;
 use tokio::sync::{Notify, watch};
 
 /// Renewals that may wait for the caches. A node whose caches hear nothing asks for no more: others
@@ -74,6 +76,16 @@ impl Standing {
 
     pub fn lease(&self) -> Instant {
         self.with_lease(|lease| lease.until)
+    }
+
+    /// Where the node of that name stands.
+    pub fn position(&self, id: &str) -> Position {
+        let lease = self.lease();
+        Position {
+            id: id.to_owned(),
+            applied: Revision(self.applied()),
+            current: lease.checked_sub(self.bound).unwrap_or(lease),
+        }
     }
 
     /// The caches have heard of a commit and all before it.
@@ -190,6 +202,8 @@ mod tests {
         let (first, second) = (Instant::now() + BOUND, Instant::now() + 2 * BOUND);
         standing.renewed(5, first);
         assert_eq!(standing.lease(), first);
+        let position = standing.position("n");
+        assert_eq!((position.applied.0, position.current + BOUND), (5, first));
         standing.renewed(7, second);
         standing.apply(6);
         assert_eq!(standing.lease(), first);

@@ -31,6 +31,7 @@ mod shelf;
 mod shredded;
 mod snapshots;
 mod strangers;
+mod takeover;
 mod tokens;
 mod trees;
 mod uses;

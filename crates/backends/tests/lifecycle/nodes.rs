@@ -12,11 +12,11 @@ use serde_json::{Value, json};
 
 use crate::world::{Machine, Seals, World, token};
 
-struct Cluster {
-    first: World,
-    second: World,
+pub struct Cluster {
+    pub first: World,
+    pub second: World,
     /// The second node's way to the store.
-    way: Arc<SharedStorage>,
+    pub way: Arc<SharedStorage>,
 }
 
 /// Two nodes, both open. The second was there before the store was begun.
@@ -50,7 +50,7 @@ async fn cluster(seals: Seals) -> Cluster {
     Cluster { first, second, way }
 }
 
-async fn pair() -> Cluster {
+pub async fn pair() -> Cluster {
     cluster(Seals::none()).await
 }
 

@@ -1,7 +1,7 @@
 //! The deks of one mount: the newest seals, each opens what it sealed.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use arc_swap::ArcSwap;
 use keyfold_keys::{Dek, Keyring, Wrapped, Wraps, record};
@@ -15,6 +15,8 @@ use crate::ports::storage::Storage;
 pub struct MountDeks {
     uuid: String,
     versions: ArcSwap<Versions>,
+    /// What was replaced and may be in use.
+    replaced: Mutex<Vec<Replaced>>,
 }
 
 /// The versions at one moment. Who commits what the newest one sealed holds them until it is stored,
@@ -22,6 +24,7 @@ pub struct MountDeks {
 pub(super) struct Versions(BTreeMap<u32, Arc<Dek>>);
 
 /// Versions that were replaced: gone once nobody uses them any more.
+#[derive(Clone)]
 pub(crate) struct Replaced(Weak<Versions>);
 
 impl Replaced {
@@ -45,6 +48,7 @@ impl MountDeks {
         Self {
             uuid: uuid.to_owned(),
             versions: ArcSwap::from_pointee(Versions(versions)),
+            replaced: Mutex::default(),
         }
     }
 
@@ -81,8 +85,22 @@ impl MountDeks {
 
     /// Has other versions from here on.
     pub(super) fn replace(&self, versions: BTreeMap<u32, Arc<Dek>>) -> Replaced {
+        let mut all = self.replaced();
         let old = self.versions.swap(Arc::new(Versions(versions)));
-        Replaced(Arc::downgrade(&old))
+        let old = Replaced(Arc::downgrade(&old));
+        all.retain(|replaced| !replaced.is_gone());
+        all.push(old.clone());
+        old
+    }
+
+    /// All that was ever replaced is gone.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.replaced().iter().all(Replaced::is_gone)
+    }
+
+    fn replaced(&self) -> std::sync::MutexGuard<'_, Vec<Replaced>> {
+        // A list is whole after every operation.
+        self.replaced.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What seals. To be held until what it sealed is stored.

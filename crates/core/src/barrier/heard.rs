@@ -24,7 +24,7 @@ pub(super) fn matters(storage: &dyn Storage, batch: &Batch) -> bool {
 
 /// Waits until every other node has heard of a commit, or has nothing to say any more. Nothing is held
 /// meanwhile that the node needs to hear of the commits of others: they may wait for this one.
-pub(super) async fn wait(storage: &dyn Storage, revision: Revision) -> Result<(), StorageError> {
+pub(crate) async fn wait(storage: &dyn Storage, revision: Revision) -> Result<(), StorageError> {
     let Some(nodes) = storage.nodes() else {
         return Ok(());
     };

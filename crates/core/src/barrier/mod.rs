@@ -11,7 +11,7 @@
 
 mod deks;
 mod handover;
-mod heard;
+pub(crate) mod heard;
 mod renew;
 mod rotation;
 mod turns;

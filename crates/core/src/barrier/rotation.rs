@@ -141,8 +141,8 @@ impl Barrier {
     }
 
     /// Takes over what another node has done to a mount's deks: a new mount, a new version, versions
-    /// that are gone. What was in use until now, where something is.
-    pub(crate) async fn follow_deks(&self, uuid: &str) -> Result<Option<Replaced>, Error> {
+    /// that are gone.
+    pub(crate) async fn follow_deks(&self, uuid: &str) -> Result<(), Error> {
         let mut stored = deks::names(&*self.storage, uuid).await?;
         stored.sort_unstable();
         let known = self.table().get(uuid).cloned();
@@ -152,14 +152,14 @@ impl Barrier {
                 let loaded = MountDeks::load(&*self.storage, &held.keyring, uuid).await?;
                 self.adopt(Arc::new(loaded));
             }
-            return Ok(None);
+            return Ok(());
         };
         // A kek that was rotated wraps the same deks. A mount that is gone keeps its deks as long as it
         // is in the table.
         if stored.is_empty() || known.versions() == stored {
-            return Ok(None);
+            return Ok(());
         }
-        self.reload_versions(uuid).await.map(Some)
+        self.reload_versions(uuid).await.map(drop)
     }
 
     /// Reads the versions of a mount's dek anew: of a commit with an unknown end memory knows

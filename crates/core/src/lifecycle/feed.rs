@@ -9,7 +9,7 @@ use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 
 use super::{Core, SEALED_AT, SEALS, Unsealed, Wraps};
-use crate::barrier::{DEKS, KEYRING, Replaced};
+use crate::barrier::{DEKS, KEYRING};
 use crate::error::Error;
 use crate::mounts::Mounts;
 use crate::ports::storage::Change;
@@ -46,9 +46,12 @@ pub(super) async fn follow(core: Weak<Core>, vault: Weak<Unsealed>, mut changes:
             Some(keys) => vault.heard(keys),
             None => vault.missed(),
         }
-        if core.storage.nodes().is_some() && !vault.kept_up(&core, touched).await {
-            core.lose(vault).await;
-            return;
+        if core.storage.nodes().is_some() {
+            if !vault.kept_up(&core, touched).await {
+                core.lose(vault).await;
+                return;
+            }
+            vault.take_up_renewals(touched).await;
         }
         // Who makes a device waits for the other nodes, and may be waited for here.
         let _late = tokio::time::timeout(DEVICES, vault.audit.refresh()).await;
@@ -124,9 +127,8 @@ impl Unsealed {
             self.drop_root();
         }
         for uuid in self.touched_deks(touched).await? {
-            if let Some(old) = self.barrier.follow_deks(&uuid).await? {
-                self.out_of_use(&old).await;
-            }
+            self.barrier.follow_deks(&uuid).await?;
+            self.out_of_use(&uuid).await;
         }
         let is_mount = |key: &str| self.system.relative(key).is_some_and(Mounts::is_record);
         if touches(&is_mount) {
@@ -166,8 +168,9 @@ impl Unsealed {
 
     /// Waits until nothing that an older version of a dek has sealed is on its way to the store: who
     /// made the new one counts on it.
-    async fn out_of_use(&self, old: &Replaced) {
-        while !old.is_gone() && !self.is_stopping() {
+    async fn out_of_use(&self, uuid: &str) {
+        let is_used = || self.barrier.deks(uuid).is_ok_and(|deks| !deks.is_settled());
+        while is_used() && !self.is_stopping() {
             tokio::time::sleep(LOOK).await;
         }
     }

@@ -2,6 +2,7 @@
 //! there are few of them, and none holds anything that a caller chose.
 
 mod family;
+mod nodes;
 mod periods;
 mod snapshots;
 mod storage;
@@ -217,6 +218,8 @@ impl Core {
             seals.push(labels, Value::Count(u64::from(seal.healthy)));
         }
         families.push(seals);
+        let version = self.settings().version;
+        families.extend(nodes::families(self.storage().nodes(), version));
         families.extend(counted.snapshots.families(self.clock().now()));
         families.push(counted.periods.family());
         families.extend(counted.storage.families());

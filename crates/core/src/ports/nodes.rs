@@ -38,6 +38,17 @@ pub struct Member {
     pub own: bool,
 }
 
+/// This node, as it knows itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Position {
+    /// Its name: see [`Member::id`].
+    pub id: String,
+    /// The last commit whose changes it has dropped from its caches.
+    pub applied: Revision,
+    /// It has heard of all that was committed up to this moment.
+    pub current: Instant,
+}
+
 /// What a store that several nodes share knows of them. See the module for the picture.
 #[async_trait]
 pub trait Nodes: Send + Sync {
@@ -63,6 +74,9 @@ pub trait Nodes: Send + Sync {
 
     /// The newest commit that this node has made or applied.
     fn at(&self) -> Revision;
+
+    /// Where this node stands.
+    fn position(&self) -> Position;
 
     /// The nodes of the last while, alive or not.
     async fn members(&self) -> Result<Vec<Member>, StorageError>;

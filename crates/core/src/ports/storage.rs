@@ -110,6 +110,12 @@ impl Batch {
         self
     }
 
+    /// Says that no node keeps in memory what it touches: see [`Batch::quiet`].
+    pub fn quiet(mut self) -> Self {
+        self.quiet = true;
+        self
+    }
+
     /// Both batches in one.
     pub fn and(mut self, other: Self) -> Self {
         self.quiet = self.quiet && (other.quiet || other.is_empty());

@@ -10,10 +10,11 @@
 //!   done       core/dek/<uuid>/<n> is gone                   one commit
 //! ```
 //!
-//! It goes on at the next unseal where a seal or a crash cut it off.
+//! It goes on at the next unseal where a seal or a crash cut it off, and on another node at once.
 
 mod record;
 mod step;
+mod turn;
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -23,6 +24,7 @@ use self::record::FOLDER;
 pub(crate) use self::record::key;
 pub use self::record::{FASTEST, Phase, RATE, Renewal};
 use self::step::{Job, Next};
+use self::turn::Turns;
 use crate::barrier::{Replaced, SYSTEM, View, json, retry};
 use crate::error::Error;
 use crate::lifecycle::Unsealed;
@@ -37,6 +39,7 @@ const AFTER_FAILURE: Duration = Duration::from_secs(5);
 pub struct Renewals {
     /// Mounts that have a worker: one each.
     running: Mutex<HashSet<String>>,
+    turns: Turns,
 }
 
 impl Renewals {
@@ -45,8 +48,15 @@ impl Renewals {
         self.running().insert(uuid.to_owned())
     }
 
-    fn release(&self, uuid: &str) {
-        self.running().remove(uuid);
+    async fn release(&self, uuid: &str) {
+        let is_last = {
+            let mut running = self.running();
+            running.remove(uuid);
+            running.is_empty()
+        };
+        if is_last {
+            self.turns.give_back().await;
+        }
     }
 
     fn running(&self) -> std::sync::MutexGuard<'_, HashSet<String>> {
@@ -131,6 +141,21 @@ impl Unsealed {
             }
         }
         Ok(())
+    }
+
+    /// Has a worker wait for its turn where another node has begun a rotation, or is at one; `None` for
+    /// touched keys stands for all of them.
+    pub(crate) async fn take_up_renewals(self: &Arc<Self>, touched: Option<&[String]>) {
+        let Some(touched) = touched else {
+            if let Err(error) = self.resume_renewals().await {
+                tracing::warn!(%error, "rotations of deks are left to other nodes");
+            }
+            return;
+        };
+        let keys = touched.iter().filter_map(|key| self.system.relative(key));
+        for uuid in keys.filter_map(|key| key.strip_prefix(FOLDER)) {
+            self.work(uuid.to_owned(), None);
+        }
     }
 
     /// One that is under way, perhaps at another rate from here on.
@@ -223,7 +248,7 @@ async fn work(vault: Weak<Unsealed>, mut job: Job) {
         let pause = match job.step(&open).await {
             Ok(Next::Step(pause)) => pause,
             Ok(Next::End) => {
-                open.renewals.release(&job.uuid);
+                open.renewals.release(&job.uuid).await;
                 // Another may have begun since.
                 if !job.is_wanted(&open).await || !open.renewals.claim(&job.uuid) {
                     return;

@@ -5,9 +5,11 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::record::{Phase, Renewal, key};
-use crate::barrier::{Look, Renewed, Replaced, SYSTEM, View, Walk, json};
+use super::turn;
+use crate::barrier::{Look, Renewed, Replaced, SYSTEM, View, Walk, heard, json};
 use crate::error::Error;
 use crate::lifecycle::Unsealed;
+use crate::lifecycle::fence::under;
 use crate::ports::storage::{Batch, Revision, StorageError};
 
 /// Names that are counted in a step.
@@ -20,6 +22,8 @@ const BYTES: usize = 256 * 1024;
 const STEPS: u64 = 4;
 /// How long commits are waited for that the old version sealed, before one looks again.
 const DRAIN: Duration = Duration::from_millis(5);
+/// How often it is looked whether another node has ended its turn.
+const TURN: Duration = Duration::from_secs(1);
 
 /// What a worker knows.
 pub(super) struct Job {
@@ -89,7 +93,27 @@ impl Job {
             return Ok(Next::Step(DRAIN));
         }
         let rate = renewal.rate;
-        let went = self.pass(vault, &view, renewal, revision).await;
+        let went = match vault.barrier.storage().nodes() {
+            None => self.pass(vault, &view, renewal, revision).await,
+            Some(_) => {
+                let storage = vault.barrier.storage();
+                let Some(lock) = vault.renewals.turns.take(&**storage).await? else {
+                    // Whoever has it goes on from where this one was.
+                    self.walk = None;
+                    return Ok(Next::Step(TURN));
+                };
+                if self.walk.is_none() {
+                    // Nothing that an older version sealed is on its way from any node.
+                    heard::wait(&**storage, revision).await?;
+                }
+                under(
+                    turn::NAME,
+                    &*lock,
+                    self.pass(vault, &view, renewal, revision),
+                )
+                .await
+            }
+        };
         let passed = match went {
             Ok(None) => return Ok(Next::End),
             Ok(Some(passed)) => passed,
@@ -143,7 +167,8 @@ impl Job {
         }
         let at = key(&self.uuid);
         let batch = Batch::new().unchanged(at.clone(), revision);
-        vault.system.commit(batch.put(at, json(&renewal)?)).await?;
+        let batch = batch.put(at, json(&renewal)?);
+        vault.system.commit(batch.quiet()).await?;
         self.walk = Some((phase, walk));
         // Names are cheap.
         let counting = phase == Phase::Counting;

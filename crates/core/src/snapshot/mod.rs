@@ -24,6 +24,7 @@ mod save;
 mod summary;
 #[cfg(test)]
 mod tests;
+mod turn;
 
 pub use self::decode::{Decoder, Item};
 pub use self::encode::Encoder;
@@ -33,3 +34,4 @@ pub use self::restore::Restored;
 pub(crate) use self::restored::settle;
 pub use self::save::Saving;
 pub use self::summary::{Folder, Inspection, Summary};
+pub use self::turn::{SnapshotTurn, Turn};

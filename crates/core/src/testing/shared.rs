@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use tokio::sync::broadcast;
 
-use crate::ports::nodes::{Member, Nodes};
+use crate::ports::nodes::{Member, Nodes, Position};
 use crate::ports::storage::{
     Batch, Change, Entry, LockGuard, Page, Revision, Staged, Storage, StorageError, Whole,
 };
@@ -186,6 +186,15 @@ impl Nodes for SharedStorage {
 
     fn at(&self) -> Revision {
         self.own(|node| node.made.max(node.applied))
+    }
+
+    fn position(&self) -> Position {
+        let lease = self.lease();
+        Position {
+            id: format!("node-{}", self.place),
+            applied: self.own(|node| node.applied),
+            current: lease.checked_sub(BOUND).unwrap_or(lease),
+        }
     }
 
     async fn members(&self) -> Result<Vec<Member>, StorageError> {

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use keyfold_core::ports::nodes::{Member, Nodes};
+use keyfold_core::ports::nodes::{Member, Nodes, Position};
 use keyfold_core::ports::storage::{Revision, StorageError};
 use tokio::time::timeout;
 use tonic::Code;
@@ -47,6 +47,10 @@ impl Nodes for Etcd {
 
     fn at(&self) -> Revision {
         Revision(self.shared.standing.newest())
+    }
+
+    fn position(&self) -> Position {
+        self.shared.standing.position(&self.shared.identity.id)
     }
 
     async fn members(&self) -> Result<Vec<Member>, StorageError> {

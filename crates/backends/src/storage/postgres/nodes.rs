@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use keyfold_core::ports::nodes::{Member, Nodes};
+use keyfold_core::ports::nodes::{Member, Nodes, Position};
 use keyfold_core::ports::storage::{Revision, StorageError};
 use tokio::time::{sleep, timeout};
 
@@ -52,6 +52,10 @@ impl Nodes for Postgres {
 
     fn at(&self) -> Revision {
         Revision(self.shared.standing.newest())
+    }
+
+    fn position(&self) -> Position {
+        self.shared.standing.position(&self.shared.id)
     }
 
     async fn members(&self) -> Result<Vec<Member>, StorageError> {
