@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import certificates
+import database
 import requests
 from conftest import await_listener
 
@@ -105,6 +106,22 @@ def configuration(folder: Path):
     certificates.make(folder)
     seal = base64.b64encode(os.urandom(32)).decode()
     return CONFIG.replace("SEAL", seal).replace("CERTIFICATES", str(folder))
+
+
+def on_postgresql(port, **settings):
+    """A storage in a database of the tests' own."""
+    password = database.PASSWORD.replace(" ", "%20")
+    return stanza("postgresql", connection_url=f"postgres://owner:{password}@127.0.0.1:{port}/postgres", **settings)
+
+
+def on_etcd(port, **settings):
+    return stanza("etcd", endpoints=f"http://127.0.0.1:{port}", **settings)
+
+
+def stanza(kind, **settings):
+    """A storage, as it takes the place of STORAGE."""
+    lines = " ".join(f'{name} = "{value}"' for name, value in settings.items())
+    return f'"{kind}" {{{{ {lines} }}}}'
 
 
 @contextlib.contextmanager
