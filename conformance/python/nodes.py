@@ -36,14 +36,16 @@ def free_port():
 
 
 class Node:
-    """A server; `text` is its configuration, with its port and its folder to be filled in."""
+    """A server; `text` is its configuration, with its port and its folder to be filled in. It runs the program that is
+    tried, or another one."""
 
-    def __init__(self, folder: Path, text: str, prefix=()):
-        self.folder, self.prefix, self.port = folder, prefix, free_port()
+    def __init__(self, folder: Path, text: str, prefix=(), program=None):
+        self.folder, self.prefix, self.program, self.port = folder, prefix, program, free_port()
+        self.process = None
         (folder / "k.hcl").write_text(text.format(port=self.port, folder=folder))
 
     def start(self):
-        command = [*self.prefix, os.environ["KEYFOLD_BIN"], "server", f"-config={self.folder}/k.hcl"]
+        command = [*self.prefix, self.program or os.environ["KEYFOLD_BIN"], "server", f"-config={self.folder}/k.hcl"]
         with open(self.folder / "log", "ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log)
         await_listener(self.process, self.port, self.folder / "log")
@@ -125,15 +127,16 @@ def stanza(kind, **settings):
 
 
 @contextlib.contextmanager
-def balanced(folder: Path, storage: str, between=None):
+def balanced(folder: Path, storage: str, between=None, program=None):
     """Two nodes with HAProxy before them; `between` makes the second one's store of the first one's, where they have not
-    the same. Gives the nodes, HAProxy, the headers of the root token and the authority to trust."""
+    the same; `program` is what they run. Gives the nodes, HAProxy, the headers of the root token and the authority to
+    trust."""
     text = configuration(folder).replace("STORAGE", storage)
     (folder / "both.pem").write_bytes((folder / "server.pem").read_bytes() + (folder / "server.key").read_bytes())
     nodes = []
     for name in ("node1", "node2"):
         (folder / name).mkdir()
-        nodes.append(Node(folder / name, text))
+        nodes.append(Node(folder / name, text, program=program))
     first, second = nodes
     started = []
     try:
