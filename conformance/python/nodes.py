@@ -55,6 +55,11 @@ class Node:
         self.process.send_signal(signal.SIGTERM)
         assert self.process.wait(30) == 0, (self.folder / "log").read_text()
 
+    def kill(self):
+        if self.process:
+            self.process.kill()
+            self.process.wait()
+
 
 class Balancer:
     """HAProxy with the example's configuration, for two nodes of the test and one that is not there."""

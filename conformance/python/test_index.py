@@ -108,8 +108,8 @@ def pair(request, tmp_path_factory):
             (folder / name).mkdir()
             nodes.append(Node(folder / name, text.replace("STORAGE", storage(port, freshness_bound=BOUND))))
         for node in nodes:
+            stack.callback(node.kill)
             node.start()
-            stack.callback(lambda process: (process.kill(), process.wait()), node.process)
             if node is nodes[0]:
                 token, verify = begin(node, str(folder / "ca.pem"))
             wait_open(node, verify)

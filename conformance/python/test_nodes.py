@@ -148,8 +148,8 @@ def test_a_store_goes_from_storage_to_storage(tmp_path, shared):
     for number, (_, storage) in enumerate(way):
         (tmp_path / f"{number}").mkdir()
         nodes.append(Node(tmp_path / f"{number}", text.replace("STORAGE", storage)))
-    node = nodes[0].start()
     try:
+        node = nodes[0].start()
         content = Content(*begin(node, str(tmp_path / "ca.pem")))
         content.begin(node)
         content.add(node)
@@ -170,22 +170,19 @@ def test_a_store_goes_from_storage_to_storage(tmp_path, shared):
         content.check(node)
     finally:
         for node in nodes:
-            if node.process:
-                node.process.kill()
-                node.process.wait()
+            node.kill()
 
 
 def test_the_other_form_of_a_move(tmp_path, shared):
     """Two storages in one file, as Vault and OpenBao have it."""
     text = configuration(tmp_path)
     file = f'"redb" {{{{ path = "{tmp_path}/store" }}}}'
-    node = Node(tmp_path, text.replace("STORAGE", file)).start()
+    node = Node(tmp_path, text.replace("STORAGE", file))
     try:
-        begin(node, str(tmp_path / "ca.pem"))
+        begin(node.start(), str(tmp_path / "ca.pem"))
         node.stop()
     finally:
-        node.process.kill()
-        node.process.wait()
+        node.kill()
     blocks = f"storage_source {file}\nstorage_destination {shared['etcd']}\n".replace("{{", "{").replace("}}", "}")
     (tmp_path / "move.hcl").write_text(blocks)
     moved = operator("migrate", f"-config={tmp_path}/move.hcl")
