@@ -121,8 +121,8 @@ def on_postgresql(port, **settings):
     return stanza("postgresql", connection_url=f"postgres://owner:{password}@127.0.0.1:{port}/postgres", **settings)
 
 
-def on_etcd(port, **settings):
-    return stanza("etcd", endpoints=f"http://127.0.0.1:{port}", **settings)
+def on_etcd(url, **settings):
+    return stanza("etcd", endpoints=url, **settings)
 
 
 def stanza(kind, **settings):

@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import urlsplit
 
 import database
 import etcd
@@ -17,7 +18,14 @@ from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
 INDEX = "X-Vault-Index"
-STORES = {"postgresql": (database.running, on_postgresql), "etcd": (etcd.running, on_etcd)}
+# How a store is run, which port it has, and how a node finds it at a port.
+STORES = {
+    "postgresql": (database.running, lambda store: store.port, on_postgresql),
+    "etcd": (
+        etcd.running, lambda store: urlsplit(store.url).port,
+        lambda port, **settings: on_etcd(f"http://127.0.0.1:{port}", **settings),
+    ),
+}
 # A node that is cut off goes on answering from memory for so long.
 BOUND = "30s"
 
@@ -97,14 +105,14 @@ class Pair:
 @pytest.fixture(scope="module", params=STORES)
 def pair(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("pair")
-    run, storage = STORES[request.param]
+    run, port_of, storage = STORES[request.param]
     text = configuration(folder)
     with contextlib.ExitStack() as stack:
         store = stack.enter_context(run())
-        relay = Relay(store.port)
+        relay = Relay(port_of(store))
         stack.callback(relay.listener.close)
         nodes = []
-        for name, port in (("direct", store.port), ("relayed", relay.port)):
+        for name, port in (("direct", relay.target), ("relayed", relay.port)):
             (folder / name).mkdir()
             nodes.append(Node(folder / name, text.replace("STORAGE", storage(port, freshness_bound=BOUND))))
         for node in nodes:

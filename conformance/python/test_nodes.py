@@ -27,7 +27,7 @@ def shared(stores, request):
     name = request.node.originalname
     return {
         "postgresql": on_postgresql(stores["postgresql"].port, table=name),
-        "etcd": on_etcd(stores["etcd"].port, prefix=f"{name}/"),
+        "etcd": on_etcd(stores["etcd"].url, prefix=f"{name}/"),
     }
 
 
