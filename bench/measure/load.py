@@ -20,13 +20,13 @@ class Round:
     cpu_us: float
 
 
-def run(process, path, seconds, script="fixed", **settings):
+def run(process, path, seconds, script="fixed", connections=CONNECTIONS, **settings):
     """Drives `process` for some seconds. A single failed request fails the run: a fast error is no result."""
     environment = dict(os.environ, BENCH_LUA=str(LUA))
     body = settings.pop("body", None)
     environment |= {f"BENCH_{name.upper()}": value for name, value in settings.items() if value}
-    command = ["wrk", f"-t{threads()}", f"-c{CONNECTIONS}", f"-d{seconds}s", "--timeout", "30s"]
-    command += ["-s", str(LUA / f"{script}.lua"), f"http://127.0.0.1:{process.port}{path}"]
+    command = ["wrk", f"-t{threads()}", f"-c{connections}", f"-d{seconds}s", "--timeout", "30s"]
+    command += ["-s", str(LUA / f"{script}.lua"), f"{process.scheme}://127.0.0.1:{process.port}{path}"]
     with tempfile.NamedTemporaryFile("w", prefix="bench-body-") as file:
         if body:
             # A variable of the environment holds 128 KiB at most.

@@ -21,6 +21,7 @@ in one run. Machines differ, so read the ratios, which compare programs in one r
 TITLES = [
     "Server", "Transit", "A large file", "A pipe", "Parts of an envelope", "Values of columns", "Rotation of", "A petabyte",
     r"[\d,]+ rows of PostgreSQL", "A compromised key", "A folder of", "The life of the keys", "Several nodes",
+    "KV writes on PostgreSQL",
 ]
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "performance.md"
 # Rows of which something else is asked.

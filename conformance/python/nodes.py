@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import certificates
+import database
 import requests
 from conftest import await_listener
 
@@ -35,14 +36,16 @@ def free_port():
 
 
 class Node:
-    """A server; `text` is its configuration, with its port and its folder to be filled in."""
+    """A server; `text` is its configuration, with its port and its folder to be filled in. It runs the program that is
+    tried, or another one."""
 
-    def __init__(self, folder: Path, text: str, prefix=()):
-        self.folder, self.prefix, self.port = folder, prefix, free_port()
+    def __init__(self, folder: Path, text: str, prefix=(), program=None):
+        self.folder, self.prefix, self.program, self.port = folder, prefix, program, free_port()
+        self.process = None
         (folder / "k.hcl").write_text(text.format(port=self.port, folder=folder))
 
     def start(self):
-        command = [*self.prefix, os.environ["KEYFOLD_BIN"], "server", f"-config={self.folder}/k.hcl"]
+        command = [*self.prefix, self.program or os.environ["KEYFOLD_BIN"], "server", f"-config={self.folder}/k.hcl"]
         with open(self.folder / "log", "ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log)
         await_listener(self.process, self.port, self.folder / "log")
@@ -51,6 +54,11 @@ class Node:
     def stop(self):
         self.process.send_signal(signal.SIGTERM)
         assert self.process.wait(30) == 0, (self.folder / "log").read_text()
+
+    def kill(self):
+        if self.process:
+            self.process.kill()
+            self.process.wait()
 
 
 class Balancer:
@@ -107,16 +115,33 @@ def configuration(folder: Path):
     return CONFIG.replace("SEAL", seal).replace("CERTIFICATES", str(folder))
 
 
+def on_postgresql(port, **settings):
+    """A storage in a database of the tests' own."""
+    password = database.PASSWORD.replace(" ", "%20")
+    return stanza("postgresql", connection_url=f"postgres://owner:{password}@127.0.0.1:{port}/postgres", **settings)
+
+
+def on_etcd(url, **settings):
+    return stanza("etcd", endpoints=url, **settings)
+
+
+def stanza(kind, **settings):
+    """A storage, as it takes the place of STORAGE."""
+    lines = " ".join(f'{name} = "{value}"' for name, value in settings.items())
+    return f'"{kind}" {{{{ {lines} }}}}'
+
+
 @contextlib.contextmanager
-def balanced(folder: Path, storage: str, between=None):
+def balanced(folder: Path, storage: str, between=None, program=None):
     """Two nodes with HAProxy before them; `between` makes the second one's store of the first one's, where they have not
-    the same. Gives the nodes, HAProxy, the headers of the root token and the authority to trust."""
+    the same; `program` is what they run. Gives the nodes, HAProxy, the headers of the root token and the authority to
+    trust."""
     text = configuration(folder).replace("STORAGE", storage)
     (folder / "both.pem").write_bytes((folder / "server.pem").read_bytes() + (folder / "server.key").read_bytes())
     nodes = []
     for name in ("node1", "node2"):
         (folder / name).mkdir()
-        nodes.append(Node(folder / name, text))
+        nodes.append(Node(folder / name, text, program=program))
     first, second = nodes
     started = []
     try:
