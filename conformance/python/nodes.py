@@ -18,7 +18,7 @@ from conftest import await_listener
 
 EXAMPLE = Path(__file__).parents[2] / "deploy/haproxy/haproxy.cfg"
 CONFIG = """
-shutdown_delay = "1s"
+shutdown_delay = "3s"
 storage STORAGE
 seal "static" {{ current_key_id = "1" current_key = "SEAL" }}
 listener "tcp" {{
@@ -74,7 +74,8 @@ class Balancer:
             ("/etc/haproxy/keyfold.pem", f"{folder}/both.pem"),
             ("/etc/haproxy/keyfold-ca.pem", f"{folder}/ca.pem"),
             ("verifyhost keyfold.example", "verifyhost localhost"),
-            ("inter 1s", "inter 100ms"),
+            # What is down comes up sooner. A check may take as long as the time between two: shorter ones fail on a busy machine.
+            ("inter 1s", "inter 1s fastinter 100ms downinter 100ms"),
             ("    log stdout", f"    stats socket {self.admin} level operator\n    log stdout"),
             *((f"node{n}.example:8200", address) for n, address in enumerate(addresses, 1)),
         ]:
