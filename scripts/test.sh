@@ -49,6 +49,7 @@ fi
 
 step "format"
 cargo fmt --all --check
+cargo fmt --manifest-path fuzz/Cargo.toml --check
 test -z "$(gofmt -l conformance/go)" || { echo "gofmt: $(gofmt -l conformance/go)" >&2; exit 1; }
 
 step "shape"
@@ -63,6 +64,8 @@ export KEYFOLD_BIN
 step "lints"
 # With what has to be asked for, so that it is read, too.
 cargo clippy --profile ci --workspace --all-targets --locked --features keyfold-cli/tpm2 -- -D warnings
+# Fuzz targets are a workspace of their own, for fuzz/run.sh; here it is seen that they fit the program.
+cargo check --manifest-path fuzz/Cargo.toml --locked --quiet --bins --examples --target-dir "${CARGO_TARGET_DIR:-target}/fuzz"
 
 step "tests"
 cargo test --profile ci --locked --workspace --no-fail-fast 2>&1 | tee "$logs/cargo"

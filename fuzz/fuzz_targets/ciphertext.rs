@@ -4,7 +4,12 @@
 use keyfold_keys::transit::{Ciphertext, KeyType, ServiceKey};
 use libfuzzer_sys::fuzz_target;
 
-const KINDS: [&str; 4] = ["aes256-gcm96", "aes128-gcm96", "chacha20-poly1305", "x-wing"];
+const KINDS: [&str; 4] = [
+    "aes256-gcm96",
+    "aes128-gcm96",
+    "chacha20-poly1305",
+    "x-wing",
+];
 
 fuzz_target!(|text: &str| {
     let Ok(ciphertext) = Ciphertext::parse(text) else {
@@ -19,7 +24,12 @@ fuzz_target!(|text: &str| {
         Ok(&bytes)
     );
     for kind in KINDS.into_iter().filter_map(KeyType::from_name) {
-        let key = ServiceKey::generate(kind, 0).ok().unwrap().cipher().ok().unwrap();
+        let mut key = ServiceKey::generate(kind, 0)
+            .ok()
+            .unwrap()
+            .cipher()
+            .ok()
+            .unwrap();
         assert!(
             key.decrypt(b"", bytes.clone()).is_err(),
             "nobody forges a ciphertext"

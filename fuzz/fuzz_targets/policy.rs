@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use keyfold_core::clock::Time;
 use keyfold_core::policy::{Acl, JsonParams, NoParams, Operation, Policy};
 use libfuzzer_sys::fuzz_target;
 
@@ -24,8 +25,8 @@ fuzz_target!(|input: &str| {
         return;
     };
     let policy = Arc::new(policy);
-    let once = Acl::new(&[Arc::clone(&policy)]);
-    let twice = Acl::new(&[Arc::clone(&policy), policy]);
+    let once = Acl::new(&[Arc::clone(&policy)], Time(0));
+    let twice = Acl::new(&[Arc::clone(&policy), policy], Time(0));
     assert!(!once.is_root());
     assert_eq!(
         once.capabilities(path),

@@ -43,7 +43,11 @@ fn write(items: &[Item]) -> Vec<u8> {
         match item {
             Item::Header(header) => out.extend(encoder.begin(header).unwrap()),
             Item::Record(key, value) => {
-                out.extend(encoder.records(&vec![(key.clone(), value.clone())]).unwrap());
+                out.extend(
+                    encoder
+                        .records(&vec![(key.clone(), value.clone())])
+                        .unwrap(),
+                );
             }
             Item::End(_) => {}
         }

@@ -19,11 +19,13 @@ mod transit {
             input: "plaintext",
             key_version: true,
             creates: true,
+            moves: false,
         },
         Form {
             input: "ciphertext",
             key_version: false,
             creates: false,
+            moves: true,
         },
     ];
 
