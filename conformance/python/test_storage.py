@@ -1,5 +1,6 @@
 """A server whose store is a real PostgreSQL: what clients see of it."""
 
+import glob
 import os
 import subprocess
 
@@ -60,3 +61,21 @@ def test_what_is_no_store_is_refused_at_the_start(db, tmp_path, user, more, reas
     assert done.returncode == 1
     assert reason in done.stderr, done.stderr
     assert "horse" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("offset", [-3600, 60])
+def test_a_server_whose_clock_is_not_the_databases_is_refused_at_the_start(db, tmp_path, offset):
+    library = glob.glob("/usr/lib/*/faketime/libfaketime.so.1")
+    if not library:
+        pytest.skip("libfaketime is missing: apt-get install libfaketime")
+    config = tmp_path / "server.hcl"
+    listener = 'listener "tcp" {\n  address = "127.0.0.1:0"\n  tls_disable = true\n}\n'
+    config.write_text(listener + storage(db, more='table = "late"'))
+    environment = {**os.environ, "LD_PRELOAD": library[0], "FAKETIME": f"{offset:+}"}
+    done = subprocess.run(
+        [os.environ["KEYFOLD_BIN"], "server", f"-config={config}"],
+        env=environment, capture_output=True, text=True, timeout=30,
+    )
+    assert done.returncode == 1
+    assert f"its clock is {-offset} s apart from this machine's" in done.stderr, done.stderr
+    assert db.sql("SELECT count(*) FROM pg_class WHERE relname = 'late'") == "0"
