@@ -6,6 +6,8 @@ Lets things go wrong for so long on each store, checks the history, and exits wi
 
 import argparse
 import contextlib
+import dataclasses
+import json
 import random
 import sys
 import tempfile
@@ -55,6 +57,13 @@ def one(kind, seconds, seed, net, names):
 def panics(node):
     log = (node.folder / "log").read_text(errors="replace")
     return [line for line in log.splitlines() if "panicked" in line]
+
+
+def keep(kind, history):
+    """A file of the history, an event on each line, in the order of their questions."""
+    with tempfile.NamedTemporaryFile("w", prefix=f"cluster-{kind}-", suffix=".jsonl", delete=False) as file:
+        file.writelines(json.dumps(dataclasses.asdict(event)) + "\n" for event in history)
+    return file.name
 
 
 def row(kind, seconds, happened, history, wrong):
@@ -112,6 +121,8 @@ def main():
         print(lines[-1], flush=True)
         for text in wrong[:20]:
             print(f"cluster: {kind}: {text}", file=sys.stderr)
+        if wrong:
+            print(f"cluster: {kind}: the history is in {keep(kind, history)}", file=sys.stderr)
         bad += len(wrong)
         asked = Counter(event.what for event in history if event.done)
         missing = {"read", "write", "use", "revoke", "count", "encrypt", "decrypt", "rotate"} - asked.keys()

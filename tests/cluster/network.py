@@ -10,6 +10,7 @@ import contextlib
 import functools
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -66,23 +67,26 @@ class Loopback:
     """Where there are no namespaces: all on one address."""
 
     def host(self, front=True):
+        """A place for a node, or, without a link to the front, for a member of the store."""
         return Place()
 
 
 class Place:
-    """Where a process runs: the command it runs below, and its addresses."""
+    """Where a process runs: the command it runs below, and its addresses. `bound` is a command that dies with the test."""
 
-    prefix, front, back = (), "127.0.0.1", "127.0.0.1"
+    bound, prefix, front, back = (), (), "127.0.0.1", "127.0.0.1"
 
 
 class Host(Place):
     """A namespace with a link to the back bridge, and perhaps one to the front."""
 
+    bound = ("setpriv", "--pdeathsig", "KILL")
+
     def __init__(self, number, bridges):
-        # It dies with the test, and the namespace with the last process in it.
-        self.holder = subprocess.Popen(["setpriv", "--pdeathsig", "KILL", "unshare", "--net", "sleep", "infinity"])
+        # The namespace is gone when the last process in it is.
+        self.holder = subprocess.Popen([*self.bound, "unshare", "--net", "sleep", "infinity"])
         self.wait()
-        self.prefix = ("nsenter", f"--net=/proc/{self.holder.pid}/ns/net")
+        self.prefix = (*self.bound, "nsenter", f"--net=/proc/{self.holder.pid}/ns/net")
         self.links = {bridge: f"{bridge}-{number}" for bridge in bridges}
         self.inside("ip link set lo up")
         for bridge, link in self.links.items():
@@ -102,14 +106,25 @@ class Host(Place):
         raise AssertionError("no namespace was made")
 
     def inside(self, command):
-        run(" ".join(self.prefix) + " " + command)
+        return run(" ".join(self.prefix) + " " + command)
 
     def cut(self):
         """From now on what is sent over the back link vanishes, and nobody is told."""
+        assert self.is_there(), self.back
         run(f"ip link set {self.links['back']} nomaster")
+        assert not self.is_there(), self.back
 
     def mend(self):
         run(f"ip link set {self.links['back']} master back")
+
+    def is_there(self):
+        """Whether it can be reached over the back bridge: where nobody listens it refuses."""
+        try:
+            socket.create_connection((self.back, 1), 0.2).close()
+        except ConnectionRefusedError:
+            return True
+        except OSError:
+            return False
 
     def slow(self):
         """The back link is slow in both directions."""
@@ -117,6 +132,8 @@ class Host(Place):
         self.inside(f"tc qdisc add dev back root {shaping()}")
 
     def steady(self):
+        for sent in (run(f"tc -s qdisc show dev {self.links['back']}"), self.inside("tc -s qdisc show dev back")):
+            assert shaping().split()[0] in sent and " Sent 0 bytes" not in sent, sent
         run(f"tc qdisc del dev {self.links['back']} root")
         self.inside("tc qdisc del dev back root")
 
@@ -159,3 +176,4 @@ def bridges():
 def run(command):
     done = subprocess.run(command.split(), capture_output=True, text=True)
     assert done.returncode == 0, f"{command}: {done.stderr}"
+    return done.stdout

@@ -89,7 +89,7 @@ class Etcd:
 @contextlib.contextmanager
 def postgresql(net, clocks):
     place, time = net.host(front=False), clocks("store")
-    with database.running(address=place.back, outer=place.prefix, inner=time.prefix) as running:
+    with database.running(address=place.back, outer=place.prefix, inner=(*place.bound, *time.prefix)) as running:
         time.tidy(running.pid)
         yield Postgres(running, place, time)
 
