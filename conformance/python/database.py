@@ -3,6 +3,7 @@
 import contextlib
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -102,7 +103,8 @@ def running(ssl="on", fsync="off", address="127.0.0.1", outer=(), inner=()):
                 time.sleep(0.1)
             yield database
         finally:
-            process.terminate()
+            # Without waiting for clients: of those that a network took away it does not know that they are gone.
+            process.send_signal(signal.SIGINT)
             process.wait()
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -1,7 +1,7 @@
 """python -m cluster [--seconds N] [--seed TEXT] [--faults NAME,...] [--write] STORE...
 
 Lets things go wrong for so long on each store, checks the history, and exits with 1 where something was not as it must be.
---write puts the table of the runs into docs/reliability.md.
+--faults lets only these happen: an error where one can't be had. --write puts the table of the runs into docs/reliability.md.
 """
 
 import argparse
@@ -92,7 +92,7 @@ def notes(apart):
     if apart:
         yield f"not in network namespaces: {apart}"
     elif network.shaping() != network.NETEM:
-        yield f"no netem in this kernel; links are slowed by: {network.shaping()}"
+        yield f"no netem in the kernel, links are slowed down by {network.shaping()}"
     if clock.reason():
         yield f"clocks are not skewed: {clock.reason()}"
 
@@ -107,7 +107,8 @@ def main():
     args = parser.parse_args()
     apart = network.enter()
     chosen = {kind: choose(parser, kind, args.faults, apart) for kind in args.stores}
-    for text in notes(apart):
+    lacking = [*notes(apart)]
+    for text in lacking:
         print(f"cluster: {text}", file=sys.stderr)
     lines = [
         "| store | for | what went wrong | asked: done / refused / not known | revocations | rotations | not as promised |",
@@ -132,6 +133,7 @@ def main():
     if args.write and not bad:
         page = PAGE.read_text()
         start, rest = page.split(BEGIN)
+        lines += [f"\nOn that machine: {'; '.join(lacking)}."] if lacking else []
         PAGE.write_text(start + BEGIN + "\n".join(lines) + "\n" + END + rest.split(END)[1])
     print(f"{len(args.stores)} passed, 0 failed" if not bad else f"0 passed, {bad} failed")
     return bool(bad)

@@ -7,6 +7,9 @@ from cluster import clock, network
 from cluster.world import kill
 
 PAUSES = (0.3, 0.8, 2.5)
+# Of one link: the longest is one after which connections are given up at one end, and the other does not hear of it.
+CUTS = (0.3, 2.5, 12)
+SLOW = (1, 2, 5)
 # Seconds that a node's clock is wrong by, and that of the store: that counts in leases.
 NODE_OFFSETS = (37, -20, 600)
 STORE_OFFSETS = (5, -5)
@@ -28,8 +31,8 @@ class Faults:
     def member(self):
         return self.chance.choice(self.world.store.members)
 
-    def pause(self, factor=1):
-        time.sleep(factor * self.chance.choice(PAUSES))
+    def pause(self, pauses=PAUSES):
+        time.sleep(self.chance.choice(pauses))
 
     # Nodes.
 
@@ -52,13 +55,13 @@ class Faults:
 
     def cut_off(self):
         """A node hears nothing from the store, while clients reach it."""
-        self.apart(self.node().place)
+        self.apart(self.node().place, CUTS)
 
     def slow(self):
         """What a node and the store send each other is late, and some of it is lost."""
         place = self.node().place
         place.slow()
-        self.pause(2)
+        self.pause(SLOW)
         place.steady()
 
     def skew(self):
@@ -77,7 +80,7 @@ class Faults:
 
     def cut_off_store(self):
         """Nobody hears anything from the store."""
-        self.apart(self.world.store.places[0])
+        self.apart(self.world.store.places[0], PAUSES)
 
     def skew_store(self):
         """The store's wall clock is wrong."""
@@ -86,16 +89,21 @@ class Faults:
     # One member of the store, of three.
 
     def kill_member(self):
+        """It comes back with what it had."""
         member = self.member()
         member.stop()
         self.pause()
         self.world.store.running.start(member)
 
     def freeze_member(self):
+        """It stands still, and goes on."""
         self.stand_still([self.member().pid])
 
     def cut_off_member(self):
-        self.apart(self.chance.choice(self.world.store.places))
+        """Neither the nodes nor the other members hear anything from it."""
+        self.apart(self.chance.choice(self.world.store.places), CUTS)
+
+    # How.
 
     def stand_still(self, pids):
         for pid in pids:
@@ -104,9 +112,9 @@ class Faults:
         for pid in pids:
             kill(pid, signal.SIGCONT)
 
-    def apart(self, place):
+    def apart(self, place, pauses):
         place.cut()
-        self.pause()
+        self.pause(pauses)
         place.mend()
 
     def wrong(self, clock, offsets):
