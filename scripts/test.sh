@@ -30,6 +30,8 @@ need 'command -v softhsm2-util' softhsm2
 need 'command -v swtpm' swtpm
 need 'ls /usr/lib/postgresql/*/bin/initdb' postgresql
 need 'command -v etcd' etcd-server
+need 'command -v ip' iproute2
+need 'ls /usr/lib/*/faketime/libfaketime.so.1' libfaketime
 need 'command -v haproxy' haproxy
 need 'command -v strace' strace
 need 'command -v pkg-config' pkg-config

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Three nodes on one store, on PostgreSQL and on etcd, while nodes and store are killed, frozen and cut off; what clients were told
-# meanwhile is checked (tests/cluster). scripts/test.sh runs a short form of it.
+# Three nodes on one store, on PostgreSQL and on an etcd of three members, while nodes and store are killed, frozen, cut off, slowed
+# down and given another time; what clients were told meanwhile is checked (tests/cluster). scripts/test.sh runs a short form of it.
+# All of it needs root, iproute2 and libfaketime; what can't be done is left out, and said.
 #
 #   scripts/torture.sh [SECONDS] [SEED]     for so long on each store (600), by chance of that seed (1)
 #

@@ -8,13 +8,14 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 
-def make(folder):
-    """An authority, and the server's certificate for the name localhost."""
+def make(folder, *addresses):
+    """An authority, and the server's certificate for the name localhost, and for addresses."""
     authority, root = ec.generate_private_key(ec.SECP256R1()), name("tests")
     ca = signed(root, root, authority.public_key(), authority, x509.BasicConstraints(ca=True, path_length=None))
     (folder / "ca.pem").write_bytes(ca.public_bytes(serialization.Encoding.PEM))
     key = ec.generate_private_key(ec.SECP256R1())
-    names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.2"))]
+    names = [x509.DNSName("localhost")]
+    names += [x509.IPAddress(ipaddress.ip_address(address)) for address in ("127.0.0.2", *addresses)]
     server = signed(name("server"), root, key.public_key(), authority, x509.SubjectAlternativeName(names))
     (folder / "server.pem").write_bytes(server.public_bytes(serialization.Encoding.PEM))
     private = key.private_bytes(

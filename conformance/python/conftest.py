@@ -62,10 +62,10 @@ def running(folder: Path, storage=None):
         process.wait()
 
 
-def await_listener(process, port, log, patience=30):
+def await_listener(process, port, log, patience=30, address="127.0.0.1"):
     end = time.monotonic() + patience
     while process.poll() is None and time.monotonic() < end:
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+        with contextlib.suppress(OSError), socket.create_connection((address, port), 1):
             return
         time.sleep(0.02)
     raise RuntimeError(f"the server does not listen; its log:\n{log.read_text(errors='replace')}")

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -15,8 +16,8 @@ PASSWORD = "correct horse"
 class Database:
     """A running cluster: `psql` on its socket as who may do anything, keyfold by TCP with a password."""
 
-    def __init__(self, bin: Path, folder: Path, port: int):
-        self.bin, self.folder, self.port = bin, folder, port
+    def __init__(self, bin: Path, folder: Path, port: int, host="127.0.0.1"):
+        self.bin, self.folder, self.port, self.host = bin, folder, port, host
 
     def command(self, *arguments):
         flags = ["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-h", self.folder, "-p", str(self.port)]
@@ -40,7 +41,7 @@ class Database:
         self.sql(f"COPY {table} FROM STDIN;\n{lines}\\.\n")
 
     def address(self, query, host=None):
-        return f"pg://owner@{host or '127.0.0.1'}:{self.port}/postgres?{query}"
+        return f"pg://owner@{host or self.host}:{self.port}/postgres?{query}"
 
 
 def programs() -> Path:
@@ -52,7 +53,8 @@ def programs() -> Path:
 
 
 @contextlib.contextmanager
-def running(ssl="on", fsync="off"):
+def running(ssl="on", fsync="off", address="127.0.0.1", outer=(), inner=()):
+    """One that listens at an address. It runs below commands: `outer` as who runs the test, `inner` as its own user."""
     # PostgreSQL refuses to run as root, and pytest's folders are closed to others.
     folder = Path(tempfile.mkdtemp(prefix="keyfold-pg-"))
     become = []
@@ -62,7 +64,7 @@ def running(ssl="on", fsync="off"):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    database = Database(programs(), folder, port)
+    database = Database(programs(), folder, port, address)
     data = folder / "data"
     try:
         (folder / "password").write_text(PASSWORD)
@@ -70,7 +72,7 @@ def running(ssl="on", fsync="off"):
             # What is measured without it needs no library for it.
             import certificates
 
-            certificates.make(folder)
+            certificates.make(folder, *{address} - {"127.0.0.1"})
         if become:
             for path in folder.iterdir():
                 shutil.chown(path, "nobody")
@@ -79,16 +81,20 @@ def running(ssl="on", fsync="off"):
              "--auth-host=scram-sha-256", f"--pwfile={folder}/password", "--no-sync", "--locale=C.UTF-8"],
             check=True, stdout=subprocess.DEVNULL, cwd=folder,
         )
+        # initdb lets in who is on the same machine only.
+        with open(data / "pg_hba.conf", "a") as rules:
+            rules.write("host all all samenet scram-sha-256\n")
         settings = {
-            "listen_addresses": "127.0.0.1", "unix_socket_directories": folder, "fsync": fsync, "ssl": ssl,
+            "listen_addresses": address, "unix_socket_directories": folder, "fsync": fsync, "ssl": ssl,
             "ssl_cert_file": folder / "server.pem", "ssl_key_file": folder / "server.key",
         }
         flags = [flag for name, value in settings.items() for flag in ("-c", f"{name}={value}")]
         log = open(folder / "log", "wb")
         process = subprocess.Popen(
-            [*become, database.bin / "postgres", "-D", data, "-p", str(port), *flags],
+            [*outer, *become, *inner, database.bin / "postgres", "-D", data, "-p", str(port), *flags],
             stdout=log, stderr=log, cwd=folder,
         )
+        database.pid = process.pid
         try:
             for _ in range(300):
                 if subprocess.run(database.command("-c", "SELECT 1"), capture_output=True).returncode == 0:
@@ -97,7 +103,8 @@ def running(ssl="on", fsync="off"):
                 time.sleep(0.1)
             yield database
         finally:
-            process.terminate()
+            # Without waiting for clients: of those that a network took away it does not know that they are gone.
+            process.send_signal(signal.SIGINT)
             process.wait()
     finally:
         shutil.rmtree(folder, ignore_errors=True)

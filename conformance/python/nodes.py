@@ -18,11 +18,11 @@ from conftest import await_listener
 
 EXAMPLE = Path(__file__).parents[2] / "deploy/haproxy/haproxy.cfg"
 CONFIG = """
-shutdown_delay = "3s"
+shutdown_delay = "1s"
 storage STORAGE
 seal "static" {{ current_key_id = "1" current_key = "SEAL" }}
 listener "tcp" {{
-  address       = "127.0.0.1:{port}"
+  address       = "{address}:{port}"
   tls_cert_file = "CERTIFICATES/server.pem"
   tls_key_file  = "CERTIFICATES/server.key"
 }}
@@ -36,19 +36,21 @@ def free_port():
 
 
 class Node:
-    """A server; `text` is its configuration, with its port and its folder to be filled in. It runs the program that is
+    """A server; `text` is its configuration, with its address, port and folder to be filled in. It runs the program that is
     tried, or another one."""
 
-    def __init__(self, folder: Path, text: str, prefix=(), program=None):
-        self.folder, self.prefix, self.program, self.port = folder, prefix, program, free_port()
+    def __init__(self, folder: Path, text: str, prefix=(), address="127.0.0.1", program=None):
+        self.folder, self.prefix, self.program, self.address, self.port = folder, prefix, program, address, free_port()
         self.process = None
-        (folder / "k.hcl").write_text(text.format(port=self.port, folder=folder))
+        name = "localhost" if address == "127.0.0.1" else address
+        self.url = f"https://{name}:{self.port}/v1"
+        (folder / "k.hcl").write_text(text.format(address=address, port=self.port, folder=folder))
 
     def start(self):
         command = [*self.prefix, self.program or os.environ["KEYFOLD_BIN"], "server", f"-config={self.folder}/k.hcl"]
         with open(self.folder / "log", "ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log)
-        await_listener(self.process, self.port, self.folder / "log")
+        await_listener(self.process, self.port, self.folder / "log", address=self.address)
         return self
 
     def stop(self):
@@ -109,9 +111,9 @@ class Balancer:
         self.wait(node, lambda state, _: state == "UP")
 
 
-def configuration(folder: Path):
+def configuration(folder: Path, *addresses):
     """Of a server that a key opens and that speaks TLS, with certificates in the folder; its STORAGE is to be filled in."""
-    certificates.make(folder)
+    certificates.make(folder, *addresses)
     seal = base64.b64encode(os.urandom(32)).decode()
     return CONFIG.replace("SEAL", seal).replace("CERTIFICATES", str(folder))
 
@@ -138,6 +140,8 @@ def balanced(folder: Path, storage: str, between=None, program=None):
     the same; `program` is what they run. Gives the nodes, HAProxy, the headers of the root token and the authority to
     trust."""
     text = configuration(folder).replace("STORAGE", storage)
+    # Longer than the time between two checks.
+    text = text.replace('shutdown_delay = "1s"', 'shutdown_delay = "3s"')
     (folder / "both.pem").write_bytes((folder / "server.pem").read_bytes() + (folder / "server.key").read_bytes())
     nodes = []
     for name in ("node1", "node2"):
@@ -164,19 +168,18 @@ def balanced(folder: Path, storage: str, between=None, program=None):
 
 def begin(node, verify):
     """Initialises a node and makes a transit key."""
-    url = f"https://localhost:{node.port}/v1"
     shares = {"recovery_shares": 1, "recovery_threshold": 1}
-    made = requests.put(f"{url}/sys/init", json=shares, verify=verify).json()
+    made = requests.put(f"{node.url}/sys/init", json=shares, verify=verify).json()
     token = {"X-Vault-Token": made["root_token"]}
     for path, body in [("sys/mounts/transit", {"type": "transit"}), ("transit/keys/k", {})]:
-        requests.post(f"{url}/{path}", json=body, headers=token, verify=verify).raise_for_status()
+        requests.post(f"{node.url}/{path}", json=body, headers=token, verify=verify).raise_for_status()
     return token, verify
 
 
 def wait_open(node, verify):
     """Waits until its seal has opened a node, which listens before that."""
     for _ in range(200):
-        if requests.get(f"https://localhost:{node.port}/v1/sys/health", verify=verify).status_code == 200:
+        if requests.get(f"{node.url}/sys/health", verify=verify).status_code == 200:
             return
         time.sleep(0.05)
     raise AssertionError((node.folder / "log").read_text())

@@ -1,8 +1,10 @@
-"""Three nodes on one store while nodes and store are killed and frozen (tests/cluster), and the checker of that by itself."""
+"""Three nodes on one store while nodes, store and network go wrong (tests/cluster), and its checker and its faults by themselves."""
 
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,7 @@ import requests
 TESTS = Path(__file__).parents[2] / "tests"
 sys.path.insert(0, str(TESTS))
 
-from cluster import checks, world  # noqa: E402
+from cluster import checks, clock, world  # noqa: E402
 from cluster.clients import USES, Client, Event  # noqa: E402
 
 CIPHERTEXT = "vault:v{}:" + "A" * 60
@@ -71,12 +73,68 @@ def test_one_answer_that_breaks_a_promise_is_found(text):
     assert any(text in one for one in found), found
 
 
+def cluster(*arguments):
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(TESTS), str(Path(__file__).parent)])}
+    command = [sys.executable, "-m", "cluster", *arguments]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+
+
 @pytest.mark.parametrize("store", ["postgresql", "etcd"])
 def test_nothing_that_was_acknowledged_is_lost_and_nothing_revoked_works(store):
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(TESTS), str(Path(__file__).parent)])}
-    command = [sys.executable, "-m", "cluster", "--seconds=8", store]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    done = cluster("--seconds=15", store)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("arguments, text", [
+    (["--faults=sever", "etcd"], "etcd: no fault sever"),
+    (["--faults=kill,flood", "postgresql"], "postgresql: no fault flood"),
+    (["--faults=kill_member", "etcd", "postgresql"], "postgresql: no fault kill_member: the store has one member"),
+])
+def test_a_fault_that_cannot_be_had_is_an_error(arguments, text):
+    done = cluster(*arguments)
+    assert done.returncode == 2 and text in done.stderr, done.stdout + done.stderr
+
+
+@pytest.mark.skipif(clock.reason() is not None, reason=str(clock.reason()))
+def test_a_clock_that_is_skewed_is_that_of_one_process(tmp_path):
+    with world.running("postgresql", tmp_path) as running:
+
+        def ahead():
+            """How far each clock is before that of the test: the nodes', then the store's."""
+            for node in range(world.NODES):
+                health = requests.get(f"{running.url(node)}/sys/health", verify=running.verify).json()
+                yield health["server_time_utc"] - time.time()
+            yield float(running.store.running.sql("SELECT extract(epoch FROM clock_timestamp())")) - time.time()
+
+        clocks = [*(node.clock for node in running.nodes), running.store.clock]
+        for which, skewed in enumerate(clocks):
+            for seconds in (37, -20, 600):
+                skewed.put(seconds)
+                wanted = [seconds if number == which else 0 for number in range(len(clocks))]
+                # The health has whole seconds, and the machine may be slow.
+                assert [*ahead()] == pytest.approx(wanted, abs=8)
+            skewed.put(0)
+
+
+@pytest.mark.parametrize("signals", [(signal.SIGKILL, None), (signal.SIGSTOP, signal.SIGCONT)])
+def test_all_nodes_go_on_while_one_member_of_three_is_gone(signals, tmp_path):
+    gone, back = signals
+    with world.running("etcd", tmp_path) as running:
+        client = Client(running, 1)
+        for number, member in enumerate(running.store.members):
+            member.process.send_signal(gone)
+            for node in range(world.NODES):
+                until = time.monotonic() + 60
+                event, _ = client.ask("rotate", "POST", "transit/keys/k/rotate", {}, node=node)
+                while not event.done:
+                    assert time.monotonic() < until, (number, node, event)
+                    event, _ = client.ask("rotate", "POST", "transit/keys/k/rotate", {}, node=node)
+            if back:
+                member.process.send_signal(back)
+            else:
+                member.stop()
+                running.store.running.start(member)
+            running.store.settle()
 
 
 @pytest.mark.parametrize("store", ["postgresql", "etcd"])

@@ -97,7 +97,7 @@ def test_what_was_acknowledged_is_there_when_the_standby_has_taken_over(tmp_path
             if node is nodes[0]:
                 token, verify = begin(node, str(tmp_path / "ca.pem"))
             wait_open(node, verify)
-        urls = [f"https://localhost:{node.port}/v1" for node in nodes]
+        urls = [node.url for node in nodes]
 
         def ask(node, method, path, body=None, headers=token):
             return requests.request(method, f"{urls[node]}/{path}", json=body, headers=headers, verify=verify, timeout=20)

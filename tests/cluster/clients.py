@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 
 import requests
 
-TIMEOUT = 10
+# Short, so that a node that stands still does not keep all clients from asking the others.
+TIMEOUT = 3
 REGISTERS = 6
 USES = 8
 
