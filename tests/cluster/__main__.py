@@ -126,7 +126,7 @@ def main():
             print(f"cluster: {kind}: the history is in {keep(kind, history)}", file=sys.stderr)
         bad += len(wrong)
         asked = Counter(event.what for event in history if event.done)
-        missing = {"read", "write", "use", "revoke", "count", "encrypt", "decrypt", "rotate"} - asked.keys()
+        missing = {"read", "write", "add", "list", "use", "revoke", "count", "encrypt", "decrypt", "rotate"} - asked.keys()
         if missing:
             print(f"cluster: {kind}: never done: {', '.join(sorted(missing))}", file=sys.stderr)
             bad += 1

@@ -52,6 +52,21 @@ def registers(history):
                     yield f"{name}: version {version} has a value that nobody wrote there"
 
 
+def sets(history):
+    """A list has all that was acknowledged before it was asked for, and nothing that nobody put there."""
+    events = [event for event in history if event.what in ("add", "list")]
+    for name, events in by(events, "set").items():
+        adds = [event for event in events if event.what == "add"]
+        for event in (event for event in events if event.what == "list" and event.done):
+            there, node = set(event.told["elements"]), event.told["node"]
+            wanted = {add.told["element"] for add in adds if add.done and add.end < event.start}
+            known = {add.told["element"] for add in adds if add.done is not False and add.start < event.end}
+            if wanted - there:
+                yield f"{name}: node {node} does not list {len(wanted - there)} that were there before"
+            if there - known:
+                yield f"{name}: node {node} lists {len(there - known)} that nobody put there"
+
+
 def tokens(history):
     """What is revoked works nowhere from the answer on."""
     for _, events in by([event for event in history if event.what in ("use", "revoke")], "of").items():
@@ -96,7 +111,7 @@ def parts(ciphertext):
     return int(version.removeprefix("v")), base64.b64decode(blob)
 
 
-ALL = (registers, tokens, counters, keys)
+ALL = (registers, sets, tokens, counters, keys)
 
 
 def final(world, history, ask):
@@ -109,6 +124,12 @@ def final(world, history, ask):
             version = data.get("metadata", {}).get("version", 0)
             if not event.done or version < last:
                 yield f"{name}: node {node} has version {version}, and {last} was acknowledged"
+    for name, adds in by([event for event in history if event.what == "add" and event.done], "set").items():
+        for node in range(len(world.nodes)):
+            event, data = ask("last", "GET", f"kv/metadata/{name}?list=true", node=node)
+            lost = {add.told["element"] for add in adds} - set(data.get("keys", []))
+            if lost:
+                yield f"{name}: node {node} does not list {len(lost)} that were acknowledged: {event.told['status']}"
     event, data = ask("versions", "GET", "transit/keys/k", node=0)
     below = data.get("min_decryption_version", 1)
     made = [event.told["ciphertext"] for event in history if event.what == "encrypt" and event.done]

@@ -12,6 +12,8 @@ import requests
 TIMEOUT = 3
 REGISTERS = 6
 USES = 8
+# Seconds that things are put into a set.
+SET = 3
 
 
 @dataclass
@@ -72,6 +74,16 @@ class Client:
         if event.done:
             event.told["version"] = data["version"]
 
+    # Sets: entries of one folder, which all put some into and list. Each is of a few seconds, so that lists stay short.
+
+    def sets(self):
+        name, element = f"set{int(time.monotonic() / SET)}", f"{self.random.getrandbits(64):x}"
+        self.ask("add", "POST", f"kv/data/{name}/{element}", {"data": {}}, set=name, element=element)
+        event, data = self.ask("list", "GET", f"kv/metadata/{name}?list=true", set=name)
+        # 404: it is empty.
+        event.done = None if event.done is None else True
+        event.told["elements"] = data.get("keys", [])
+
     # Tokens: made on one node, used on others, revoked on a third.
 
     def tokens(self):
@@ -130,7 +142,7 @@ class Client:
         time.sleep(0.3)
 
 
-CLIENTS = ("registers", "registers", "registers", "registers", "tokens", "tokens", "counters", "keys", "keys", "rotations")
+CLIENTS = ("registers", "registers", "registers", "sets", "sets", "tokens", "tokens", "counters", "keys", "keys", "rotations")
 
 
 def run(world, seed, over):
