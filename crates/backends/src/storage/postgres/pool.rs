@@ -11,13 +11,15 @@ use tokio_postgres::{Client, Error, Row, Statement};
 use super::failure::Failure;
 
 /// What every connection is set to: a statement that waits for a lock or for a disk ends some time,
-/// a transaction whose client has gone frees its locks, all statements go along indexes, planned
+/// a transaction whose client has gone frees its locks, the database notices within half a minute that
+/// the network to a client is gone, all statements go along indexes, planned
 /// once, and what is committed is durable.
 const SETTINGS: &str = "\
     SET default_transaction_isolation = 'read committed'; \
     SET lock_timeout = '5s'; \
     SET statement_timeout = '30s'; \
     SET idle_in_transaction_session_timeout = '10s'; \
+    SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3; \
     SET enable_seqscan = off; SET enable_bitmapscan = off; \
     SET enable_hashjoin = off; SET enable_mergejoin = off; \
     SET plan_cache_mode = 'force_generic_plan'; SET jit = off; \
