@@ -228,6 +228,7 @@ impl State {
         for check in &batch.checks {
             let (key, holds) = match check {
                 Check::Absent(key) => (key, !self.entries.contains_key(key)),
+                Check::Present(key) => (key, self.entries.contains_key(key)),
                 Check::Unchanged(key, revision) => (
                     key,
                     self.entries

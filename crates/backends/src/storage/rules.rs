@@ -8,7 +8,10 @@ use keyfold_core::ports::whole::Portion;
 /// Refuses a batch that breaks the contract.
 pub(super) fn check(batch: &Batch) -> Result<(), StorageError> {
     for check in &batch.checks {
-        let (Check::Absent(key) | Check::Unchanged(key, _) | Check::Held(key, _)) = check;
+        let (Check::Absent(key)
+        | Check::Present(key)
+        | Check::Unchanged(key, _)
+        | Check::Held(key, _)) = check;
         check_key(key)?;
     }
     let mut touched = HashSet::with_capacity(batch.puts.len() + batch.deletes.len());

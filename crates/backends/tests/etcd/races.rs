@@ -79,6 +79,7 @@ fn replay(mut done: Vec<(Revision, Batch)>) -> Model {
         for check in &batch.checks {
             let holds = match check {
                 Check::Absent(key) => !model.contains_key(key),
+                Check::Present(key) => model.contains_key(key),
                 Check::Unchanged(key, read) => model.get(key).is_some_and(|(_, at)| at == read),
                 Check::Held(..) => false,
             };

@@ -21,6 +21,7 @@ mod life;
 mod machine;
 mod many;
 mod nodes;
+mod paused;
 mod people;
 mod quorum;
 mod rekey;

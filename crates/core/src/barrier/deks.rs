@@ -23,13 +23,12 @@ pub struct MountDeks {
 /// so that a rotation can tell when nothing is under way that an older version sealed.
 pub(super) struct Versions(BTreeMap<u32, Arc<Dek>>);
 
-/// Versions that were replaced: gone once nobody uses them any more.
-#[derive(Clone)]
-pub(crate) struct Replaced(Weak<Versions>);
+/// Versions that were replaced.
+struct Replaced(Weak<Versions>);
 
 impl Replaced {
     /// Nobody reads with them, and nothing that they sealed is on its way to the store.
-    pub fn is_gone(&self) -> bool {
+    fn is_gone(&self) -> bool {
         self.0.strong_count() == 0
     }
 }
@@ -84,13 +83,11 @@ impl MountDeks {
     }
 
     /// Has other versions from here on.
-    pub(super) fn replace(&self, versions: BTreeMap<u32, Arc<Dek>>) -> Replaced {
+    pub(super) fn replace(&self, versions: BTreeMap<u32, Arc<Dek>>) {
         let mut all = self.replaced();
         let old = self.versions.swap(Arc::new(Versions(versions)));
-        let old = Replaced(Arc::downgrade(&old));
         all.retain(|replaced| !replaced.is_gone());
-        all.push(old.clone());
-        old
+        all.push(Replaced(Arc::downgrade(&old)));
     }
 
     /// All that was ever replaced is gone.
@@ -106,6 +103,12 @@ impl MountDeks {
     /// What seals. To be held until what it sealed is stored.
     pub(super) fn sealing(&self) -> Arc<Versions> {
         self.versions.load_full()
+    }
+
+    /// Where the version that seals is stored.
+    pub(super) fn newest_key(&self, with: &Versions) -> Option<String> {
+        let (version, _) = with.newest()?;
+        Some(Self::key(&self.uuid, version))
     }
 
     pub(super) fn seal(

@@ -25,10 +25,10 @@ use arc_swap::ArcSwap;
 use keyfold_keys::{Dek, Keyring, RootKey, State, Wraps};
 
 pub use self::deks::MountDeks;
-pub(crate) use self::deks::Replaced;
 pub(crate) use self::heard::commit;
 pub(crate) use self::renew::{Look, Renewed};
 pub use self::rotation::Rotated;
+pub(crate) use self::view::TRIES;
 pub use self::view::{Stored, View, json, retry};
 pub(crate) use self::walk::Walk;
 use crate::error::Error;
@@ -144,7 +144,7 @@ impl Barrier {
     /// The same keyring under another root key, in the commit that does the rest of `batch`: the
     /// wraps of that root key.
     ///
-    /// The caller holds the lock that also covers creating and removing mounts.
+    /// The caller holds the lock that also covers creating and removing mounts, and the batch demands it.
     pub(crate) async fn rewrap(&self, root: &RootKey, batch: Batch) -> Result<(), Error> {
         let old = self.keyring.load_full();
         let wrapped = root.wrap(&old.keyring, KEYRING.as_bytes())?;
@@ -196,7 +196,7 @@ impl FirstKeys {
 
     /// A view of core's records, for the batch that begins the store.
     pub fn view(&self, storage: &Arc<dyn Storage>, prefix: &str) -> View {
-        View::new(storage.clone(), self.deks.clone(), prefix)
+        View::new(storage.clone(), self.deks.clone(), prefix).beginning()
     }
 
     /// Adds the wrapped keys to that batch.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use keyfold_keys::{Dek, Keyring, RootKey, Wrapped, Wraps};
 
-use super::deks::{self, MountDeks, Replaced};
+use super::deks::{self, MountDeks};
 use super::{Barrier, DEKS, Held, KEYRING, commit, overtaken};
 use crate::error::Error;
 use crate::ports::storage::Batch;
@@ -28,9 +28,15 @@ impl Barrier {
     /// A new term; every dek wrapped under it; the old term gone: one commit. No record is
     /// touched, so the cost grows with mounts, not with data.
     ///
-    /// The caller holds the lock that also covers creating and removing mounts. A root key that is
-    /// not today's any more, as somebody rotated it meanwhile, is [`Error::Contended`].
-    pub async fn rotate(&self, root: &RootKey, created: &str) -> Result<Rotated, Error> {
+    /// The caller holds the lock that also covers creating and removing mounts, and `demands` it: a dek
+    /// that another node makes meanwhile would stay under the term that goes. Where that was lost, and
+    /// where the root key is not today's any more, as somebody rotated it, it is [`Error::Contended`].
+    pub async fn rotate(
+        &self,
+        root: &RootKey,
+        created: &str,
+        demands: Batch,
+    ) -> Result<Rotated, Error> {
         let old = self.current(root).await?;
         let mut new = old.keyring.rotate(created)?;
         for term in old.keyring.terms().map(|info| info.term) {
@@ -38,7 +44,7 @@ impl Barrier {
                 new = new.retire(term)?;
             }
         }
-        let mut batch = Batch::new()
+        let mut batch = demands
             .unchanged(KEYRING, old.revision)
             .put(KEYRING, root.wrap(&new, KEYRING.as_bytes())?.into_bytes());
         batch = self.hand_over(&old.keyring, &new, batch)?;
@@ -133,11 +139,12 @@ impl Barrier {
     }
 
     /// Has a version seal from here on that was stored.
-    pub(crate) fn adopt_version(&self, uuid: &str, new: NewVersion) -> Result<Replaced, Error> {
+    pub(crate) fn adopt_version(&self, uuid: &str, new: NewVersion) -> Result<(), Error> {
         let mount = self.deks(uuid)?;
         let mut versions = mount.all();
         versions.insert(new.version, Arc::new(new.dek));
-        Ok(mount.replace(versions))
+        mount.replace(versions);
+        Ok(())
     }
 
     /// Takes over what another node has done to a mount's deks: a new mount, a new version, versions
@@ -159,16 +166,17 @@ impl Barrier {
         if stored.is_empty() || known.versions() == stored {
             return Ok(());
         }
-        self.reload_versions(uuid).await.map(drop)
+        self.reload_versions(uuid).await
     }
 
     /// Reads the versions of a mount's dek anew: of a commit with an unknown end memory knows
     /// nothing.
-    pub(crate) async fn reload_versions(&self, uuid: &str) -> Result<Replaced, Error> {
+    pub(crate) async fn reload_versions(&self, uuid: &str) -> Result<(), Error> {
         let mount = self.deks(uuid)?;
         let held = self.keyring.load_full();
         let versions = deks::stored(&*self.storage, &held.keyring, uuid).await?;
-        Ok(mount.replace(versions))
+        mount.replace(versions);
+        Ok(())
     }
 
     /// Destroys the versions below one: add to a batch, and [`Barrier::forget_older`] once that is

@@ -11,7 +11,7 @@ use super::deks::Versions;
 use super::heard;
 use super::turns::Turns;
 use crate::error::Error;
-use crate::ports::storage::{Batch, Check, Page, Revision, Storage};
+use crate::ports::storage::{Batch, Check, Page, Revision, Storage, StorageError};
 
 /// Names that are read at once where they are only counted.
 const COUNTED: usize = 10_000;
@@ -34,6 +34,8 @@ pub struct View {
     turns: Arc<Turns>,
     /// What lies in here is in no node's memory: see [`Batch::quiet`].
     quiet: bool,
+    /// Its dek is stored by the batch that is sealed.
+    begins: bool,
 }
 
 impl View {
@@ -44,6 +46,15 @@ impl View {
             prefix: prefix.into(),
             turns: Arc::default(),
             quiet: false,
+            begins: false,
+        }
+    }
+
+    /// For the batch that stores its dek.
+    pub(super) fn beginning(self) -> Self {
+        Self {
+            begins: true,
+            ..self
         }
     }
 
@@ -110,7 +121,8 @@ impl View {
     }
 
     /// Applies a batch of plaintext values. A conflict comes back as [`Error::Storage`]; see
-    /// [`Error::is_conflict`].
+    /// [`Error::is_conflict`]. [`Error::Stale`] where this node was away while the dek that it sealed
+    /// with was replaced and destroyed: nothing was stored.
     pub async fn commit(&self, batch: Batch) -> Result<Revision, Error> {
         self.commit_with(batch, Batch::new()).await
     }
@@ -122,8 +134,12 @@ impl View {
         let batch = self.sealed_by(&with, batch)?.and(more);
         let matters = heard::matters(&*self.storage, &batch);
         let done = self.storage.commit(batch).await;
+        let dek = self.deks.newest_key(&with);
         drop(with);
-        let revision = done?;
+        let revision = done.map_err(|error| match error {
+            StorageError::Conflict(key) if Some(&key) == dek.as_ref() => Error::Stale,
+            error => error.into(),
+        })?;
         if matters {
             heard::wait(&*self.storage, revision).await?;
         }
@@ -142,9 +158,18 @@ impl View {
             quiet: self.quiet || batch.quiet,
             ..Batch::new()
         };
+        // Of a lease that ends while a commit is on its way the commit knows nothing; of its dek it does.
+        if self.storage.nodes().is_some()
+            && !self.begins
+            && !batch.puts.is_empty()
+            && let Some(key) = self.deks.newest_key(with)
+        {
+            sealed.checks.push(Check::Present(key));
+        }
         for check in batch.checks {
             sealed.checks.push(match check {
                 Check::Absent(key) => Check::Absent(self.full(&key)),
+                Check::Present(key) => Check::Present(self.full(&key)),
                 Check::Unchanged(key, revision) => Check::Unchanged(self.full(&key), revision),
                 held @ Check::Held(..) => held,
             });

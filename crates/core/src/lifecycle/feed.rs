@@ -2,7 +2,7 @@
 //! the store, this one does what another has done to keys and mounts, and says so when it has.
 
 use std::collections::BTreeSet;
-use std::sync::Weak;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use tokio::sync::broadcast::Receiver;
@@ -46,12 +46,9 @@ pub(super) async fn follow(core: Weak<Core>, vault: Weak<Unsealed>, mut changes:
             Some(keys) => vault.heard(keys),
             None => vault.missed(),
         }
-        if core.storage.nodes().is_some() {
-            if !vault.kept_up(&core, touched).await {
-                core.lose(vault).await;
-                return;
-            }
-            vault.take_up_renewals(touched).await;
+        if core.storage.nodes().is_some() && !vault.kept_up(&core, touched).await {
+            core.lose(vault).await;
+            return;
         }
         // Who makes a device waits for the other nodes, and may be waited for here.
         let _late = tokio::time::timeout(DEVICES, vault.audit.refresh()).await;
@@ -91,7 +88,7 @@ impl Unsealed {
 
     /// Does with keys and mounts what another node has done, until it is done; `None` for touched keys
     /// stands for all of them. False where this node can't go on.
-    async fn kept_up(&self, core: &Core, touched: Option<&[String]>) -> bool {
+    async fn kept_up(self: &Arc<Self>, core: &Core, touched: Option<&[String]>) -> bool {
         loop {
             if self.is_stopping() || self.is_replaced() {
                 return true;
@@ -108,7 +105,11 @@ impl Unsealed {
         }
     }
 
-    async fn keep_up(&self, core: &Core, touched: Option<&[String]>) -> Result<bool, Error> {
+    async fn keep_up(
+        self: &Arc<Self>,
+        core: &Core,
+        touched: Option<&[String]>,
+    ) -> Result<bool, Error> {
         let touches =
             |is: &dyn Fn(&str) -> bool| touched.is_none_or(|keys| keys.iter().any(|key| is(key)));
         // First: it opens the deks.
@@ -137,6 +138,8 @@ impl Unsealed {
         if touches(&|key| key.starts_with(SEALS)) {
             core.seals.note(Wraps::load(&*core.storage).await?);
         }
+        // Last: what sealed before is out of use here by now.
+        self.take_up_renewals(touched).await?;
         Ok(true)
     }
 

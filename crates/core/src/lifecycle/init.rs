@@ -5,11 +5,11 @@ use std::sync::Arc;
 use keyfold_keys::{RootKey, Share, UnsealKey};
 use keyfold_secret::Secret;
 
-use super::seals::{Holds, ShamirSeal, Wraps, prove, shares_key};
+use super::seals::{Holds, ShamirSeal, Wraps, shares_key};
 use super::unsealed::{Cluster, HeldRoot, PREFIX, ROOT_MADE};
 use super::{Core, FORMAT, FORMAT_KEY, Sealed, State};
 use crate::audit::Broker;
-use crate::barrier::{FirstKeys, KEYRING, json};
+use crate::barrier::{FirstKeys, json};
 use crate::error::Error;
 use crate::id;
 use crate::identity::Identity;
@@ -172,14 +172,10 @@ impl Core {
         if !open {
             return Ok(());
         }
-        let damaged = || Error::corrupt(KEYRING);
-        let keyring = prove(&*self.storage, &root.key)
-            .await?
-            .ok_or_else(damaged)?;
         // Where it takes several ways, people may be one of them: the root key stays until it is
         // known that the seals are enough.
         let required = self.seals.wraps().required() > 1;
-        self.enter(keyring, required.then_some(root)).await
+        self.enter(root, required).await
     }
 }
 

@@ -42,6 +42,7 @@ pub use self::seals::{
 };
 pub(crate) use self::seals::{FOLDER as SEALS, FOREIGN, Seals, Wraps};
 pub use self::status::{SealReport, SealStatus, Split};
+pub(crate) use self::unsealed::PREFIX;
 pub use self::unsealed::Unsealed;
 use crate::audit::{AuditConfig, AuditSetup, HeaderSettings};
 use crate::barrier::KEYRING;

@@ -2,17 +2,18 @@
 
 use std::sync::Arc;
 
-use keyfold_keys::{Keyring, Share};
+use keyfold_keys::{RootKey, Share};
+use tokio::sync::broadcast::Receiver;
 
 use super::fence::Fence;
 use super::sealed::Step;
 use super::seals::{Fetched, Set, Tried, Wraps, prove, shares_key};
 use super::unsealed::{HeldRoot, Unsealed};
 use super::{Core, Sealed, State};
-use crate::barrier::{Barrier, KEYRING};
+use crate::barrier::{Barrier, KEYRING, TRIES};
 use crate::error::Error;
 use crate::initialize;
-use crate::ports::storage::Revision;
+use crate::ports::storage::Change;
 
 /// What clients know a wrong unseal key by.
 pub(super) const WRONG_KEY: &str = "unable to retrieve stored keys: invalid key: failed to decrypt keys from \
@@ -63,12 +64,12 @@ impl Core {
             Tried::Wrong => return Err(Error::bad(WRONG_KEY)),
             Tried::Proves => return Err(Error::bad(IDLE)),
         };
-        let keyring = prove(&*self.storage, &root).await?.ok_or_else(apart)?;
+        prove(&*self.storage, &root).await?.ok_or_else(apart)?;
         let held = HeldRoot {
             key: Arc::new(root),
             parts: Vec::new(),
         };
-        self.enter(keyring, Some(held)).await?;
+        self.enter(held, true).await?;
         self.shares_used(set).await;
         tracing::info!("vault is unsealed");
         Ok(())
@@ -118,15 +119,15 @@ impl Core {
     /// Opens the vault with what the seals gave. Where it took several of them, the root key stays
     /// until as many are known to give it without people, and seals that join get their parts.
     pub(super) async fn enter_with(self: &Arc<Self>, fetched: Fetched) -> Result<(), Error> {
-        let keyring = (fetched.keyring, fetched.revision);
-        if fetched.parts.is_empty() {
-            return self.enter(keyring, None).await;
-        }
+        let is_of_parts = !fetched.parts.is_empty();
         let held = HeldRoot {
             key: Arc::new(fetched.root),
             parts: fetched.parts,
         };
-        self.enter(keyring, Some(held)).await?;
+        self.enter(held, is_of_parts).await?;
+        if !is_of_parts {
+            return Ok(());
+        }
         if let Err(error) = self.settle().await {
             tracing::warn!(%error, "the seals could not be looked after");
         }
@@ -145,16 +146,33 @@ impl Core {
         }
     }
 
-    /// Opens the vault with its keyring. `root` is kept until a seal is known to give it. The
-    /// caller holds the lock on changes of the state.
-    pub(super) async fn enter(
+    /// Opens the vault with a root key, which where it `keeps` it stays until a seal is known to give
+    /// it. The caller holds the lock on changes of the state.
+    pub(super) async fn enter(self: &Arc<Self>, root: HeldRoot, keeps: bool) -> Result<(), Error> {
+        // Before anything is read: what changes from here on is heard, and other nodes wait for this one.
+        let changes = self.storage.watch();
+        if let Some(nodes) = self.storage.nodes() {
+            nodes.join().await?;
+        }
+        let entered = self.enter_hearing(changes, root, keeps).await;
+        if entered.is_err()
+            && let Some(nodes) = self.storage.nodes()
+        {
+            nodes.leave().await;
+        }
+        entered
+    }
+
+    async fn enter_hearing(
         self: &Arc<Self>,
-        (keyring, revision): (Keyring, Revision),
-        root: Option<HeldRoot>,
+        changes: Receiver<Change>,
+        root: HeldRoot,
+        keeps: bool,
     ) -> Result<(), Error> {
         let fence = Arc::new(Fence::new(self.storage.clone()));
-        let barrier = Barrier::open(fence.clone(), keyring, revision).await?;
-        let vault = Unsealed::open(self, root, barrier, fence).await?;
+        let barrier = self.barrier(&fence, &root.key).await?;
+        let root = keeps.then_some(root);
+        let vault = Unsealed::open(self, root, barrier, fence, changes).await?;
         // Before anybody else is served: who asks finds the vault configured.
         if let Err(error) = initialize::run(self, &vault, &self.initialize).await {
             vault.stop();
@@ -163,6 +181,21 @@ impl Core {
         self.state.store(Arc::new(State::Unsealed(vault)));
         self.seals.wake.notify_one();
         Ok(())
+    }
+
+    /// The keyring and the deks of one moment: a keyring that another node replaces meanwhile opens none
+    /// of the deks that are read after.
+    async fn barrier(&self, fence: &Arc<Fence>, root: &RootKey) -> Result<Barrier, Error> {
+        for _ in 0..TRIES {
+            let proven = prove(&*self.storage, root).await?;
+            let (keyring, revision) = proven.ok_or(Error::Contended)?;
+            let opened = Barrier::open(fence.clone(), keyring, revision).await;
+            let stored = self.storage.get(KEYRING).await?;
+            if stored.is_some_and(|stored| stored.revision == revision) {
+                return opened;
+            }
+        }
+        Err(Error::Contended)
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use keyfold_keys::{RootKey, Share};
 use serde::{Deserialize, Serialize};
+use tokio::sync::broadcast::Receiver;
 
 use super::ceremony::Ceremonies;
 use super::fence::Fence;
@@ -24,7 +25,7 @@ use crate::mounts::Mounts;
 use crate::passwords::PasswordPolicies;
 use crate::policies::Policies;
 use crate::policy::Acl;
-use crate::ports::storage::Batch;
+use crate::ports::storage::{Batch, Change};
 use crate::quotas::Quotas;
 use crate::renewal::Renewals;
 use crate::rotation::Rotation;
@@ -33,7 +34,7 @@ use crate::sys::versions;
 use crate::tokens::{Token, Tokens};
 
 /// Where core's own records lie.
-pub(super) const PREFIX: &str = "sys/";
+pub(crate) const PREFIX: &str = "sys/";
 const CLUSTER: &str = "cluster";
 /// How often a rotation of the kek is tried while the root key is rotated beside it.
 const ROTATE_TURNS: usize = 3;
@@ -109,21 +110,18 @@ impl Cluster {
 }
 
 impl Unsealed {
-    /// Reads all that is needed to serve. Any failure leaves the server sealed.
+    /// Reads all that is needed to serve, while it is heard what changes. Any failure leaves the server
+    /// sealed.
     pub(super) async fn open(
         core: &Arc<Core>,
         root: Option<HeldRoot>,
         barrier: Barrier,
         fence: Arc<Fence>,
+        changes: Receiver<Change>,
     ) -> Result<Arc<Self>, Error> {
         let barrier = Arc::new(barrier);
         let clock = core.clock.clone();
         let system = barrier.view(SYSTEM, PREFIX)?;
-        // Before anything is read: what changes from here on is heard.
-        let changes = core.storage.watch();
-        if let Some(nodes) = core.storage.nodes() {
-            nodes.join().await?;
-        }
         let damaged = || Error::corrupt(format!("{PREFIX}{CLUSTER}"));
         let (cluster, _) = system.read::<Cluster>(CLUSTER).await?.ok_or_else(damaged)?;
         snapshot::settle(&*core.storage, &system).await?;
@@ -208,9 +206,9 @@ impl Unsealed {
         // A seal may take its time, and mounting need not wait for it: so the root key may be
         // another one by the time that it is used.
         let root = self.root().await?;
-        let _held = self.mounts.turn().await?;
-        let created = self.clock.now().rfc3339();
-        self.barrier.rotate(&root, &created).await
+        let turn = self.mounts.turn().await?;
+        let (created, demands) = (self.clock.now().rfc3339(), turn.demanded(Batch::new()));
+        self.barrier.rotate(&root, &created, demands).await
     }
 
     /// Rotates it where its time has come.

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use super::record::{MountConfig, MountRecord, Tune, accessor, is_builtin};
 use super::table::{Mount, Target};
 use super::{FOLDER, Mounts, engine, prefix};
-use crate::barrier::{DEKS, commit, json, overtaken};
+use crate::barrier::{DEKS, json, overtaken};
 use crate::error::Error;
 use crate::id;
-use crate::ports::storage::{Batch, Storage};
+use crate::lifecycle::PREFIX;
+use crate::ports::storage::{Batch, Storage, StorageError};
 use crate::{renewal, tokens};
 
 /// Noise records that one commit clears.
@@ -87,11 +88,11 @@ impl Mounts {
             &record,
         )?;
         let storage = &**self.barrier.storage();
-        commit(storage, batch).await.map_err(overtaken)?;
+        let revision = storage.commit(batch).await.map_err(overtaken)?;
         self.barrier.adopt(deks);
         self.table
             .store(Arc::new(self.table.load().with(Mount { record, target })));
-        Ok(())
+        turn.heard(storage, revision).await
     }
 
     /// Changes the tuning of a mount; the engine's remarks on it.
@@ -141,10 +142,12 @@ impl Mounts {
             }
             same => same.clone(),
         };
-        commit(&**self.barrier.storage(), batch).await?;
+        let storage = &**self.barrier.storage();
+        let revision = storage.commit(batch).await?;
         let path = record.path.clone();
         self.table
             .store(Arc::new(table.with(Mount { record, target })));
+        turn.heard(storage, revision).await?;
         if let Target::Engine { engine, .. } = &mount.target
             && options
             && let Err(error) = engine.settle().await
@@ -175,17 +178,18 @@ impl Mounts {
         }
         let entry = turn.demanded(self.view.sealed(entry)?);
         let batch = self.barrier.destroy(&uuid, entry).await?;
-        commit(&**self.barrier.storage(), batch).await?;
+        let storage = self.barrier.storage().clone();
+        let revision = storage.commit(batch).await?;
         self.table.store(Arc::new(table.without(path)));
         self.barrier.forget(&uuid);
+        let heard = turn.heard(&*storage, revision).await;
         // The store alone goes along: this may outlast the vault, and must not keep its keys.
-        let storage = self.barrier.storage().clone();
         tokio::spawn(async move {
-            if let Err(error) = clear(&*storage, &prefix(&uuid)).await {
+            if let Err(error) = clear(&*storage, &uuid).await {
                 tracing::warn!(%error, mount = %uuid, "records of a removed mount remain");
             }
         });
-        Ok(())
+        heard
     }
 
     /// A mount whose commit had an unknown end may be stored and not in the table. It is there from
@@ -213,27 +217,31 @@ pub async fn clear_noise(storage: &dyn Storage) -> Result<(), Error> {
         let uuid = name.trim_end_matches('/');
         let deks = storage.list(&format!("{DEKS}{uuid}/"), "", 1).await?;
         if deks.names.is_empty() {
-            clear(storage, &prefix(uuid)).await?;
+            clear(storage, uuid).await?;
         }
     }
     Ok(())
 }
 
-/// Removes all records below a prefix, some at a time.
-async fn clear(storage: &dyn Storage, prefix: &str) -> Result<(), Error> {
-    let mut folders = vec![prefix.to_owned()];
+/// Removes all records of a mount that is gone, some at a time. Where it is there again, as another node
+/// has restored a snapshot, nothing more is removed.
+async fn clear(storage: &dyn Storage, uuid: &str) -> Result<(), Error> {
+    let record = [PREFIX, FOLDER, uuid].concat();
+    let mut folders = vec![prefix(uuid)];
     while let Some(folder) = folders.last().cloned() {
         let page = storage.list(&folder, "", CLEAR).await?;
         let (below, here): (Vec<_>, Vec<_>) =
             page.names.into_iter().partition(|n| n.ends_with('/'));
         if !here.is_empty() {
             let deletes = here.iter().map(|name| format!("{folder}{name}")).collect();
-            storage
-                .commit(Batch {
-                    deletes,
-                    ..Batch::new()
-                })
-                .await?;
+            let batch = Batch {
+                deletes,
+                ..Batch::new()
+            };
+            match storage.commit(batch.absent(record.clone())).await {
+                Err(StorageError::Conflict(_)) => return Ok(()),
+                done => done?,
+            };
         }
         match below.first() {
             Some(name) => folders.push(format!("{folder}{name}")),

@@ -57,10 +57,12 @@ impl Mounts {
         }
         let key = format!("{FOLDER}{}", record.uuid);
         let batch = turn.demanded(batch.put(key, json(&record)?));
-        self.view.commit(batch).await?;
+        let storage = &**self.barrier.storage();
+        let revision = storage.commit(self.view.sealed(batch)?).await?;
         let target = mount.target.clone();
         let moved = table.without(from).with(Mount { record, target });
         self.table.store(Arc::new(moved));
+        turn.heard(storage, revision).await?;
         Ok(made)
     }
 

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use super::Mounts;
+use crate::barrier::heard;
 use crate::error::Error;
-use crate::ports::storage::{Batch, LockGuard};
+use crate::ports::storage::{Batch, LockGuard, Revision, Storage};
 
 /// Of several nodes one changes mounts and keys. Who waits for the others to hear of a change holds no
 /// lock that one of them needs for that, since nobody else is at a change of his own.
@@ -17,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Excludes changes of the table and of the keys, on this node and on others.
 pub(crate) struct Turn<'m> {
     among_nodes: Option<Box<dyn LockGuard>>,
-    _here: tokio::sync::MutexGuard<'m, ()>,
+    here: tokio::sync::MutexGuard<'m, ()>,
 }
 
 impl Turn<'_> {
@@ -28,6 +29,15 @@ impl Turn<'_> {
             Some(lock) => batch.held(LOCK.0, lock.fence()),
         }
     }
+
+    /// Ends it once every node has heard of a commit. What this node's own feed needs to hear of it is
+    /// let go before.
+    pub async fn heard(self, storage: &dyn Storage, revision: Revision) -> Result<(), Error> {
+        drop(self.here);
+        let heard = heard::wait(storage, revision).await;
+        drop(self.among_nodes);
+        Ok(heard?)
+    }
 }
 
 impl Mounts {
@@ -36,7 +46,7 @@ impl Mounts {
         let among_nodes = self.among_nodes().await?;
         Ok(Turn {
             among_nodes,
-            _here: self.changing.lock().await,
+            here: self.changing.lock().await,
         })
     }
 

@@ -18,11 +18,13 @@ impl Core {
             return Ok(());
         };
         // In this order: a lease that is asked for first can't end behind the moment it is compared with.
-        if nodes.lease() <= Instant::now() {
+        let is_over = || nodes.lease() <= Instant::now();
+        if is_over() {
             return Err(Error::Stale);
         }
         match seen {
             Some(seen) if !nodes.reached(seen, PATIENCE).await => Err(Error::Behind),
+            Some(_) if is_over() => Err(Error::Stale),
             _ => Ok(()),
         }
     }

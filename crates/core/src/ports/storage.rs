@@ -54,6 +54,8 @@ pub struct Page {
 pub enum Check {
     /// Nothing is stored at the key.
     Absent(String),
+    /// Something is stored at the key, whatever it is.
+    Present(String),
     /// The entry at the key was written by just this commit.
     Unchanged(String, Revision),
     /// The lock of that name is held under just this fencing token.
@@ -95,6 +97,12 @@ impl Batch {
     /// Demands that nothing is stored at the key.
     pub fn absent(mut self, key: impl Into<String>) -> Self {
         self.checks.push(Check::Absent(key.into()));
+        self
+    }
+
+    /// Demands that something is stored at the key.
+    pub fn present(mut self, key: impl Into<String>) -> Self {
+        self.checks.push(Check::Present(key.into()));
         self
     }
 

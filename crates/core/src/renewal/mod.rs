@@ -25,7 +25,7 @@ pub(crate) use self::record::key;
 pub use self::record::{FASTEST, Phase, RATE, Renewal};
 use self::step::{Job, Next};
 use self::turn::Turns;
-use crate::barrier::{Replaced, SYSTEM, View, json, retry};
+use crate::barrier::{SYSTEM, View, json, retry};
 use crate::error::Error;
 use crate::lifecycle::Unsealed;
 use crate::mounts::{Mount, Target};
@@ -79,7 +79,7 @@ impl Unsealed {
         path: &str,
         rate: Option<u64>,
     ) -> Result<(Renewal, bool), Error> {
-        let _held = self.mounts.turn().await?;
+        let turn = self.mounts.turn().await?;
         let table = self.mounts.table();
         let mount = table.at(path).ok_or_else(|| missing(path))?;
         let Owner { uuid, view } = self.owner(mount)?;
@@ -93,7 +93,9 @@ impl Unsealed {
             None => mount.record.created,
         };
         let from = view.version().ok_or(Error::Bug("a mount without a dek"))?;
-        let (new, keys) = self.barrier.new_version(&uuid, Batch::new())?;
+        let (new, keys) = self
+            .barrier
+            .new_version(&uuid, turn.demanded(Batch::new()))?;
         let renewal = Renewal {
             before,
             ..Renewal::new((from, new.version), self.clock.now(), rate.unwrap_or(RATE))
@@ -104,13 +106,13 @@ impl Unsealed {
             Err(error) if error.is_conflict() => return Err(Error::Contended),
             other => other?,
         };
-        let old = self.barrier.adopt_version(&uuid, new)?;
+        self.barrier.adopt_version(&uuid, new)?;
         tracing::info!(
             mount = path,
             version = renewal.to,
             "the dek is being rotated"
         );
-        self.work(uuid, Some(old));
+        self.work(uuid);
         Ok((renewal, false))
     }
 
@@ -137,7 +139,7 @@ impl Unsealed {
         for uuid in self.system.list(FOLDER, "", 0).await?.names {
             let stored = self.system.read::<Renewal>(&key(&uuid)).await?;
             if stored.is_some_and(|(renewal, _)| !renewal.is_done()) {
-                self.work(uuid, None);
+                self.work(uuid);
             }
         }
         Ok(())
@@ -145,17 +147,18 @@ impl Unsealed {
 
     /// Has a worker wait for its turn where another node has begun a rotation, or is at one; `None` for
     /// touched keys stands for all of them.
-    pub(crate) async fn take_up_renewals(self: &Arc<Self>, touched: Option<&[String]>) {
+    pub(crate) async fn take_up_renewals(
+        self: &Arc<Self>,
+        touched: Option<&[String]>,
+    ) -> Result<(), Error> {
         let Some(touched) = touched else {
-            if let Err(error) = self.resume_renewals().await {
-                tracing::warn!(%error, "rotations of deks are left to other nodes");
-            }
-            return;
+            return self.resume_renewals().await;
         };
         let keys = touched.iter().filter_map(|key| self.system.relative(key));
         for uuid in keys.filter_map(|key| key.strip_prefix(FOLDER)) {
-            self.work(uuid.to_owned(), None);
+            self.work(uuid.to_owned());
         }
+        Ok(())
     }
 
     /// One that is under way, perhaps at another rate from here on.
@@ -167,14 +170,13 @@ impl Unsealed {
     ) -> Result<Renewal, Error> {
         // Its first commit may have had an unknown end.
         let known = self.barrier.deks(uuid)?.newest() >= Some(renewal.to);
-        let old = match known {
-            true => None,
-            false => Some(self.barrier.reload_versions(uuid).await?),
-        };
+        if !known {
+            self.barrier.reload_versions(uuid).await?;
+        }
         if let Some(rate) = rate.filter(|rate| *rate != renewal.rate) {
             renewal = retry(|| self.pace(uuid, rate)).await?;
         }
-        self.work(uuid.to_owned(), old);
+        self.work(uuid.to_owned());
         Ok(renewal)
     }
 
@@ -191,10 +193,10 @@ impl Unsealed {
         Ok(renewal)
     }
 
-    /// Gives a mount its worker, where it has none. `old` is what sealed until now.
-    fn work(self: &Arc<Self>, uuid: String, old: Option<Replaced>) {
+    /// Gives a mount its worker, where it has none.
+    fn work(self: &Arc<Self>, uuid: String) {
         if self.renewals.claim(&uuid) {
-            tokio::spawn(work(Arc::downgrade(self), Job::new(uuid, old)));
+            tokio::spawn(work(Arc::downgrade(self), Job::new(uuid)));
         }
     }
 

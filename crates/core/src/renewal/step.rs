@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::record::{Phase, Renewal, key};
 use super::turn;
-use crate::barrier::{Look, Renewed, Replaced, SYSTEM, View, Walk, heard, json};
+use crate::barrier::{Look, Renewed, SYSTEM, View, Walk, heard, json};
 use crate::error::Error;
 use crate::lifecycle::Unsealed;
 use crate::lifecycle::fence::under;
@@ -28,8 +28,8 @@ const TURN: Duration = Duration::from_secs(1);
 /// What a worker knows.
 pub(super) struct Job {
     pub uuid: String,
-    /// What sealed before, until nobody uses it.
-    old: Option<Replaced>,
+    /// The fencing token of the lock that it worked under last.
+    fence: Option<u64>,
     /// Where it is; and of which phase that is.
     walk: Option<(Phase, Walk)>,
 }
@@ -54,10 +54,10 @@ struct Found {
 }
 
 impl Job {
-    pub fn new(uuid: String, old: Option<Replaced>) -> Self {
+    pub fn new(uuid: String) -> Self {
         Self {
             uuid,
-            old,
+            fence: None,
             walk: None,
         }
     }
@@ -82,14 +82,15 @@ impl Job {
             return Ok(Next::End);
         };
         if view.version() < Some(renewal.to) {
-            self.old = Some(vault.barrier.reload_versions(&self.uuid).await?);
+            vault.barrier.reload_versions(&self.uuid).await?;
         }
         if renewal.is_done() {
             // It may be the worker that stored it, and was not told.
             vault.barrier.forget_older(&self.uuid, renewal.to);
             return Ok(Next::End);
         }
-        if self.old.as_ref().is_some_and(|old| !old.is_gone()) {
+        // This node's own part of it; it is waited for the others below.
+        if !vault.barrier.deks(&self.uuid)?.is_settled() {
             return Ok(Next::Step(DRAIN));
         }
         let rate = renewal.rate;
@@ -98,10 +99,12 @@ impl Job {
             Some(_) => {
                 let storage = vault.barrier.storage();
                 let Some(lock) = vault.renewals.turns.take(&**storage).await? else {
-                    // Whoever has it goes on from where this one was.
-                    self.walk = None;
                     return Ok(Next::Step(TURN));
                 };
+                if self.fence.replace(lock.fence()) != Some(lock.fence()) {
+                    // Another node may have gone on meanwhile.
+                    self.walk = None;
+                }
                 if self.walk.is_none() {
                     // Nothing that an older version sealed is on its way from any node.
                     heard::wait(&**storage, revision).await?;
@@ -215,14 +218,14 @@ impl Job {
         revision: Revision,
     ) -> Result<(), Error> {
         // A rotation of the kek writes every dek anew, the old version among them.
-        let _held = vault.mounts.turn().await?;
+        let turn = vault.mounts.turn().await?;
         renewal.phase = Phase::Done;
         renewal.finished = Some(vault.clock.now());
         renewal.after.clear();
         let version = renewal.to;
         let keys = vault
             .barrier
-            .destroy_older((&self.uuid, version), Batch::new());
+            .destroy_older((&self.uuid, version), turn.demanded(Batch::new()));
         let at = key(&self.uuid);
         let batch = Batch::new().unchanged(at.clone(), revision);
         let batch = batch.put(at, json(&renewal)?);

@@ -7,5 +7,5 @@ pub mod storage_suite;
 
 pub use faulty::{FaultyStorage, Moment};
 pub use faulty_seal::FaultySeal;
-pub use shared::{BOUND, SharedStorage};
+pub use shared::{BOUND, LOCKED, SharedStorage};
 pub use storage_suite::{Stores, storage_suite};

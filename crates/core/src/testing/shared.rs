@@ -13,6 +13,8 @@ use crate::ports::storage::{
 
 /// How long a lease runs, and an answer may be old.
 pub const BOUND: Duration = Duration::from_millis(200);
+/// The longest time to live of a lock: tests can wait for its end.
+pub const LOCKED: Duration = Duration::from_secs(2);
 /// How often those that wait look.
 const LOOK: Duration = Duration::from_millis(1);
 /// Changes that a node may lag behind.
@@ -33,6 +35,12 @@ struct Node {
     made: Revision,
     /// Since when it is cut off.
     cut: Option<Instant>,
+    /// Its commits wait, and how many do.
+    still: bool,
+    waiting: usize,
+    /// It can't join yet, and waits to.
+    held: bool,
+    joining: bool,
     /// What it has to apply before it holds a lease again.
     owes: Revision,
 }
@@ -57,6 +65,10 @@ impl SharedStorage {
                 applied: Revision::default(),
                 made: Revision::default(),
                 cut: None,
+                still: false,
+                waiting: 0,
+                held: false,
+                joining: false,
                 owes: Revision::default(),
             });
             all.len() - 1
@@ -76,17 +88,39 @@ impl SharedStorage {
         self.own(|node| node.cut = Some(Instant::now()));
     }
 
+    /// The same, and what this node commits is on its way until it [heals](Self::heal).
+    pub fn stand_still(&self) {
+        self.cut();
+        self.own(|node| node.still = true);
+    }
+
+    /// Commits that are on their way.
+    pub fn waiting(&self) -> usize {
+        self.own(|node| node.waiting)
+    }
+
+    /// This node's next vault can't join the others until it is let.
+    pub fn hold_join(&self, held: bool) {
+        self.own(|node| node.held = held);
+    }
+
+    /// It waits to join.
+    pub fn is_joining(&self) -> bool {
+        self.own(|node| node.joining)
+    }
+
     /// It can be reached again, and tells what was missed.
     pub fn heal(&self) {
         let newest = self.all(|nodes| nodes.iter().map(|n| n.made.max(n.applied)).max());
         self.own(|node| {
             node.cut = None;
+            node.still = false;
             node.owes = newest.unwrap_or_default();
         });
     }
 
     fn reachable(&self) -> Result<(), StorageError> {
-        match self.own(|node| node.cut) {
+        match self.own(|node| node.cut.filter(|_| !node.still)) {
             None => Ok(()),
             Some(_) => Err(StorageError::Failed("the store is cut off".into())),
         }
@@ -132,6 +166,11 @@ fn is_cut(nodes: &Mutex<Vec<Node>>, place: usize) -> bool {
 #[async_trait]
 impl Nodes for SharedStorage {
     async fn join(&self) -> Result<(), StorageError> {
+        self.own(|node| node.joining = true);
+        while self.own(|node| node.held) {
+            tokio::time::sleep(LOOK).await;
+        }
+        self.own(|node| node.joining = false);
         self.reachable()?;
         self.own(|node| {
             node.joined = true;
@@ -231,6 +270,11 @@ impl Storage for SharedStorage {
     }
 
     async fn commit(&self, batch: Batch) -> Result<Revision, StorageError> {
+        self.own(|node| node.waiting += 1);
+        while self.own(|node| node.still) {
+            tokio::time::sleep(LOOK).await;
+        }
+        self.own(|node| node.waiting -= 1);
         self.reachable()?;
         let revision = self.inner.commit(batch).await?;
         self.own(|node| node.made = node.made.max(revision));
@@ -247,7 +291,7 @@ impl Storage for SharedStorage {
         ttl: Duration,
     ) -> Result<Option<Box<dyn LockGuard>>, StorageError> {
         self.reachable()?;
-        self.inner.lock(name, ttl).await
+        self.inner.lock(name, ttl.min(LOCKED)).await
     }
 
     async fn whole(&self) -> Result<Box<dyn Whole>, StorageError> {

@@ -46,7 +46,7 @@ pub struct Tls {
 impl Options {
     /// Shortest and longest [`Options::freshness`].
     pub const FRESHNESS: (Duration, Duration) =
-        (Duration::from_millis(100), Duration::from_secs(60));
+        (Duration::from_millis(100), Duration::from_secs(10));
 
     /// The defaults for a store below `prefix` at the members `endpoints`, `http://host:port` or
     /// `https://host:port` with commas between.

@@ -131,6 +131,7 @@ impl Terms<'_> {
             let found = done.one(place);
             let (name, holds) = match check {
                 Check::Absent(key) => (key, found.is_none()),
+                Check::Present(key) => (key, found.is_some()),
                 Check::Unchanged(key, revision) => (
                     key,
                     found.is_some_and(|kv| unsigned(kv.mod_revision) == revision.0),
@@ -164,6 +165,7 @@ impl Terms<'_> {
         let key = self.checked(check);
         match check {
             Check::Absent(_) => Compare::absent(key),
+            Check::Present(_) => Compare::present(key),
             Check::Unchanged(_, revision) => Compare::modified(key, signed(revision.0)),
             Check::Held(_, fence) => Compare::created(key, signed(*fence)),
         }
@@ -171,7 +173,7 @@ impl Terms<'_> {
 
     fn checked(&self, check: &Check) -> Vec<u8> {
         match check {
-            Check::Absent(key) | Check::Unchanged(key, _) => {
+            Check::Absent(key) | Check::Present(key) | Check::Unchanged(key, _) => {
                 self.keys.entry(&self.root.generation, key)
             }
             Check::Held(name, _) => self.keys.lock(name),

@@ -152,9 +152,15 @@ pub(super) const CREATED: i32 = 1;
 pub(super) const MODIFIED: i32 = 2;
 pub(super) const VALUE: i32 = 3;
 
-/// That something of a key, or of all keys of a range, is just this.
+/// How it compares.
+const EQUAL: i32 = 0;
+const GREATER: i32 = 1;
+
+/// That something of a key, or of all keys of a range, is just this, or greater.
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct Compare {
+    #[prost(int32, tag = "1")]
+    pub result: i32,
     #[prost(int32, tag = "2")]
     pub target: i32,
     #[prost(bytes = "vec", tag = "3")]
@@ -389,6 +395,14 @@ impl Compare {
         }
     }
 
+    /// Something stands at the key.
+    pub fn present(key: Vec<u8>) -> Self {
+        Self {
+            result: GREATER,
+            ..Self::created(key, 0)
+        }
+    }
+
     pub fn created(key: Vec<u8>, revision: i64) -> Self {
         Self::new(CREATED, key, Wanted::Created(revision))
     }
@@ -404,6 +418,7 @@ impl Compare {
 
     fn new(target: i32, key: Vec<u8>, wanted: Wanted) -> Self {
         Self {
+            result: EQUAL,
             target,
             key,
             wanted: Some(wanted),

@@ -38,7 +38,7 @@ pub(super) struct Writes<'g> {
 pub(super) fn keys<'g>(group: &[&'g Batch]) -> Vec<&'g str> {
     let checks = group.iter().flat_map(|batch| &batch.checks);
     let keys = checks.filter_map(|check| match check {
-        Check::Absent(key) | Check::Unchanged(key, _) => Some(key.as_str()),
+        Check::Absent(key) | Check::Present(key) | Check::Unchanged(key, _) => Some(key.as_str()),
         Check::Held(..) => None,
     });
     keys.collect()
@@ -90,6 +90,7 @@ impl<'g> Weighed<'g> {
         };
         let (name, holds) = match check {
             Check::Absent(key) => (key, found(key).is_none()),
+            Check::Present(key) => (key, found(key).is_some()),
             Check::Unchanged(key, revision) => (key, found(key) == Some(revision.0)),
             Check::Held(name, fence) => (name, facts.locks.get(name) == Some(fence)),
         };

@@ -100,7 +100,7 @@ impl Options {
 
     /// Shortest and longest [`Options::freshness`].
     pub const FRESHNESS: (Duration, Duration) =
-        (Duration::from_millis(100), Duration::from_secs(60));
+        (Duration::from_millis(100), Duration::from_secs(10));
 }
 
 /// Why a store did not open. No variant holds a password.

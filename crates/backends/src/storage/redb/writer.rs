@@ -358,15 +358,15 @@ fn failed_check<'b>(
     batch: &'b Batch,
 ) -> Result<Option<&'b str>, redb::Error> {
     for check in &batch.checks {
-        let (key, wanted) = match check {
-            Check::Absent(key) => (key, None),
-            Check::Unchanged(key, revision) => (key, Some(revision.0)),
-            Check::Held(name, fence) if locks.holds(name, *fence) => continue,
-            Check::Held(name, _) => return Ok(Some(name)),
+        let found = |key: &str| Ok::<_, redb::Error>(data.get(key)?.map(|entry| entry.value().0));
+        let (name, holds) = match check {
+            Check::Absent(key) => (key, found(key)?.is_none()),
+            Check::Present(key) => (key, found(key)?.is_some()),
+            Check::Unchanged(key, revision) => (key, found(key)? == Some(revision.0)),
+            Check::Held(name, fence) => (name, locks.holds(name, *fence)),
         };
-        let found = data.get(key.as_str())?.map(|entry| entry.value().0);
-        if found != wanted {
-            return Ok(Some(key));
+        if !holds {
+            return Ok(Some(name));
         }
     }
     Ok(None)

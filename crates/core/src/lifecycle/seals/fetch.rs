@@ -12,8 +12,6 @@ use crate::ports::storage::{Revision, Storage};
 /// A root key that opens the keyring of today.
 pub(in crate::lifecycle) struct Fetched {
     pub root: RootKey,
-    pub keyring: Keyring,
-    pub revision: Revision,
     /// The ways that gave it.
     pub by: String,
     /// The parts that opened it, where it took several.
@@ -48,12 +46,10 @@ impl Seals {
             match (went, &quorum) {
                 (Err(error), _) => failures.push(format!("{name} ({}): {error}", error.class())),
                 (Ok(Given::Root(root)), None) => {
-                    if let Some((keyring, revision)) = prove(storage, &root).await? {
+                    if prove(storage, &root).await?.is_some() {
                         self.note_stored(storage).await?;
                         return Ok(Fetched {
                             root,
-                            keyring,
-                            revision,
                             by: name,
                             parts,
                         });
@@ -89,14 +85,8 @@ async fn together(
 ) -> Result<Fetched, Error> {
     let by = opened.join(", ");
     if let Some((root, parts)) = quorum.open(parts) {
-        if let Some((keyring, revision)) = prove(storage, &root).await? {
-            return Ok(Fetched {
-                root,
-                keyring,
-                revision,
-                by,
-                parts,
-            });
+        if prove(storage, &root).await?.is_some() {
+            return Ok(Fetched { root, by, parts });
         }
         failures.push("the parts are of an older root key".to_owned());
     } else if parts.len() >= usize::from(quorum.require) {

@@ -60,6 +60,14 @@ pub(super) async fn conflict_changes_nothing(store: &dyn Storage) {
     );
     commit(store, Batch::new().delete("free")).await;
     commit(store, Batch::new().absent("free")).await;
+
+    commit(store, Batch::new().present("taken").put("new", "4")).await;
+    let gone = store.commit(Batch::new().present("free").put("new", "5"));
+    assert!(
+        matches!(&gone.await, Err(StorageError::Conflict(key)) if key == "free"),
+        "what is gone is not present"
+    );
+    assert_eq!(value(store, "new").await, Some(b"4".to_vec()));
 }
 
 /// `Unchanged` holds for the very commit that wrote the entry last, whatever else is written.

@@ -171,9 +171,9 @@ impl Unsealed {
         batch: Batch,
         fetchable: bool,
     ) -> Result<(), Error> {
-        let _held = self.mounts.turn().await?;
+        let turn = self.mounts.turn().await?;
         let made = Batch::new().put(ROOT_MADE, self.clock.now().rfc3339());
-        let batch = batch.and(self.system.sealed(made)?);
+        let batch = turn.demanded(batch.and(self.system.sealed(made)?));
         self.barrier.rewrap(&root.key, batch).await?;
         match self.held_root() {
             None if fetchable => drop(root),
