@@ -70,7 +70,7 @@ def row(kind, seconds, happened, history, wrong):
     count = Counter(event.done for event in history)
     faults = ", ".join(f"{number} {name.replace('_', ' ')}" for name, number in sorted(happened.items()))
     revoked = sum(event.what == "revoke" and event.done is True for event in history)
-    rotated = sum(event.what in ("rotate", "rotate-kek") and event.done is True for event in history)
+    rotated = sum(event.what in ("rotate", "rotate-kek", "rotate-dek") and event.done is True for event in history)
     return (
         f"| {kind} | {seconds} s | {faults} | {count[True]:,} / {count[False]:,} / {count[None]:,} "
         f"| {revoked:,} | {rotated:,} | {len(wrong)} |"
@@ -126,7 +126,7 @@ def main():
             print(f"cluster: {kind}: the history is in {keep(kind, history)}", file=sys.stderr)
         bad += len(wrong)
         asked = Counter(event.what for event in history if event.done)
-        missing = {"read", "write", "add", "list", "use", "revoke", "count", "encrypt", "decrypt", "rotate"} - asked.keys()
+        missing = {"read", "write", "add", "list", "allowed", "forbid", "put", "unmount", "rotate-dek", "use", "revoke", "count", "encrypt", "decrypt", "rotate"} - asked.keys()
         if missing:
             print(f"cluster: {kind}: never done: {', '.join(sorted(missing))}", file=sys.stderr)
             bad += 1

@@ -70,10 +70,7 @@ def sets(history):
 def tokens(history):
     """What is revoked works nowhere from the answer on."""
     for _, events in by([event for event in history if event.what in ("use", "revoke")], "of").items():
-        gone = min((event.end for event in events if event.what == "revoke" and event.done), default=None)
-        for event in events:
-            if event.what == "use" and event.done and gone is not None and event.start > gone:
-                yield f"node {event.told['node']} took a token {event.start - gone:.3f} s after it was revoked"
+        yield from after(events, "revoke", "use", "took a token that was revoked")
 
 
 def counters(history):
@@ -82,6 +79,26 @@ def counters(history):
         used = sum(event.done is True for event in events)
         if used > USES:
             yield f"a token of {USES} uses was used {used} times"
+
+
+def policies(history):
+    """What a policy does not allow any more works nowhere from the answer on."""
+    for _, events in by([event for event in history if event.what in ("allowed", "forbid")], "policy").items():
+        yield from after(events, "forbid", "allowed", "did what a policy had forbidden")
+
+
+def mounts(history):
+    """A mount that is gone is gone everywhere from the answer on."""
+    for _, events in by([event for event in history if event.what in ("put", "unmount")], "mount").items():
+        yield from after(events, "unmount", "put", "wrote into a mount that had gone")
+
+
+def after(events, end, what, wrong):
+    """Nothing of one sort is done that was asked for after the first end was acknowledged."""
+    ended = min((event.end for event in events if event.what == end and event.done), default=None)
+    for event in events:
+        if event.what == what and event.done and ended is not None and event.start > ended:
+            yield f"node {event.told['node']} {wrong} {event.start - ended:.3f} s before"
 
 
 def keys(history):
@@ -111,11 +128,13 @@ def parts(ciphertext):
     return int(version.removeprefix("v")), base64.b64decode(blob)
 
 
-ALL = (registers, sets, tokens, counters, keys)
+ALL = (registers, sets, tokens, policies, mounts, counters, keys)
 
 
 def final(world, history, ask):
-    """When all is well again each node has all that was acknowledged, and says the same."""
+    """When all is well again, and a node was opened anew, each has all that was acknowledged, and says the same."""
+    world.nodes[0].stop()
+    world.start(world.nodes[0])
     events = [event for event in history if event.what == "write" and event.done]
     for name, writes in by(events, "register").items():
         last = max(event.told["version"] for event in writes)
@@ -130,6 +149,13 @@ def final(world, history, ask):
             lost = {add.told["element"] for add in adds} - set(data.get("keys", []))
             if lost:
                 yield f"{name}: node {node} does not list {len(lost)} that were acknowledged: {event.told['status']}"
+    removed = {event.told["mount"] for event in history if event.what == "unmount"}
+    for event in (event for event in history if event.what == "put" and event.done and event.told["mount"] not in removed):
+        entry = event.told["entry"]
+        for node in range(len(world.nodes)):
+            read, data = ask("last", "GET", entry, node=node)
+            if data.get("v") != event.told["mount"]:
+                yield f"node {node} does not have {entry}, which was acknowledged: {read.told['status']}"
     event, data = ask("versions", "GET", "transit/keys/k", node=0)
     below = data.get("min_decryption_version", 1)
     made = [event.told["ciphertext"] for event in history if event.what == "encrypt" and event.done]

@@ -139,10 +139,45 @@ class Client:
             body = {"min_decryption_version": newest - 2, "min_encryption_version": 0}
             self.ask("retire", "POST", "transit/keys/k/config", body, below=newest - 2)
         self.ask("rotate-kek", "POST", "sys/rotate", {})
+        self.ask("rotate-dek", "POST", f"sys/mounts/{self.random.choice(['kv', 'transit'])}/rotate-dek", {"rate": 20_000})
         time.sleep(0.3)
 
+    # Policies: changed on one node, asked for on all; and mounts, which come and go while keys are rotated.
 
-CLIENTS = ("registers", "registers", "registers", "sets", "sets", "tokens", "tokens", "counters", "keys", "keys", "rotations")
+    def policies(self):
+        name = f"p{self.random.getrandbits(64):x}"
+        rule = f'path "kv/data/{name}" {{ capabilities = ["update"] }}'
+        event, _ = self.ask("policy", "POST", f"sys/policies/acl/{name}", {"policy": rule})
+        if not event.done:
+            return
+        event, auth = self.ask("token", "POST", "auth/token/create", {"policies": [name], "ttl": "1h"})
+        if not event.done:
+            return
+        token, nodes = auth["client_token"], range(len(self.world.nodes))
+        for node in nodes:
+            self.ask("allowed", "POST", f"kv/data/{name}", {"data": {}}, token=token, node=node, policy=name)
+        rule = rule.replace("update", "read")
+        self.ask("forbid", "POST", f"sys/policies/acl/{name}", {"policy": rule}, policy=name)
+        for node in nodes:
+            self.ask("allowed", "POST", f"kv/data/{name}", {"data": {}}, token=token, node=node, policy=name)
+
+    def mounts(self):
+        path = f"m{self.random.getrandbits(64):x}"
+        event, _ = self.ask("mount", "POST", f"sys/mounts/{path}", {"type": "kv", "options": {"version": "1"}})
+        if not event.done:
+            return
+        self.put(path)
+        if self.random.random() < 0.7:
+            self.ask("unmount", "DELETE", f"sys/mounts/{path}", mount=path)
+            self.put(path)
+
+    def put(self, path):
+        for node in range(len(self.world.nodes)):
+            self.ask("put", "POST", f"{path}/{node}", {"v": path}, node=node, mount=path, entry=f"{path}/{node}")
+
+
+CLIENTS = ("registers", "registers", "registers", "sets", "sets", "tokens", "tokens", "counters", "keys", "keys", "rotations",
+           "policies", "mounts")
 
 
 def run(world, seed, over):
