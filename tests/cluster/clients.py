@@ -146,7 +146,7 @@ class Client:
 
     def policies(self):
         name = f"p{self.random.getrandbits(64):x}"
-        rule = f'path "kv/data/{name}" {{ capabilities = ["update"] }}'
+        rule = f'path "kv/data/{name}" {{ capabilities = ["create", "update"] }}'
         event, _ = self.ask("policy", "POST", f"sys/policies/acl/{name}", {"policy": rule})
         if not event.done:
             return
@@ -156,7 +156,7 @@ class Client:
         token, nodes = auth["client_token"], range(len(self.world.nodes))
         for node in nodes:
             self.ask("allowed", "POST", f"kv/data/{name}", {"data": {}}, token=token, node=node, policy=name)
-        rule = rule.replace("update", "read")
+        rule = rule.replace('"create", "update"', '"read"')
         self.ask("forbid", "POST", f"sys/policies/acl/{name}", {"policy": rule}, policy=name)
         for node in nodes:
             self.ask("allowed", "POST", f"kv/data/{name}", {"data": {}}, token=token, node=node, policy=name)

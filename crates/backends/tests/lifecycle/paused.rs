@@ -112,3 +112,28 @@ async fn one_that_opens_while_keys_are_rotated_uses_those_of_today() {
     assert_eq!(first.read("shelf/y").await.unwrap(), json!({"v": 2}));
     assert_eq!(second.read("shelf/x").await.unwrap(), json!({"v": 1}));
 }
+
+#[tokio::test]
+async fn one_whose_turn_has_passed_does_no_chores() {
+    let Cluster { first, second, way } = pair().await;
+    let hour = Duration::from_secs(3600);
+    let (transit, key) = (
+        json!({"type": "transit"}),
+        json!({"auto_rotate_period": "1h"}),
+    );
+    first.write("sys/mounts/transit", transit).await.unwrap();
+    first.write("transit/keys/k", key).await.unwrap();
+    let version = async || first.read("transit/keys/k").await.unwrap()["latest_version"].clone();
+    first.clock.advance(hour);
+    second.clock.advance(hour);
+    way.stand_still();
+    let meanwhile = async {
+        in_the_middle_of_a_commit(&way).await;
+        tokio::time::sleep(LOCKED).await;
+        way.heal();
+    };
+    let (done, ()) = tokio::join!(second.core.do_chores(), meanwhile);
+    assert_eq!((done.unwrap(), version().await), (0, json!(1)));
+    assert_eq!(first.core.do_chores().await.unwrap(), 1);
+    assert_eq!(version().await, 2);
+}
