@@ -53,8 +53,8 @@ def programs() -> Path:
 
 
 @contextlib.contextmanager
-def running(ssl="on", fsync="off", address="127.0.0.1", outer=(), inner=()):
-    """One that listens at an address. It runs below commands: `outer` as who runs the test, `inner` as its own user."""
+def home():
+    """A folder, a port, and the command that the programs run below."""
     # PostgreSQL refuses to run as root, and pytest's folders are closed to others.
     folder = Path(tempfile.mkdtemp(prefix="keyfold-pg-"))
     become = []
@@ -64,9 +64,18 @@ def running(ssl="on", fsync="off", address="127.0.0.1", outer=(), inner=()):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    database = Database(programs(), folder, port, address)
-    data = folder / "data"
     try:
+        yield folder, port, become
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def running(ssl="on", fsync="off", address="127.0.0.1", outer=(), inner=()):
+    """One that listens at an address. It runs below commands: `outer` as who runs the test, `inner` as its own user."""
+    with home() as (folder, port, become):
+        database = Database(programs(), folder, port, address)
+        data = folder / "data"
         (folder / "password").write_text(PASSWORD)
         if ssl == "on":
             # What is measured without it needs no library for it.
@@ -106,5 +115,3 @@ def running(ssl="on", fsync="off", address="127.0.0.1", outer=(), inner=()):
             # Without waiting for clients: of those that a network took away it does not know that they are gone.
             process.send_signal(signal.SIGINT)
             process.wait()
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)

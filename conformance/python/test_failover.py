@@ -2,14 +2,10 @@
 
 import contextlib
 import os
-import shutil
 import signal
-import socket
 import subprocess
-import tempfile
 import threading
 import time
-from pathlib import Path
 
 import database
 import requests
@@ -19,16 +15,8 @@ from nodes import Node, begin, configuration, wait_open
 @contextlib.contextmanager
 def standby_of(primary):
     """A copy that has all that is acknowledged, and takes no writes until it is promoted."""
-    folder = Path(tempfile.mkdtemp(prefix="keyfold-pg-"))
-    become = []
-    if os.getuid() == 0:
-        shutil.chown(folder, "nobody")
-        become = ["setpriv", "--reuid=nobody", "--clear-groups"]
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        copy = database.Database(primary.bin, folder, probe.getsockname()[1])
-    data = folder / "data"
-    try:
+    with database.home() as (folder, port, become):
+        copy, data = database.Database(primary.bin, folder, port), folder / "data"
         subprocess.run(
             [*become, copy.bin / "pg_basebackup", "-D", data, "-R", "-c", "fast", "-h", primary.folder,
              "-p", str(primary.port), "-U", "owner"],
@@ -49,8 +37,6 @@ def standby_of(primary):
         finally:
             process.send_signal(signal.SIGINT)
             process.wait()
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def wait(holds, patience=60):
