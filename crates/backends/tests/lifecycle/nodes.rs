@@ -348,6 +348,11 @@ async fn nodes_are_told_as_they_are() {
         .await
         .unwrap();
     assert_eq!(health.status, Some(474));
+    let leader = second
+        .anonymous(Op::Read, "sys/leader", Value::Null)
+        .await
+        .unwrap();
+    assert_eq!(crate::world::data(leader)["is_self"], false);
     let nodes = first.read("sys/ha-status").await.unwrap();
     assert_eq!(nodes["nodes"][1]["active_node"], false);
 }

@@ -243,7 +243,8 @@ impl Doors {
     async fn leader(&self) -> Result<Reply, Error> {
         Reply::bare(&Leader {
             ha_enabled: self.0.storage().nodes().is_some(),
-            is_self: !self.0.is_sealed(),
+            // As `sys/health`: one that has lost touch with its storage answers nothing.
+            is_self: !self.0.is_sealed() && self.0.is_fresh(),
             leader_address: &self.0.settings().api_addr,
             leader_cluster_address: "",
         })
