@@ -27,7 +27,7 @@ STORES = {
     ),
 }
 # A node that is cut off goes on answering from memory for so long.
-BOUND = "30s"
+BOUND = "10s"
 
 
 class Relay:

@@ -237,7 +237,7 @@ fn freshness(
     };
     let found = bound_of(&bound.value).filter(|bound| (least..=most).contains(bound));
     let wrong =
-        || bound.wrong("\"freshness_bound\" has to be a duration from \"100ms\" to \"60s\"");
+        || bound.wrong("\"freshness_bound\" has to be a duration from \"100ms\" to \"10s\"");
     found.map(Some).ok_or_else(wrong)
 }
 
