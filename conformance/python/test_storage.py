@@ -2,7 +2,9 @@
 
 import glob
 import os
+import re
 import subprocess
+import time
 
 import database
 import pytest
@@ -61,6 +63,21 @@ def test_what_is_no_store_is_refused_at_the_start(db, tmp_path, user, more, reas
     assert done.returncode == 1
     assert reason in done.stderr, done.stderr
     assert "horse" not in done.stdout + done.stderr
+
+
+def test_the_database_notices_a_server_that_is_gone_without_a_word(db, tmp_path):
+    with running(tmp_path, storage(db, more='table = "kept_alive"')):
+        # What the kernel does for the database's ends of the connections.
+        command = ["ss", "--tcp", "--no-header", "--numeric", "--options", "state", "established", f"sport = :{db.port}"]
+        ends = []
+        for _ in range(200):
+            ends = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+            # While something is on its way there is another timer.
+            if ends and all("timer:(keepalive" in end for end in ends):
+                break
+            time.sleep(0.05)
+        # Until it asks the other end: seconds; without a setting it is two hours.
+        assert ends and all(re.search(r"timer:\(keepalive,[\d.]+(ms|sec)", end) for end in ends), ends
 
 
 @pytest.mark.parametrize("offset", [-3600, 60])

@@ -10,6 +10,7 @@ use keyfold_core::request::Op;
 use keyfold_core::testing::{BOUND, SharedStorage};
 use serde_json::{Value, json};
 
+use crate::deks::ended;
 use crate::world::{Machine, Seals, World, token};
 
 pub struct Cluster {
@@ -200,14 +201,7 @@ async fn a_deks_rotation_loses_nothing_that_the_other_writes_meanwhile() {
             .write("sys/mounts/shelf/rotate-dek", asked)
             .await
             .unwrap();
-        for _ in 0..2000 {
-            let state = second.read("sys/mounts/shelf/rotate-dek").await.unwrap();
-            if state["state"] == "done" {
-                return state;
-            }
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-        panic!("the rotation does not end");
+        ended(&second, "sys/mounts/shelf/rotate-dek").await
     };
     let ((), state) = tokio::join!(writes, rotation);
     assert_eq!(state["version"], 2, "{state}");

@@ -6,6 +6,7 @@ use keyfold_core::error::Error;
 use keyfold_core::testing::{LOCKED, SharedStorage};
 use serde_json::{Value, json};
 
+use crate::deks::ended;
 use crate::nodes::{Cluster, pair};
 use crate::world::World;
 
@@ -25,13 +26,7 @@ async fn until(mut holds: impl FnMut() -> bool) {
 async fn rotated(world: &World, mount: &str) {
     let path = format!("sys/mounts/{mount}/rotate-dek");
     world.write(&path, json!({"rate": 10_000})).await.unwrap();
-    for _ in 0..5_000 {
-        if world.read(&path).await.unwrap()["state"] == "done" {
-            return;
-        }
-        tokio::time::sleep(LOOK).await;
-    }
-    panic!("the rotation does not end");
+    ended(world, &path).await;
 }
 
 async fn in_the_middle_of_a_commit(way: &SharedStorage) {
@@ -136,4 +131,23 @@ async fn one_whose_turn_has_passed_does_no_chores() {
     assert_eq!((done.unwrap(), version().await), (0, json!(1)));
     assert_eq!(first.core.do_chores().await.unwrap(), 1);
     assert_eq!(version().await, 2);
+}
+
+#[tokio::test]
+async fn a_removed_mount_that_another_has_restored_is_not_cleared() {
+    let Cluster { first, second, way } = pair().await;
+    let more = json!({"type": "shelf"});
+    first.write("sys/mounts/more", more).await.unwrap();
+    first.write("more/x", json!({"v": 1})).await.unwrap();
+    let snapshot = first.save().await.unwrap();
+    second.delete("sys/mounts/more").await.unwrap();
+    // What it left is cleared behind the answer.
+    way.stand_still();
+    in_the_middle_of_a_commit(&way).await;
+    first.restore(&snapshot, false).await.unwrap();
+    first.unseal().await.unwrap();
+    way.heal();
+    until(|| way.waiting() == 0).await;
+    tokio::time::sleep(LOOK * 50).await;
+    assert_eq!(first.read("more/x").await.unwrap(), json!({"v": 1}));
 }

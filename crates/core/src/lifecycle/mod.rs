@@ -281,13 +281,18 @@ impl Core {
         self.seals.wake.notify_one();
     }
 
-    /// Ends a vault that is not the state any more: its keys are wiped with the last request.
-    async fn retire(&self, vault: Arc<Unsealed>) {
-        vault.stop();
+    /// Has the other nodes wait for this one no longer.
+    async fn leave(&self) {
         if let Some(nodes) = self.storage.nodes() {
             // Where it takes longer, the lease runs out.
             let _late = tokio::time::timeout(LEAVE, nodes.leave()).await;
         }
+    }
+
+    /// Ends a vault that is not the state any more: its keys are wiped with the last request.
+    async fn retire(&self, vault: Arc<Unsealed>) {
+        vault.stop();
+        self.leave().await;
         let gone = Arc::downgrade(&vault);
         drop(vault);
         // The request that seals holds the vault itself, so the wait must not be its own.

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use keyfold_keys::{RootKey, Share};
-use tokio::sync::broadcast::Receiver;
 
 use super::fence::Fence;
 use super::sealed::Step;
@@ -13,7 +12,6 @@ use super::{Core, Sealed, State};
 use crate::barrier::{Barrier, KEYRING, TRIES};
 use crate::error::Error;
 use crate::initialize;
-use crate::ports::storage::Change;
 
 /// What clients know a wrong unseal key by.
 pub(super) const WRONG_KEY: &str = "unable to retrieve stored keys: invalid key: failed to decrypt keys from \
@@ -149,26 +147,19 @@ impl Core {
     /// Opens the vault with a root key, which where it `keeps` it stays until a seal is known to give
     /// it. The caller holds the lock on changes of the state.
     pub(super) async fn enter(self: &Arc<Self>, root: HeldRoot, keeps: bool) -> Result<(), Error> {
+        let joined = self.join(root, keeps).await;
+        if joined.is_err() {
+            self.leave().await;
+        }
+        joined
+    }
+
+    async fn join(self: &Arc<Self>, root: HeldRoot, keeps: bool) -> Result<(), Error> {
         // Before anything is read: what changes from here on is heard, and other nodes wait for this one.
         let changes = self.storage.watch();
         if let Some(nodes) = self.storage.nodes() {
             nodes.join().await?;
         }
-        let entered = self.enter_hearing(changes, root, keeps).await;
-        if entered.is_err()
-            && let Some(nodes) = self.storage.nodes()
-        {
-            nodes.leave().await;
-        }
-        entered
-    }
-
-    async fn enter_hearing(
-        self: &Arc<Self>,
-        changes: Receiver<Change>,
-        root: HeldRoot,
-        keeps: bool,
-    ) -> Result<(), Error> {
         let fence = Arc::new(Fence::new(self.storage.clone()));
         let barrier = self.barrier(&fence, &root.key).await?;
         let root = keeps.then_some(root);

@@ -71,8 +71,8 @@ pub struct Batch {
     pub puts: Vec<(String, Vec<u8>)>,
     /// Keys to remove; removing what is absent is no error.
     pub deletes: Vec<String>,
-    /// No node keeps in memory what stands at these keys: that it is stored is enough, and the other
-    /// nodes need not have heard of it. A driver need not look at this.
+    /// No node keeps in memory what stands at these keys, or it counts for nothing there any more: that it
+    /// is stored is enough, and the other nodes need not have heard of it. A driver need not look at this.
     pub quiet: bool,
 }
 
@@ -118,7 +118,7 @@ impl Batch {
         self
     }
 
-    /// Says that no node keeps in memory what it touches: see [`Batch::quiet`].
+    /// Says that the other nodes need not have heard of it: see [`Batch::quiet`].
     pub fn quiet(mut self) -> Self {
         self.quiet = true;
         self

@@ -10,7 +10,8 @@
 //!   done       core/dek/<uuid>/<n> is gone                   one commit
 //! ```
 //!
-//! It goes on at the next unseal where a seal or a crash cut it off, and on another node at once.
+//! It goes on at the next unseal where a seal or a crash cut it off, and on another node where there is
+//! one, once the lock of the node that was at it is free.
 
 mod record;
 mod step;
