@@ -1,9 +1,11 @@
 """Several nodes on one store, a new version of the program, and the way of a store from storage to storage."""
 
+import calendar
 import json
 import os
 import shutil
 import subprocess
+import time
 from pathlib import Path
 
 import database
@@ -96,6 +98,61 @@ def test_a_rolling_upgrade(tmp_path, storage, old):
         for node in nodes:
             for ciphertext in sealed:
                 assert ask(node, "POST", "transit/decrypt/k", {"ciphertext": ciphertext})["plaintext"] == "AAAA"
+
+
+# --- what one of them does ----------------------------------------------------------------------------------------
+
+
+def test_each_scheduled_snapshot_is_made_by_one_node(tmp_path, storage):
+    backups = tmp_path / "backups"
+    text = configuration(tmp_path).replace("STORAGE", storage)
+    text += f'snapshots {{{{ path = "{backups}" interval = "{EVERY}s" retain = 100 }}}}\n'
+    nodes = []
+    for name in ("node1", "node2"):
+        (tmp_path / name).mkdir()
+        nodes.append(Node(tmp_path / name, text))
+    first, second = nodes
+    try:
+        token, verify = begin(first.start(), str(tmp_path / "ca.pem"))
+        wait_open(second.start(), verify)
+        made = wait_for_snapshots(backups, 3)
+        # Two that each kept to the interval by itself would be at it twice as often.
+        assert all(later - earlier >= EVERY - 1 for earlier, later in zip(made, made[1:])), made
+        counts = [metric(node, token, verify, 'vault_snapshots_total{result="saved"}') for node in nodes]
+        # One is perhaps under way.
+        assert abs(sum(counts) - len(snapshots(backups))) <= 1, (counts, made)
+        first.process.kill()
+        first.process.wait()
+        wait_for_snapshots(backups, len(snapshots(backups)) + 2)
+        for file in backups.glob("keyfold-*.kfsnap"):
+            told = operator("snapshot", "inspect", str(file))
+            assert told.returncode == 0, told.stderr
+    finally:
+        for node in nodes:
+            node.kill()
+
+
+# Seconds from one snapshot to the next.
+EVERY = 3
+
+
+def snapshots(folder):
+    """When each was begun, in seconds."""
+    names = sorted(file.name for file in folder.glob("keyfold-*.kfsnap"))
+    return [calendar.timegm(time.strptime(name, "keyfold-%Y%m%dT%H%M%SZ.kfsnap")) for name in names]
+
+
+def wait_for_snapshots(folder, count):
+    for _ in range(600):
+        if len(made := snapshots(folder)) >= count:
+            return made
+        time.sleep(0.1)
+    raise AssertionError(made)
+
+
+def metric(node, token, verify, name):
+    answer = requests.get(f"{node.url}/sys/metrics", params={"format": "prometheus"}, headers=token, verify=verify)
+    return int(next(line for line in answer.text.splitlines() if line.startswith(name)).rsplit(" ", 1)[1])
 
 
 # --- from storage to storage --------------------------------------------------------------------------------------
